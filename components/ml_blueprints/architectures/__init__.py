@@ -1,0 +1,1 @@
+"""The three reference architectures: layers composed once, for all clouds."""

@@ -1,0 +1,67 @@
+"""What the scoring service must know of a workload: which models it loads, their shares, and how they answer."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from ml_blueprints.workload import Model, Role, Workload
+
+# The environment variable that the scoring container reads on every cloud.
+VARIABLE = "ML_BLUEPRINTS_ROUTING"
+
+
+def artifact_path(model: Model) -> str:
+    """Where a model version lies in the models zone of the lake; the same path on every cloud."""
+    return f"{model.name}/{model.version}"
+
+
+def deployed(workload: Workload) -> tuple[Model, ...]:
+    """The model versions that run: champion first, then canaries and shadows in the order of the file."""
+    return workload.models_in(Role.CHAMPION) + workload.models_in(Role.CANARY, Role.SHADOW)
+
+
+def deployment_name(model: Model) -> str:
+    """Name of a deployed version behind an endpoint: lower case letters, digits and `-`, at most 32 characters.
+
+    32 is the shortest limit of the three clouds (Azure ML online deployments).
+    """
+    version = model.version.replace(".", "-")
+    return f"{model.name[: 31 - len(version)].rstrip('-')}-{version}"
+
+
+def document(workload: Workload, models: tuple[Model, ...]) -> dict[str, Any]:
+    """The routing table of these models, as the scoring service reads it."""
+    ensemble = workload.serving.ensemble
+    return {
+        "workload": workload.name,
+        "entity": workload.data.entity,
+        "features": [feature.name for feature in workload.features.definitions],
+        "models": [
+            {"name": model.name, "version": model.version, "role": model.role.value, "traffic": model.traffic}
+            for model in models
+        ],
+        "ensemble": ensemble.model_dump(mode="json") if ensemble else None,
+        "tenants": {tenant.name: tenant.requests_per_second for tenant in workload.serving.tenants},
+    }
+
+
+def environment(workload: Workload, models: tuple[Model, ...]) -> dict[str, str]:
+    """The routing table as the container's environment."""
+    return {VARIABLE: json.dumps(document(workload, models), separators=(",", ":"), sort_keys=True)}
+
+
+def image_reference(image: str, repository: pulumi.Input[str]) -> pulumi.Output[str]:
+    """An image by digest: relative names (`name@sha256:...`) are those of the platform's own repository."""
+    if "/" in image:
+        return pulumi.Output.from_input(image)
+    return pulumi.Output.concat(repository, "/", image)
+
+
+def grouped_by_name(models: tuple[Model, ...]) -> Mapping[str, list[Model]]:
+    """Model name to its versions, in the order of the file: a registry has one place per name."""
+    groups: dict[str, list[Model]] = {}
+    for model in models:
+        groups.setdefault(model.name, []).append(model)
+    return groups

@@ -1,0 +1,53 @@
+"""Cron schedules: five standard fields in UTC (minute, hour, day of month, month, day of week), and AWS's own six."""
+
+import re
+
+_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
+_TERM = re.compile(r"(?:\*|(?P<low>\d+)(?:-(?P<high>\d+))?)(?:/(?P<step>\d+))?")
+_WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+
+
+def parse(expression: str) -> tuple[str, str, str, str, str]:
+    """The five fields of a cron expression.
+
+    Numbers, ranges, lists and steps are understood, since these are what EventBridge, Cloud Scheduler and Azure ML
+    schedules have in common. Raises ValueError with the field that is wrong and the values that it may have.
+    """
+    fields = expression.split()
+    if len(fields) != len(_FIELDS):
+        raise ValueError(
+            f"a cron schedule has 5 fields (minute hour day-of-month month day-of-week), not {len(fields)}"
+        )
+    for text, (name, lowest, highest) in zip(fields, _FIELDS, strict=True):
+        for term in text.split(","):
+            match = _TERM.fullmatch(term)
+            numbers = [int(match[group]) for group in ("low", "high") if match[group]] if match else []
+            if (
+                match is None
+                or not all(lowest <= number <= highest for number in numbers)
+                or numbers != sorted(numbers)
+                or (match["step"] is not None and int(match["step"]) == 0)
+            ):
+                raise ValueError(
+                    f"the {name} of a cron schedule is from {lowest} to {highest}, `*`, a range, a list or a step; "
+                    f"not `{text}`"
+                )
+    minute, hour, day, month, weekday = fields
+    if day != "*" and weekday != "*":
+        raise ValueError(
+            "a cron schedule names a day of the month or a day of the week, not both: EventBridge takes only one"
+        )
+    return minute, hour, day, month, weekday
+
+
+def aws(expression: str) -> str:
+    """The same schedule as EventBridge and SageMaker write it: `cron(minute hour day month weekday year)`.
+
+    One of the two day fields must be `?`, and weekdays are counted from 1 = Sunday, so names are used
+    (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html).
+    """
+    minute, hour, day, month, weekday = parse(expression)
+    if weekday == "*":
+        return f"cron({minute} {hour} {day} {month} ? *)"
+    named = re.sub(r"(?<!/)\b\d\b", lambda match: _WEEKDAYS[int(match[0])], weekday)
+    return f"cron({minute} {hour} ? {month} {named} *)"

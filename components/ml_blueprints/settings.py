@@ -1,0 +1,127 @@
+"""The settings of a stack: on which cloud, in which environment and in whose network a workload runs."""
+
+import json
+import os
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self
+
+import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from ml_blueprints.errors import BlueprintError, Problem
+from ml_blueprints.workload import ArchitectureKind, Strict, explain
+
+NAMESPACE = "ml-blueprints"
+
+# What each provider must be told, as its own configuration key, before a first resource can be placed.
+_PROVIDER_KEYS = {"aws": ("aws:region",), "gcp": ("gcp:project", "gcp:region"), "azure": ("azure-native:location",)}
+
+# The variables are those that the providers' own configuration pages list.
+_PROVIDER_VARIABLES = {
+    "aws:region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "gcp:project": ("GOOGLE_PROJECT", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"),
+    "gcp:region": ("GOOGLE_REGION", "GCLOUD_REGION", "CLOUDSDK_COMPUTE_REGION"),
+    "azure-native:location": (),
+}
+
+
+class Network(Strict):
+    """The network of the platform: ours, or one that exists."""
+
+    cidr: Annotated[
+        str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/(1[6-9]|2[0-2])$", description="IPv4 range, /16 to /22")
+    ] = "10.64.0.0/16"
+    zones: Annotated[int, Field(ge=2, le=3)] = 2
+    internet_egress: Annotated[bool, Field(description="Let private subnets reach the internet through NAT")] = False
+    existing_network: Annotated[str | None, Field(description="Id of a network to use instead of a new one")] = None
+    existing_subnets: Annotated[tuple[str, ...], Field(strict=False, description="Ids of its private subnets")] = ()
+
+    @model_validator(mode="after")
+    def _existing_is_whole(self) -> Self:
+        if (self.existing_network is None) != (not self.existing_subnets):
+            raise PydanticCustomError(
+                "existing",
+                "an existing network is given with its subnets: `existing_network` and `existing_subnets` go together",
+                {"field": "network"},
+            )
+        return self
+
+
+class Encryption(Strict):
+    """The customer-managed key of data at rest: ours, or one that exists."""
+
+    existing_key: Annotated[
+        str | None, Field(description="ARN (AWS), resource name (Google Cloud) or key identifier URL (Azure)")
+    ] = None
+    rotation_days: Annotated[int, Field(ge=90, le=2560)] = 365
+
+
+class Delivery(Strict):
+    """Who may deploy: workflows of one repository, without long-lived keys."""
+
+    provider: Literal["github", "gitlab"] = "github"
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)+$", description="owner/name")]
+
+
+class Settings(Strict):
+    """What a stack's configuration says beside the workload."""
+
+    cloud: Literal["aws", "gcp", "azure"]
+    architecture: Annotated[ArchitectureKind, Field(strict=False)]
+    environment: Literal["experiment", "staging", "production"]
+    workload: Annotated[str, Field(description="Workload file, relative to the program")]
+    serving_image: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9./_:-]+@sha256:[0-9a-f]{64}$",
+            description="Image by digest: `name@sha256:...` in the platform's own repository, or a whole reference",
+        ),
+    ]
+    network: Network = Network()
+    encryption: Encryption = Encryption()
+    identities: Annotated[
+        dict[str, str],
+        Field(default_factory=dict, description="Existing identities by purpose, to use instead of new ones"),
+    ]
+    delivery: Delivery
+
+    @classmethod
+    def from_config(cls) -> Self:
+        """The settings of the stack that is being deployed. Raises BlueprintError with every key that is wrong."""
+        stack = f"Pulumi.{pulumi.get_stack()}.yaml"
+        try:
+            settings = cls.model_validate(_own_config())
+        except ValidationError as error:
+            raise BlueprintError(stack, [_as_key(explain(detail)) for detail in error.errors()]) from None
+        missing = [key for key in _PROVIDER_KEYS[settings.cloud] if not _provider_value(key)]
+        if missing:
+            raise BlueprintError(
+                stack,
+                [
+                    Problem(key, "nothing", f"the {settings.cloud} provider needs it: `pulumi config set {key} ...`")
+                    for key in missing
+                ],
+            )
+        return settings
+
+
+def _own_config() -> dict[str, Any]:
+    """All keys of our namespace, so that unknown ones are refused; Pulumi hands objects over as JSON text."""
+    values: dict[str, Any] = {}
+    for key, value in (get_config_env() | CONFIG.get()).items():
+        if key.startswith(f"{NAMESPACE}:"):
+            is_object = isinstance(value, str) and value.startswith(("{", "["))
+            values[key.removeprefix(f"{NAMESPACE}:")] = json.loads(value) if is_object else value
+    return values
+
+
+def _provider_value(key: str) -> str | None:
+    """A provider's own setting, from the stack's configuration or from the variables that the provider itself reads."""
+    namespace, name = key.split(":")
+    return pulumi.Config(namespace).get(name) or next(filter(None, map(os.environ.get, _PROVIDER_VARIABLES[key])), None)
+
+
+def _as_key(problem: Problem) -> Problem:
+    return replace(problem, field=f"{NAMESPACE}:{problem.field}")

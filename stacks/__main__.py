@@ -1,0 +1,20 @@
+"""One program for nine stacks: the stack's configuration says which cloud, which architecture and which workload."""
+
+from pathlib import Path
+
+import pulumi
+from ml_blueprints import platform
+from ml_blueprints.errors import BlueprintError
+
+try:
+    built = platform.from_config(Path(__file__).parent)
+except BlueprintError as error:
+    raise pulumi.RunError(str(error)) from None
+
+pulumi.export("cloud", built.context.settings.cloud)
+pulumi.export("architecture", built.kind.value)
+pulumi.export("workload", built.context.workload.name)
+pulumi.export("champion", f"{built.context.workload.champion.name} {built.context.workload.champion.version}")
+pulumi.export("endpointUrl", built.endpoint_url)
+pulumi.export("capabilitiesAsked", sorted(built.context.register.asked))
+pulumi.export("capabilities", built.capabilities)
