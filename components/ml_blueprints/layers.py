@@ -22,17 +22,8 @@ from typing import Any, ClassVar
 import pulumi
 
 from ml_blueprints import capabilities
-from ml_blueprints.settings import Settings
+from ml_blueprints.settings import Purpose, Settings
 from ml_blueprints.workload import Workload
-
-
-class Purpose(StrEnum):
-    """What an identity is for. Each has rights for this and for nothing else."""
-
-    INGEST = "ingest"
-    TRAINING = "training"
-    SERVING = "serving"
-    MONITORING = "monitoring"
 
 
 class Zone(StrEnum):

@@ -11,9 +11,9 @@ from ml_blueprints.workload import Role, Workload
 class Limits:
     """What one cloud can take.
 
-    name_length: of the workload's name, since resource names begin with it; `name_reason` says which resource sets it.
+    name_length: of the workload's name, which begins resource names; `name_reason` says which resource sets it.
     live_models: champion and canaries behind one endpoint. shadow_models, shadow_percent: beside them, and their share.
-    canary_beside_shadow: whether both may be there at once.
+    canary_beside_shadow: whether both may be there at once. scale_to_zero: whether an endpoint can be without instances.
     """
 
     cloud: str
@@ -23,6 +23,7 @@ class Limits:
     shadow_models: int
     shadow_percent: int
     canary_beside_shadow: bool
+    scale_to_zero: bool
 
     def check(self, workload: Workload) -> None:
         """Raises BlueprintError with every field of the workload that this cloud can't take."""
@@ -36,6 +37,8 @@ class Limits:
                 f"`{workload.name}` ({len(workload.name)} characters)",
                 f"at most {self.name_length}: {self.name_reason}",
             )
+        if workload.serving.scale_to_zero and not self.scale_to_zero:
+            yield Problem("serving.scale_to_zero", "`true`", f"endpoints on {self.cloud} keep at least one instance")
         live = workload.models_in(Role.CHAMPION, Role.CANARY)
         shadows = workload.models_in(Role.SHADOW)
         if len(live) > self.live_models:

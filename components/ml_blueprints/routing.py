@@ -52,6 +52,11 @@ def environment(workload: Workload, models: tuple[Model, ...]) -> dict[str, str]
     return {VARIABLE: json.dumps(document(workload, models), separators=(",", ":"), sort_keys=True)}
 
 
+def image_name(image: str) -> str:
+    """The name of an image without registry and digest, as a repository is called."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+
+
 def image_reference(image: str, repository: pulumi.Input[str]) -> pulumi.Output[str]:
     """An image by digest: relative names (`name@sha256:...`) are those of the platform's own repository."""
     if "/" in image:

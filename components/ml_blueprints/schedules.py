@@ -51,3 +51,12 @@ def aws(expression: str) -> str:
         return f"cron({minute} {hour} {day} {month} ? *)"
     named = re.sub(r"(?<!/)\b\d\b", lambda match: _WEEKDAYS[int(match[0])], weekday)
     return f"cron({minute} {hour} ? {month} {named} *)"
+
+
+def sagemaker_monitoring(expression: str) -> str:
+    """An hourly or daily schedule as SageMaker's monitoring schedules take it, which know no minute and no date.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-schedule-expression.html
+    """
+    hour = parse(expression)[1]
+    return f"cron(0 {hour.replace('*/', '0/')} ? * * *)"

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 import pulumi
@@ -25,6 +26,15 @@ _PROVIDER_VARIABLES = {
     "gcp:region": ("GOOGLE_REGION", "GCLOUD_REGION", "CLOUDSDK_COMPUTE_REGION"),
     "azure-native:location": (),
 }
+
+
+class Purpose(StrEnum):
+    """What an identity is for. Each has rights for this and for nothing else."""
+
+    INGEST = "ingest"
+    TRAINING = "training"
+    SERVING = "serving"
+    MONITORING = "monitoring"
 
 
 class Network(Strict):
@@ -63,6 +73,10 @@ class Delivery(Strict):
 
     provider: Literal["github", "gitlab"] = "github"
     repository: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)+$", description="owner/name")]
+    create_issuer: Annotated[
+        bool,
+        Field(description="AWS only: register the provider's issuer, which an account has once; else it must exist"),
+    ] = False
 
 
 class Settings(Strict):
@@ -82,7 +96,7 @@ class Settings(Strict):
     network: Network = Network()
     encryption: Encryption = Encryption()
     identities: Annotated[
-        dict[str, str],
+        dict[Annotated[Purpose, Field(strict=False)], str],
         Field(default_factory=dict, description="Existing identities by purpose, to use instead of new ones"),
     ]
     delivery: Delivery

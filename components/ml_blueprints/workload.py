@@ -207,7 +207,13 @@ class Drift(Strict):
         "population_stability_index"
     )
     threshold: Annotated[float, Field(gt=0, strict=False)] = 0.2
-    schedule: Cron = "0 * * * *"
+    schedule: Annotated[
+        str,
+        Field(
+            pattern=r"^0 (\*|\*/([2-9]|1[0-2])|1?\d|2[0-3]) \* \* \*$",
+            description="Hourly, every n hours, or daily; UTC. SageMaker's monitoring schedules take no other",
+        ),
+    ] = "0 * * * *"
 
 
 class Monitoring(Strict):

@@ -1,0 +1,137 @@
+"""Facts of AWS that the layers rely on, each with its source."""
+
+from ml_blueprints.limits import Limits
+from ml_blueprints.settings import Purpose
+
+LIMITS = Limits(
+    cloud="aws",
+    # SageMaker names have at most 63 characters; the longest of ours adds `-gradient-boosting-10-10-10-0123456`.
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html
+    name_length=28,
+    name_reason="names of SageMaker models begin with it and have at most 63 characters",
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html: up to 10 variants, and one
+    # shadow variant, which is only taken beside a single production variant.
+    live_models=10,
+    shadow_models=1,
+    shadow_percent=100,
+    canary_beside_shadow=False,
+    # Variants on instances keep one; serverless ones would give up VPC, isolation and data capture.
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
+    scale_to_zero=False,
+)
+
+# Who may act under the identity of a purpose: the services that run its work.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+TRUSTED_SERVICES = {
+    Purpose.INGEST: ("lambda.amazonaws.com", "sagemaker.amazonaws.com"),
+    Purpose.TRAINING: ("sagemaker.amazonaws.com",),
+    Purpose.SERVING: ("sagemaker.amazonaws.com",),
+    Purpose.MONITORING: ("sagemaker.amazonaws.com", "scheduler.amazonaws.com", "events.amazonaws.com"),
+}
+
+# The most that any identity of a platform may ever be granted: its permissions boundary. Grants are narrower by far.
+BOUNDARY_ACTIONS = (
+    "cloudwatch:PutMetricData",
+    "ec2:CreateNetworkInterface",
+    "ec2:CreateNetworkInterfacePermission",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DeleteNetworkInterfacePermission",
+    "ec2:DescribeDhcpOptions",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:GetAuthorizationToken",
+    "ecr:GetDownloadUrlForLayer",
+    "glue:GetSchemaVersion",
+    "glue:GetTable",
+    "iam:PassRole",
+    "kinesis:DescribeStream",
+    "kinesis:DescribeStreamSummary",
+    "kinesis:GetRecords",
+    "kinesis:GetShardIterator",
+    "kinesis:ListShards",
+    "kms:CreateGrant",
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:GenerateDataKey",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "s3:AbortMultipartUpload",
+    "s3:GetBucketAcl",
+    "s3:GetBucketLocation",
+    "s3:GetObject",
+    "s3:ListBucket",
+    "s3:PutObject",
+    "sagemaker:AddTags",
+    "sagemaker:BatchGetRecord",
+    "sagemaker:CreateModelPackage",
+    "sagemaker:CreateProcessingJob",
+    "sagemaker:CreateTrainingJob",
+    "sagemaker:CreateTransformJob",
+    "sagemaker:DescribeModel",
+    "sagemaker:DescribeProcessingJob",
+    "sagemaker:DescribeTrainingJob",
+    "sagemaker:DescribeTransformJob",
+    "sagemaker:GetRecord",
+    "sagemaker:InvokeEndpoint",
+    "sagemaker:PutRecord",
+    "sagemaker:StartPipelineExecution",
+    "sagemaker:StopProcessingJob",
+    "sagemaker:StopTrainingJob",
+    "sagemaker:StopTransformJob",
+    "sagemaker-mlflow:AccessUI",
+    "sagemaker-mlflow:CreateExperiment",
+    "sagemaker-mlflow:CreateRun",
+    "sagemaker-mlflow:GetExperimentByName",
+    "sagemaker-mlflow:LogBatch",
+    "sagemaker-mlflow:LogMetric",
+    "sagemaker-mlflow:LogParam",
+    "sagemaker-mlflow:UpdateRun",
+    "sns:Publish",
+    "sqs:SendMessage",
+)
+
+# Interface endpoints for the services that the layers call, and those that only streams need.
+# https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html
+INTERFACE_ENDPOINTS = ("ecr.api", "ecr.dkr", "kms", "logs", "sagemaker.api", "sagemaker.runtime", "sts")
+STREAM_INTERFACE_ENDPOINTS = ("kinesis-streams", "sagemaker.featurestore-runtime", "sqs")
+
+# Size classes of a scoring instance. https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints.html
+INSTANCE_TYPES = {"small": "ml.m5.large", "medium": "ml.m5.xlarge", "large": "ml.m5.4xlarge"}
+
+# Instance of training, batch scoring and drift jobs, which run and end.
+JOB_INSTANCE_TYPE = "ml.m5.xlarge"
+JOB_VOLUME_GIB = 30
+
+# Requests per minute and instance at which SageMaker adds another one.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-loadtest.html recommends a share of the measured most.
+INVOCATIONS_PER_INSTANCE = 2000
+
+# Days that CloudWatch Logs can keep a group. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+LOG_RETENTION_DAYS = 365
+
+# Avro to Glue (Hive) types. https://docs.aws.amazon.com/athena/latest/ug/data-types.html
+GLUE_TYPES = {
+    "string": "string",
+    "boolean": "boolean",
+    "int": "int",
+    "long": "bigint",
+    "float": "float",
+    "double": "double",
+    "bytes": "binary",
+}
+
+# Types of feature definitions. https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_FeatureDefinition.html
+FEATURE_TYPES = {"integer": "Integral", "float": "Fractional", "string": "String", "boolean": "Integral"}
+
+# Whose tokens a deployment trusts, and what their subject says of a repository's environment.
+# https://docs.github.com/en/actions/concepts/security/openid-connect and https://docs.gitlab.com/ci/cloud_services/aws/
+OIDC_ISSUERS = {"github": "https://token.actions.githubusercontent.com", "gitlab": "https://gitlab.com"}
+OIDC_AUDIENCES = {"github": "sts.amazonaws.com", "gitlab": "https://gitlab.com"}
+OIDC_SUBJECTS = {
+    "github": "repo:{repository}:environment:{environment}",
+    "gitlab": "project_path:{repository}:ref_type:branch:ref:main",
+}

@@ -1,0 +1,89 @@
+"""The feature layer on AWS: a SageMaker feature group, offline in S3 with a Glue table, online where asked for."""
+
+import pulumi
+from pulumi_aws import sagemaker
+
+from ml_blueprints import layers
+from ml_blueprints.aws import facts, policy
+from ml_blueprints.aws.data import Data
+from ml_blueprints.aws.foundation import Foundation
+from ml_blueprints.layers import Context, Zone
+from ml_blueprints.settings import Purpose
+
+
+class Features(layers.Features):
+    """The feature store on AWS. Native resource: `feature_group`, which holds both the offline and the online store."""
+
+    cloud = "aws"
+
+    def __init__(
+        self,
+        context: Context,
+        foundation: Foundation,
+        data: Data,
+        online: bool,
+        opts: pulumi.ResourceOptions | None = None,
+    ):
+        super().__init__(context, opts)
+        self.foundation, self.data = foundation, data
+        self._feature_group(online)
+        self._rights(online)
+        self.give(
+            offline=self.feature_group.arn,
+            online=self.feature_group.feature_group_name if online else None,
+        )
+
+    def _feature_group(self, online: bool) -> None:
+        context, workload = self.context, self.context.workload
+        keys = {workload.data.entity: "String", workload.data.event_time: "Fractional"}
+        types = keys | {feature.name: facts.FEATURE_TYPES[feature.type] for feature in workload.features.definitions}
+        self.feature_group = sagemaker.FeatureGroup(
+            context.logical("features"),
+            feature_group_name=f"{workload.features.group.replace('_', '-')[:54]}-{context.token}",
+            description=workload.description,
+            record_identifier_feature_name=workload.data.entity,
+            event_time_feature_name=workload.data.event_time,
+            feature_definitions=[
+                sagemaker.FeatureGroupFeatureDefinitionArgs(feature_name=name, feature_type=kind)
+                for name, kind in types.items()
+            ],
+            role_arn=self.foundation.identities[Purpose.INGEST],
+            offline_store_config=sagemaker.FeatureGroupOfflineStoreConfigArgs(
+                s3_storage_config=sagemaker.FeatureGroupOfflineStoreConfigS3StorageConfigArgs(
+                    s3_uri=pulumi.Output.concat(self.data.zones[Zone.FEATURES], "/offline"),
+                    kms_key_id=self.foundation.key,
+                ),
+                table_format="Iceberg",
+            ),
+            online_store_config=self._online_store() if online else None,
+            tags=context.tags,
+            # SageMaker tries the role on the bucket and the key when the group is made.
+            opts=self.child(depends_on=self.data.grants[Purpose.INGEST]),
+        )
+        self.realise("offline-features", self.feature_group)
+        if online:
+            self.realise("online-features", self.feature_group)
+
+    def _online_store(self) -> sagemaker.FeatureGroupOnlineStoreConfigArgs:
+        return sagemaker.FeatureGroupOnlineStoreConfigArgs(
+            enable_online_store=True,
+            security_config=sagemaker.FeatureGroupOnlineStoreConfigSecurityConfigArgs(kms_key_id=self.foundation.key),
+            ttl_duration=sagemaker.FeatureGroupOnlineStoreConfigTtlDurationArgs(
+                unit="Hours", value=self.context.workload.features.online_ttl_hours
+            ),
+        )
+
+    def _rights(self, online: bool) -> None:
+        """Ingest writes records, serving reads them; nobody else sees the online store."""
+        if not online:
+            return
+        self.foundation.grant(
+            Purpose.INGEST,
+            "features",
+            policy.allow(["sagemaker:GetRecord", "sagemaker:PutRecord"], [self.feature_group.arn]),
+        )
+        self.foundation.grant(
+            Purpose.SERVING,
+            "features",
+            policy.allow(["sagemaker:BatchGetRecord", "sagemaker:GetRecord"], [self.feature_group.arn]),
+        )

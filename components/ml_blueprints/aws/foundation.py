@@ -1,0 +1,211 @@
+"""The foundation on AWS: VPC, KMS key, IAM roles under a permissions boundary, and a log group."""
+
+from collections.abc import Sequence
+
+import pulumi
+from pulumi_aws import cloudwatch, get_caller_identity_output, get_region_output, iam, kms
+
+from ml_blueprints import layers
+from ml_blueprints.aws import facts, policy
+from ml_blueprints.aws.network import Network
+from ml_blueprints.layers import Context
+from ml_blueprints.settings import Purpose
+
+
+class Foundation(layers.Foundation):
+    """Network, key, identities and logs on AWS.
+
+    Native resources: `network_component` (VPC, subnets, endpoints), `kms_key`, `roles` by purpose, `boundary`,
+    `log_group`; `security_group` is the one of all workloads.
+    """
+
+    cloud = "aws"
+
+    def __init__(self, context: Context, opts: pulumi.ResourceOptions | None = None):
+        super().__init__(context, opts)
+        invoke = pulumi.InvokeOptions(parent=self)
+        self.account = get_caller_identity_output(opts=invoke).account_id
+        self.region = get_region_output(opts=invoke).region
+        self.roles: dict[Purpose, iam.Role] = {}
+        self._encryption()
+        self._logs()
+        self._network()
+        self._identities()
+        self.give(
+            key=self.key_arn,
+            network=self.network_component.vpc_id,
+            subnets=self.network_component.subnet_ids,
+            identities=self.role_arns,
+            logs=self.log_group.arn,
+        )
+
+    def grant(self, purpose: Purpose, name: str, *statements: policy.Statement) -> list[pulumi.Resource]:
+        """Give an identity of ours the rights that a layer needs; an identity brought along is its owner's to equip.
+
+        Returns the grant, so that what needs it can wait for it.
+        """
+        if purpose not in self.roles:
+            return []
+        return [
+            iam.RolePolicy(
+                self.context.logical(f"{purpose}-{name}"),
+                role=self.roles[purpose].name,
+                policy=policy.document(*statements),
+                opts=self.child(),
+            )
+        ]
+
+    def use_key(self) -> policy.Statement:
+        """The statement that lets an identity encrypt and decrypt with the platform's key."""
+        return policy.allow(["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], [self.key_arn])
+
+    def _encryption(self) -> None:
+        context, settings = self.context, self.context.settings.encryption
+        if settings.existing_key:
+            self.key_arn = pulumi.Output.from_input(settings.existing_key)
+            context.register.brought("customer-managed-key")
+            return
+        self.kms_key = kms.Key(
+            context.logical("key"),
+            description=f"Data of {context.workload.name}",
+            enable_key_rotation=True,
+            rotation_period_in_days=settings.rotation_days,
+            deletion_window_in_days=30,
+            policy=self._key_policy(),
+            tags=context.tags,
+            opts=self.child(),
+        )
+        kms.Alias(
+            context.logical("key"),
+            name=f"alias/ml-blueprints/{context.name}-{context.token}",
+            target_key_id=self.kms_key.key_id,
+            opts=self.child(),
+        )
+        self.key_arn = self.kms_key.arn
+        self.realise("customer-managed-key", self.kms_key)
+
+    def _key_policy(self) -> pulumi.Output[str]:
+        """The account administers the key by IAM; services may use it for this account's things only."""
+        root = pulumi.Output.concat("arn:aws:iam::", self.account, ":root")
+        logs = pulumi.Output.concat("arn:aws:logs:", self.region, ":", self.account, ":log-group:*")
+        crypt = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:DescribeKey"]
+        return policy.document(
+            policy.allow(["kms:*"], ["*"]) | {"Sid": "AccountAdministers", "Principal": {"AWS": root}},
+            policy.allow_service(
+                [pulumi.Output.concat("logs.", self.region, ".amazonaws.com")],
+                [*crypt, "kms:ReEncrypt*"],
+                "*",
+                ArnLike={"kms:EncryptionContext:aws:logs:arn": logs},
+            ),
+            policy.allow_service(
+                ["cloudwatch.amazonaws.com", "events.amazonaws.com", "budgets.amazonaws.com"],
+                ["kms:Decrypt", "kms:GenerateDataKey*"],
+                "*",
+                StringEquals={"aws:SourceAccount": self.account},
+            ),
+        )
+
+    def _logs(self) -> None:
+        # A key that doesn't exist yet can't be named; the group's policy is the key's, so it is made after it.
+        self.log_group = cloudwatch.LogGroup(
+            self.context.logical("logs"),
+            kms_key_id=self.key_arn,
+            retention_in_days=facts.LOG_RETENTION_DAYS,
+            tags=self.context.tags,
+            opts=self.child(),
+        )
+        self.realise("central-logs", self.log_group)
+
+    def _network(self) -> None:
+        network = Network(self.context, self.account, self.log_group.arn, opts=self.child())
+        self.network_component = network
+        self.security_group = network.security_group
+        if network.vpc is None:
+            for capability in ("private-network", "private-service-access", "flow-logs"):
+                self.context.register.brought(capability)
+            return
+        self.realise("private-network", *network.subnets)
+        self.realise("private-service-access", *network.endpoints)
+        self.realise("flow-logs", network.flow_log)
+
+    def _identities(self) -> None:
+        context = self.context
+        self.boundary = iam.Policy(
+            context.logical("boundary"),
+            description=f"The most that an identity of {context.name} may be granted",
+            policy=policy.document(policy.allow(facts.BOUNDARY_ACTIONS, ["*"])),
+            tags=context.tags,
+            opts=self.child(),
+        )
+        self.role_arns: dict[Purpose, pulumi.Output[str]] = {}
+        for purpose in Purpose:
+            if existing := context.settings.identities.get(purpose):
+                self.role_arns[purpose] = pulumi.Output.from_input(existing)
+                continue
+            self.roles[purpose] = iam.Role(
+                context.logical(purpose),
+                description=f"{context.name}: {purpose}",
+                assume_role_policy=policy.trust(facts.TRUSTED_SERVICES[purpose], self.account),
+                permissions_boundary=self.boundary.arn,
+                max_session_duration=3600,
+                tags=context.tags,
+                opts=self.child(),
+            )
+            self.role_arns[purpose] = self.roles[purpose].arn
+        if self.roles:
+            self.realise("identity-per-purpose", *self.roles.values())
+        else:
+            context.register.brought("identity-per-purpose")
+        self._work_in_network()
+
+    def _work_in_network(self) -> None:
+        """Jobs, endpoints and functions in a VPC make network interfaces, keep logs and count metrics.
+
+        EC2's interface actions take no resource but `*` for some of their parts; the condition holds them to this VPC's
+        subnets. https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+        """
+        subnets = [
+            pulumi.Output.concat("arn:aws:ec2:", self.region, ":", self.account, ":subnet/", subnet)
+            for subnet in self.network_component.subnet_ids
+        ]
+        interfaces = pulumi.Output.concat("arn:aws:ec2:", self.region, ":", self.account, ":network-interface/*")
+        groups = pulumi.Output.concat("arn:aws:ec2:", self.region, ":", self.account, ":security-group/")
+        log_groups = pulumi.Output.concat("arn:aws:logs:", self.region, ":", self.account, ":log-group:")
+        describe: Sequence[str] = (
+            "ec2:DescribeDhcpOptions",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcs",
+        )
+        for purpose in self.roles:
+            self.grant(
+                purpose,
+                "network",
+                policy.allow(describe, ["*"]),
+                policy.allow(
+                    ["ec2:CreateNetworkInterface"],
+                    [*subnets, interfaces, pulumi.Output.concat(groups, self.security_group.id)],
+                ),
+                policy.allow(
+                    [
+                        "ec2:CreateNetworkInterfacePermission",
+                        "ec2:DeleteNetworkInterface",
+                        "ec2:DeleteNetworkInterfacePermission",
+                    ],
+                    [interfaces],
+                ),
+                policy.allow(
+                    ["logs:CreateLogStream", "logs:PutLogEvents"],
+                    [
+                        pulumi.Output.concat(self.log_group.arn, ":*"),
+                        pulumi.Output.concat(log_groups, "/aws/sagemaker/*"),
+                    ],
+                ),
+                policy.allow(
+                    ["cloudwatch:PutMetricData"],
+                    ["*"],
+                    StringEquals={"cloudwatch:namespace": ["/aws/sagemaker/Endpoints/data-metrics", "ml-blueprints"]},
+                ),
+                self.use_key(),
+            )

@@ -1,0 +1,309 @@
+"""The monitoring layer on AWS: alarms, a drift monitor on captured data, what starts training again, and the budget."""
+
+import pulumi
+from pulumi_aws import budgets, cloudwatch, sagemaker, scheduler, sns
+
+from ml_blueprints import layers, routing, schedules
+from ml_blueprints.aws import facts, policy
+from ml_blueprints.aws.data import Data
+from ml_blueprints.aws.development import Development
+from ml_blueprints.aws.foundation import Foundation
+from ml_blueprints.aws.serving import Serving
+from ml_blueprints.layers import Context, Zone
+from ml_blueprints.settings import Purpose
+from ml_blueprints.workload import Role
+
+
+class Monitoring(layers.Monitoring):
+    """Telemetry, drift, retraining and budget on AWS.
+
+    Native resources: `topic`, `subscription`, `alarms`, `drift_definition`, `drift_schedule`, `drift_rule`,
+    `retraining_schedule` (None unless asked for), `budget`.
+    """
+
+    cloud = "aws"
+
+    def __init__(
+        self,
+        context: Context,
+        foundation: Foundation,
+        data: Data,
+        development: Development,
+        serving: Serving,
+        opts: pulumi.ResourceOptions | None = None,
+    ):
+        super().__init__(context, opts)
+        self.foundation, self.data, self.development, self.serving = foundation, data, development, serving
+        self.drift_rule: cloudwatch.EventRule | None = None
+        self.retraining_schedule: scheduler.Schedule | None = None
+        self._alerts()
+        self._alarms()
+        self._drift()
+        self._retraining()
+        self._budget()
+        self.give(
+            alerts=self.topic.arn,
+            drift=self.drift_schedule.arn,
+            retraining=[trigger.arn for trigger in (self.drift_rule, self.retraining_schedule) if trigger],
+        )
+
+    def _alerts(self) -> None:
+        context = self.context
+        self.topic = sns.Topic(
+            context.logical("alerts"), kms_master_key_id=self.foundation.key, tags=context.tags, opts=self.child()
+        )
+        sns.TopicPolicy(
+            context.logical("alerts"),
+            arn=self.topic.arn,
+            policy=policy.document(
+                policy.allow_service(
+                    ["cloudwatch.amazonaws.com", "events.amazonaws.com", "budgets.amazonaws.com"],
+                    ["sns:Publish"],
+                    self.topic.arn,
+                    StringEquals={"aws:SourceAccount": self.foundation.account},
+                )
+            ),
+            opts=self.child(),
+        )
+        self.subscription = sns.TopicSubscription(
+            context.logical("owner"),
+            topic=self.topic.arn,
+            protocol="email",
+            endpoint=context.workload.owner,
+            opts=self.child(),
+        )
+        self.realise("alerts", self.subscription)
+
+    def _alarms(self) -> None:
+        """Errors and latency of each live variant, or failed runs of the batch pipeline."""
+        workload, monitoring = self.context.workload, self.context.workload.monitoring
+        self.alarms: list[cloudwatch.MetricAlarm] = []
+        if self.serving.real_time is not None:
+            for model in workload.models_in(Role.CHAMPION, Role.CANARY):
+                variant = routing.deployment_name(model)
+                dimensions = {"EndpointName": self.serving.real_time.name, "VariantName": variant}
+                self.alarms.append(
+                    self._alarm(
+                        f"errors-{variant}",
+                        "AWS/SageMaker",
+                        "Invocation5XXErrors",
+                        dimensions,
+                        threshold=monitoring.error_rate_objective,
+                        statistic="Average",
+                    )
+                )
+                if monitoring.latency_objective_ms:
+                    self.alarms.append(
+                        self._alarm(
+                            f"latency-{variant}",
+                            "AWS/SageMaker",
+                            "ModelLatency",
+                            dimensions,
+                            # SageMaker counts in microseconds.
+                            threshold=monitoring.latency_objective_ms * 1000,
+                            extended_statistic="p99",
+                        )
+                    )
+        if self.serving.batch_pipeline is not None:
+            self.alarms.append(
+                self._alarm(
+                    "batch-failed",
+                    "AWS/SageMaker/ModelBuildingPipeline",
+                    "ExecutionFailed",
+                    {"PipelineName": self.serving.batch_pipeline.pipeline_name},
+                    threshold=0,
+                    statistic="Sum",
+                )
+            )
+        self.realise("alarms", *self.alarms)
+
+    def _alarm(
+        self, name: str, namespace: str, metric: str, dimensions: dict[str, pulumi.Input[str]], **condition: object
+    ) -> cloudwatch.MetricAlarm:
+        return cloudwatch.MetricAlarm(
+            self.context.logical(name),
+            namespace=namespace,
+            metric_name=metric,
+            dimensions=dimensions,
+            period=300,
+            evaluation_periods=1,
+            comparison_operator="GreaterThanThreshold",
+            treat_missing_data="notBreaching",
+            alarm_actions=[self.topic.arn],
+            ok_actions=[self.topic.arn],
+            tags=self.context.tags,
+            opts=self.child(),
+            **condition,
+        )
+
+    def _drift(self) -> None:
+        """SageMaker's monitor compares what was captured with the baseline that training left beside the champion."""
+        context = self.context
+        analyzer = sagemaker.get_prebuilt_ecr_image_output(
+            repository_name="sagemaker-model-monitor-analyzer", image_tag="", opts=pulumi.InvokeOptions(parent=self)
+        )
+        baseline = pulumi.Output.concat(
+            self.data.zones[Zone.MODELS], "/", routing.artifact_path(context.workload.champion), "/baseline"
+        )
+        self.drift_definition = sagemaker.DataQualityJobDefinition(
+            context.logical("drift"),
+            role_arn=self.foundation.identities[Purpose.MONITORING],
+            data_quality_app_specification=sagemaker.DataQualityJobDefinitionDataQualityAppSpecificationArgs(
+                image_uri=analyzer.registry_path
+            ),
+            data_quality_baseline_config=sagemaker.DataQualityJobDefinitionDataQualityBaselineConfigArgs(
+                constraints_resource=sagemaker.DataQualityJobDefinitionDataQualityBaselineConfigConstraintsResourceArgs(
+                    s3_uri=pulumi.Output.concat(baseline, "/constraints.json")
+                ),
+                statistics_resource=sagemaker.DataQualityJobDefinitionDataQualityBaselineConfigStatisticsResourceArgs(
+                    s3_uri=pulumi.Output.concat(baseline, "/statistics.json")
+                ),
+            ),
+            data_quality_job_input=self._what_was_scored(),
+            data_quality_job_output_config=sagemaker.DataQualityJobDefinitionDataQualityJobOutputConfigArgs(
+                kms_key_id=self.foundation.key,
+                monitoring_outputs=sagemaker.DataQualityJobDefinitionDataQualityJobOutputConfigMonitoringOutputsArgs(
+                    s3_output=sagemaker.DataQualityJobDefinitionDataQualityJobOutputConfigMonitoringOutputsS3OutputArgs(
+                        s3_uri=pulumi.Output.concat(self.data.zones[Zone.CURATED], "/drift")
+                    )
+                ),
+            ),
+            job_resources=sagemaker.DataQualityJobDefinitionJobResourcesArgs(
+                cluster_config=sagemaker.DataQualityJobDefinitionJobResourcesClusterConfigArgs(
+                    instance_count=1,
+                    instance_type=facts.JOB_INSTANCE_TYPE,
+                    volume_size_in_gb=facts.JOB_VOLUME_GIB,
+                    volume_kms_key_id=self.foundation.key,
+                )
+            ),
+            network_config=sagemaker.DataQualityJobDefinitionNetworkConfigArgs(
+                enable_network_isolation=True,
+                enable_inter_container_traffic_encryption=True,
+                vpc_config=sagemaker.DataQualityJobDefinitionNetworkConfigVpcConfigArgs(
+                    subnets=self.foundation.subnets, security_group_ids=[self.foundation.security_group.id]
+                ),
+            ),
+            stopping_condition=sagemaker.DataQualityJobDefinitionStoppingConditionArgs(max_runtime_in_seconds=3300),
+            tags=context.tags,
+            opts=self.child(depends_on=self.data.grants[Purpose.MONITORING]),
+        )
+        self.drift_schedule = sagemaker.MonitoringSchedule(
+            context.logical("drift"),
+            monitoring_schedule_config=sagemaker.MonitoringScheduleMonitoringScheduleConfigArgs(
+                monitoring_type="DataQuality",
+                monitoring_job_definition_name=self.drift_definition.name,
+                schedule_config=sagemaker.MonitoringScheduleMonitoringScheduleConfigScheduleConfigArgs(
+                    schedule_expression=schedules.sagemaker_monitoring(context.workload.monitoring.drift.schedule)
+                ),
+            ),
+            tags=context.tags,
+            opts=self.child(),
+        )
+        self.realise("drift-detection", self.drift_schedule)
+
+    def _what_was_scored(self) -> sagemaker.DataQualityJobDefinitionDataQualityJobInputArgs:
+        if self.serving.real_time is not None:
+            return sagemaker.DataQualityJobDefinitionDataQualityJobInputArgs(
+                endpoint_input=sagemaker.DataQualityJobDefinitionDataQualityJobInputEndpointInputArgs(
+                    endpoint_name=self.serving.real_time.name
+                )
+            )
+        return sagemaker.DataQualityJobDefinitionDataQualityJobInputArgs(
+            batch_transform_input=sagemaker.DataQualityJobDefinitionDataQualityJobInputBatchTransformInputArgs(
+                data_captured_destination_s3_uri=pulumi.Output.concat(
+                    self.data.zones[Zone.CURATED], "/predictions/captured"
+                ),
+                dataset_format=sagemaker.DataQualityJobDefinitionDataQualityJobInputBatchTransformInputDatasetFormatArgs(
+                    json=sagemaker.DataQualityJobDefinitionDataQualityJobInputBatchTransformInputDatasetFormatJsonArgs(
+                        line=True
+                    )
+                ),
+            )
+        )
+
+    def _retraining(self) -> None:
+        """Drift, a schedule or both start the training pipeline."""
+        context, retraining = self.context, self.context.workload.retraining
+        pipeline = self.development.training_pipeline.arn
+        role = self.foundation.identities[Purpose.MONITORING]
+        start = self.foundation.grant(
+            Purpose.MONITORING, "retraining", policy.allow(["sagemaker:StartPipelineExecution"], [pipeline])
+        )
+        if "drift" in retraining.trigger:
+            self.drift_rule = cloudwatch.EventRule(
+                context.logical("drift"),
+                description="The drift monitor found violations",
+                event_pattern=self._drift_found(),
+                tags=context.tags,
+                opts=self.child(),
+            )
+            cloudwatch.EventTarget(
+                context.logical("retraining"),
+                rule=self.drift_rule.name,
+                arn=pipeline,
+                role_arn=role,
+                opts=self.child(depends_on=start),
+            )
+            cloudwatch.EventTarget(
+                context.logical("drift-alert"), rule=self.drift_rule.name, arn=self.topic.arn, opts=self.child()
+            )
+        if retraining.schedule:
+            self.retraining_schedule = scheduler.Schedule(
+                context.logical("retraining"),
+                schedule_expression=schedules.aws(retraining.schedule),
+                flexible_time_window=scheduler.ScheduleFlexibleTimeWindowArgs(mode="OFF"),
+                kms_key_arn=self.foundation.key,
+                target=scheduler.ScheduleTargetArgs(
+                    arn=pipeline,
+                    role_arn=role,
+                    retry_policy=scheduler.ScheduleTargetRetryPolicyArgs(maximum_retry_attempts=3),
+                ),
+                opts=self.child(depends_on=start),
+            )
+        self.realise(
+            "retraining-trigger", *(trigger for trigger in (self.drift_rule, self.retraining_schedule) if trigger)
+        )
+
+    def _drift_found(self) -> pulumi.Output[str]:
+        """The event of a monitor's processing job that ended with violations.
+
+        Its detail is DescribeProcessingJob's answer, whose ExitMessage says so
+        (https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html,
+        https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-interpreting-results.html).
+        """
+        return pulumi.Output.json_dumps(
+            {
+                "source": ["aws.sagemaker"],
+                "detail-type": ["SageMaker Processing Job State Change"],
+                "detail": {
+                    "MonitoringScheduleArn": [self.drift_schedule.arn],
+                    "ExitMessage": [{"prefix": "CompletedWithViolations"}],
+                },
+            }
+        )
+
+    def _budget(self) -> None:
+        context, budget = self.context, self.context.workload.budget
+        self.budget = budgets.Budget(
+            context.logical("budget"),
+            budget_type="COST",
+            time_unit="MONTHLY",
+            limit_amount=str(budget.monthly_usd),
+            limit_unit="USD",
+            cost_filters=[
+                budgets.BudgetCostFilterArgs(name="TagKeyValue", values=[f"user:workload${context.workload.name}"])
+            ],
+            notifications=[
+                budgets.BudgetNotificationArgs(
+                    comparison_operator="GREATER_THAN",
+                    notification_type="FORECASTED" if percent == 100 else "ACTUAL",
+                    threshold=percent,
+                    threshold_type="PERCENTAGE",
+                    subscriber_email_addresses=[context.workload.owner],
+                )
+                for percent in budget.alert_percent
+            ],
+            tags=context.tags,
+            opts=self.child(),
+        )
+        self.realise("budget", self.budget)

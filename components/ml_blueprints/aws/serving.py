@@ -1,0 +1,318 @@
+"""The serving layer on AWS: SageMaker endpoint with canary and shadow variants, Lambda on Kinesis, scheduled batch."""
+
+import pulumi
+from pulumi_aws import appautoscaling, cloudwatch, lambda_, sagemaker, scheduler
+
+from ml_blueprints import layers, routing, schedules
+from ml_blueprints.aws import facts, pipeline_definition, policy
+from ml_blueprints.aws.data import Data
+from ml_blueprints.aws.development import Development
+from ml_blueprints.aws.features import Features
+from ml_blueprints.aws.foundation import Foundation
+from ml_blueprints.layers import Context, Zone
+from ml_blueprints.settings import Purpose
+from ml_blueprints.workload import Mode, Model, Role
+
+
+class Serving(layers.Serving):
+    """Predictions on AWS.
+
+    Native resources: `models` by deployment name; with real time `configuration`, `real_time`, `rollback_alarms`,
+    `scaling`; with streams `stream_processor`, `event_source`; with batch `batch_pipeline`, `batch_schedule`.
+    `captured` is the S3 URI of what was asked and answered.
+    """
+
+    cloud = "aws"
+
+    def __init__(
+        self,
+        context: Context,
+        foundation: Foundation,
+        data: Data,
+        features: Features,
+        development: Development,
+        modes: frozenset[Mode],
+        opts: pulumi.ResourceOptions | None = None,
+    ):
+        super().__init__(context, opts)
+        self.foundation, self.data, self.features, self.development = foundation, data, features, development
+        self.captured = pulumi.Output.concat(data.zones[Zone.CURATED], "/captured")
+        self.real_time: sagemaker.Endpoint | None = None
+        self.stream_processor: lambda_.Function | None = None
+        self.batch_pipeline: sagemaker.Pipeline | None = None
+        self._models()
+        if Mode.REAL_TIME in modes:
+            self._real_time()
+        if Mode.STREAM in modes:
+            self._stream()
+        if Mode.BATCH in modes:
+            self._batch()
+        self.give(
+            endpoint=self.real_time.arn if self.real_time else None,
+            url=self._url() if self.real_time else None,
+            processor=self.stream_processor.arn if self.stream_processor else None,
+            batch=self.batch_pipeline.arn if self.batch_pipeline else None,
+        )
+
+    def _models(self) -> None:
+        """One SageMaker model for each version that runs; its name is generated: a new version is a new model."""
+        context = self.context
+        self.models: dict[str, sagemaker.Model] = {}
+        for model in routing.deployed(context.workload):
+            name = routing.deployment_name(model)
+            self.models[name] = sagemaker.Model(
+                context.logical(name),
+                execution_role_arn=self.foundation.identities[Purpose.SERVING],
+                enable_network_isolation=True,
+                vpc_config=sagemaker.ModelVpcConfigArgs(
+                    subnets=self.foundation.subnets, security_group_ids=[self.foundation.security_group.id]
+                ),
+                primary_container=sagemaker.ModelPrimaryContainerArgs(
+                    image=self.development.image,
+                    model_data_url=self._artifact(model),
+                    environment=routing.environment(context.workload, (model,)),
+                ),
+                tags=context.tags | {"model": model.name, "version": model.version, "role": model.role.value},
+                # SageMaker tries the role on the bucket when the model is made.
+                opts=self.child(depends_on=self.data.grants[Purpose.SERVING]),
+            )
+
+    def _artifact(self, model: Model) -> pulumi.Output[str]:
+        return pulumi.Output.concat(self.data.zones[Zone.MODELS], "/", routing.artifact_path(model), "/model.tar.gz")
+
+    def _real_time(self) -> None:
+        context, workload = self.context, self.context.workload
+        name = f"{context.name}-{context.token}"
+        live = workload.models_in(Role.CHAMPION, Role.CANARY)
+        shadows = workload.models_in(Role.SHADOW)
+        # Without a name of its own each change makes a new configuration, which is how an endpoint notices it.
+        self.configuration = sagemaker.EndpointConfiguration(
+            context.logical("endpoint"),
+            kms_key_arn=self.foundation.key,
+            production_variants=[
+                sagemaker.EndpointConfigurationProductionVariantArgs(**self._variant(model)) for model in live
+            ],
+            shadow_production_variants=[
+                sagemaker.EndpointConfigurationShadowProductionVariantArgs(**self._variant(model)) for model in shadows
+            ],
+            data_capture_config=sagemaker.EndpointConfigurationDataCaptureConfigArgs(
+                enable_capture=True,
+                initial_sampling_percentage=100,
+                destination_s3_uri=self.captured,
+                kms_key_id=self.foundation.key,
+                capture_options=[
+                    sagemaker.EndpointConfigurationDataCaptureConfigCaptureOptionArgs(capture_mode=mode)
+                    for mode in ("Input", "Output")
+                ],
+            ),
+            tags=context.tags,
+            opts=self.child(),
+        )
+        self.rollback_alarms = [self._rollback_alarm(name, model) for model in live]
+        self.real_time = sagemaker.Endpoint(
+            context.logical("endpoint"),
+            name=name,
+            endpoint_config_name=self.configuration.name,
+            deployment_config=self._blue_green(),
+            tags=context.tags,
+            opts=self.child(),
+        )
+        self.realise("real-time-scoring", self.real_time)
+        if workload.models_in(Role.CANARY):
+            self.realise("canary", self.configuration)
+        if shadows:
+            self.realise("shadow", self.configuration)
+        self._autoscaling(live)
+
+    def _variant(self, model: Model) -> dict[str, pulumi.Input[object]]:
+        """A variant's weight is its share of the requests, or for a shadow the share that it sees copies of."""
+        name = routing.deployment_name(model)
+        return {
+            "variant_name": name,
+            "model_name": self.models[name].name,
+            "instance_type": facts.INSTANCE_TYPES[self.context.workload.serving.size],
+            "initial_instance_count": self.context.workload.serving.replicas.minimum,
+            "initial_variant_weight": model.traffic / 100,
+        }
+
+    def _rollback_alarm(self, endpoint: str, model: Model) -> cloudwatch.MetricAlarm:
+        """Server errors of a variant while it is rolled out; the endpoint goes back to the old fleet when it fires."""
+        variant = routing.deployment_name(model)
+        return cloudwatch.MetricAlarm(
+            self.context.logical(f"rollback-{variant}"),
+            alarm_description=f"{variant} fails: the deployment is rolled back",
+            namespace="AWS/SageMaker",
+            metric_name="Invocation5XXErrors",
+            dimensions={"EndpointName": endpoint, "VariantName": variant},
+            statistic="Average",
+            period=60,
+            evaluation_periods=2,
+            threshold=self.context.workload.monitoring.error_rate_objective,
+            comparison_operator="GreaterThanThreshold",
+            treat_missing_data="notBreaching",
+            tags=self.context.tags,
+            opts=self.child(),
+        )
+
+    def _blue_green(self) -> sagemaker.EndpointDeploymentConfigArgs:
+        """A new fleet takes a tenth of the requests for five minutes, then all; the old one stays ten minutes."""
+        return sagemaker.EndpointDeploymentConfigArgs(
+            blue_green_update_policy=sagemaker.EndpointDeploymentConfigBlueGreenUpdatePolicyArgs(
+                traffic_routing_configuration=sagemaker.EndpointDeploymentConfigBlueGreenUpdatePolicyTrafficRoutingConfigurationArgs(
+                    type="CANARY",
+                    canary_size=sagemaker.EndpointDeploymentConfigBlueGreenUpdatePolicyTrafficRoutingConfigurationCanarySizeArgs(
+                        type="CAPACITY_PERCENT", value=10
+                    ),
+                    wait_interval_in_seconds=300,
+                ),
+                termination_wait_in_seconds=600,
+                maximum_execution_timeout_in_seconds=3600,
+            ),
+            auto_rollback_configuration=sagemaker.EndpointDeploymentConfigAutoRollbackConfigurationArgs(
+                alarms=[
+                    sagemaker.EndpointDeploymentConfigAutoRollbackConfigurationAlarmArgs(alarm_name=alarm.name)
+                    for alarm in self.rollback_alarms
+                ]
+            ),
+        )
+
+    def _autoscaling(self, live: tuple[Model, ...]) -> None:
+        context, replicas = self.context, self.context.workload.serving.replicas
+        self.scaling: list[appautoscaling.Policy] = []
+        for model in live:
+            variant = routing.deployment_name(model)
+            target = appautoscaling.Target(
+                context.logical(variant),
+                service_namespace="sagemaker",
+                scalable_dimension="sagemaker:variant:DesiredInstanceCount",
+                resource_id=pulumi.Output.concat("endpoint/", self.real_time.name, "/variant/", variant),
+                min_capacity=replicas.minimum,
+                max_capacity=replicas.maximum,
+                tags=context.tags,
+                opts=self.child(),
+            )
+            self.scaling.append(
+                appautoscaling.Policy(
+                    context.logical(variant),
+                    policy_type="TargetTrackingScaling",
+                    service_namespace=target.service_namespace,
+                    scalable_dimension=target.scalable_dimension,
+                    resource_id=target.resource_id,
+                    target_tracking_scaling_policy_configuration=appautoscaling.PolicyTargetTrackingScalingPolicyConfigurationArgs(
+                        target_value=facts.INVOCATIONS_PER_INSTANCE,
+                        predefined_metric_specification=appautoscaling.PolicyTargetTrackingScalingPolicyConfigurationPredefinedMetricSpecificationArgs(
+                            predefined_metric_type="SageMakerVariantInvocationsPerInstance"
+                        ),
+                        scale_in_cooldown=600,
+                        scale_out_cooldown=60,
+                    ),
+                    opts=self.child(),
+                )
+            )
+        self.realise("autoscaling", *self.scaling)
+
+    def _url(self) -> pulumi.Output[str]:
+        """Where the endpoint is invoked. https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html"""
+        host = pulumi.Output.concat("https://runtime.sagemaker.", self.foundation.region, ".amazonaws.com")
+        return pulumi.Output.concat(host, "/endpoints/", self.real_time.name, "/invocations")
+
+    def _stream(self) -> None:
+        context = self.context
+        grants = self._rights_of_the_processor()
+        self.stream_processor = lambda_.Function(
+            context.logical("processor"),
+            role=self.foundation.identities[Purpose.INGEST],
+            package_type="Image",
+            image_uri=self.development.image,
+            image_config=lambda_.FunctionImageConfigArgs(commands=["ml_pipelines.streaming.aws.handler"]),
+            memory_size=1024,
+            timeout=60,
+            kms_key_arn=self.foundation.key,
+            vpc_config=lambda_.FunctionVpcConfigArgs(
+                subnet_ids=self.foundation.subnets, security_group_ids=[self.foundation.security_group.id]
+            ),
+            environment=lambda_.FunctionEnvironmentArgs(
+                variables=routing.environment(context.workload, routing.deployed(context.workload))
+                | {"FEATURE_STORE": self.features.online, "SCORING_ENDPOINT": self.real_time.name}
+            ),
+            logging_config=lambda_.FunctionLoggingConfigArgs(
+                log_format="JSON", log_group=self.foundation.log_group.name
+            ),
+            tracing_config=lambda_.FunctionTracingConfigArgs(mode="PassThrough"),
+            tags=context.tags,
+            opts=self.child(depends_on=grants),
+        )
+        self.event_source = lambda_.EventSourceMapping(
+            context.logical("processor"),
+            function_name=self.stream_processor.arn,
+            event_source_arn=self.data.stream,
+            starting_position="LATEST",
+            batch_size=100,
+            maximum_batching_window_in_seconds=1,
+            maximum_retry_attempts=5,
+            bisect_batch_on_function_error=True,
+            function_response_types=["ReportBatchItemFailures"],
+            destination_config=lambda_.EventSourceMappingDestinationConfigArgs(
+                on_failure=lambda_.EventSourceMappingDestinationConfigOnFailureArgs(
+                    destination_arn=self.data.dead_letters
+                )
+            ),
+            tags=context.tags,
+            opts=self.child(),
+        )
+        self.realise("stream-scoring", self.event_source)
+
+    def _rights_of_the_processor(self) -> list[pulumi.Resource]:
+        return self.foundation.grant(
+            Purpose.INGEST,
+            "processor",
+            policy.allow(
+                [
+                    "kinesis:DescribeStream",
+                    "kinesis:DescribeStreamSummary",
+                    "kinesis:GetRecords",
+                    "kinesis:GetShardIterator",
+                    "kinesis:ListShards",
+                ],
+                [self.data.stream],
+            ),
+            policy.allow(["sqs:SendMessage"], [self.data.dead_letters]),
+            policy.allow(["sagemaker:InvokeEndpoint"], [self.real_time.arn]),
+        )
+
+    def _batch(self) -> None:
+        context = self.context
+        champion = routing.deployment_name(context.workload.champion)
+        training_role = self.foundation.identities[Purpose.TRAINING]
+        self.batch_pipeline = sagemaker.Pipeline(
+            context.logical("batch"),
+            pipeline_name=f"{context.name}-batch-{context.token}",
+            pipeline_display_name=f"{context.name}-batch",
+            pipeline_definition=pipeline_definition.batch_scoring(
+                self.development.job,
+                self.models[champion].name,
+                source=pulumi.Output.concat(self.data.zones[Zone.FEATURES], "/to-score"),
+                destination=pulumi.Output.concat(self.data.zones[Zone.CURATED], "/predictions"),
+            ),
+            role_arn=training_role,
+            tags=context.tags,
+            opts=self.child(),
+        )
+        start = self.foundation.grant(
+            Purpose.MONITORING,
+            "batch",
+            policy.allow(["sagemaker:StartPipelineExecution"], [self.batch_pipeline.arn]),
+        )
+        self.batch_schedule = scheduler.Schedule(
+            context.logical("batch"),
+            schedule_expression=schedules.aws(context.workload.serving.schedule),
+            flexible_time_window=scheduler.ScheduleFlexibleTimeWindowArgs(mode="OFF"),
+            kms_key_arn=self.foundation.key,
+            target=scheduler.ScheduleTargetArgs(
+                arn=self.batch_pipeline.arn,
+                role_arn=self.foundation.identities[Purpose.MONITORING],
+                retry_policy=scheduler.ScheduleTargetRetryPolicyArgs(maximum_retry_attempts=3),
+            ),
+            opts=self.child(depends_on=start),
+        )
+        self.realise("batch-scoring", self.batch_schedule)
