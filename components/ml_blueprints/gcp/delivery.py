@@ -1,0 +1,92 @@
+"""The delivery layer on Google Cloud: a deploy account that only workflows of one repository may act as."""
+
+import pulumi
+from pulumi_gcp import artifactregistry, iam, serviceaccount
+
+from ml_blueprints import layers
+from ml_blueprints.gcp import facts
+from ml_blueprints.gcp.development import Development
+from ml_blueprints.gcp.foundation import Foundation
+from ml_blueprints.layers import Context
+from ml_blueprints.settings import Purpose
+
+
+class Delivery(layers.Delivery):
+    """Deployment by Git on Google Cloud. Native resources: `pool`, `issuer_provider`, `deploy_account`."""
+
+    cloud = "gcp"
+
+    def __init__(
+        self,
+        context: Context,
+        foundation: Foundation,
+        development: Development,
+        opts: pulumi.ResourceOptions | None = None,
+    ):
+        super().__init__(context, opts)
+        self.foundation, self.development = foundation, development
+        self._federation()
+        self._deploy_account()
+        self.give(deployer=self.deploy_account.email, issuer=facts.OIDC_ISSUERS[context.settings.delivery.provider])
+
+    def _federation(self) -> None:
+        """A pool of the platform's own, so that what is trusted here is trusted for nothing else."""
+        context, delivery = self.context, self.context.settings.delivery
+        claim = facts.OIDC_REPOSITORY_CLAIMS[delivery.provider]
+        condition = facts.OIDC_CONDITIONS[delivery.provider].format(environment=context.settings.environment)
+        self.pool = iam.WorkloadIdentityPool(
+            context.logical("deploy"),
+            # 4 to 32 lower case letters, digits and `-`.
+            workload_identity_pool_id=f"deploy-{context.token}",
+            display_name=f"{context.name}"[:32],
+            description=f"Workflows that deploy {context.workload.name}",
+            opts=self.child(depends_on=self.foundation.ready),
+        )
+        self.issuer_provider = iam.WorkloadIdentityPoolProvider(
+            context.logical("deploy"),
+            workload_identity_pool_id=self.pool.workload_identity_pool_id,
+            workload_identity_pool_provider_id=delivery.provider,
+            description=f"Tokens of {delivery.repository}",
+            oidc=iam.WorkloadIdentityPoolProviderOidcArgs(issuer_uri=facts.OIDC_ISSUERS[delivery.provider]),
+            attribute_mapping={"google.subject": "assertion.sub", "attribute.repository": f"assertion.{claim}"},
+            attribute_condition=f"assertion.{claim} == '{delivery.repository}' && {condition}",
+            opts=self.child(),
+        )
+        self.realise("federated-deployment", self.issuer_provider)
+
+    def _deploy_account(self) -> None:
+        context, foundation, delivery = self.context, self.foundation, self.context.settings.delivery
+        self.deploy_account = serviceaccount.Account(
+            context.logical("deployer"),
+            account_id=f"deploy-{context.token}",
+            display_name=f"{context.name}: deployer",
+            description=f"Workflows of {delivery.repository} deploy {context.name} to {context.settings.environment}",
+            opts=self.child(depends_on=foundation.ready),
+        )
+        serviceaccount.IAMMember(
+            context.logical("deployer"),
+            service_account_id=self.deploy_account.name,
+            role=facts.ROLE_FEDERATED,
+            member=pulumi.Output.concat(
+                "principalSet://iam.googleapis.com/", self.pool.name, f"/attribute.repository/{delivery.repository}"
+            ),
+            opts=self.child(),
+        )
+        artifactregistry.RepositoryIamMember(
+            context.logical("deployer"),
+            repository=self.development.repository.repository_id,
+            location=foundation.region,
+            role=facts.ROLE_ARTIFACT_WRITER,
+            member=self.deploy_account.member,
+            opts=self.child(),
+        )
+        foundation.project_role("deployer", "deployer", facts.DEPLOYER_PERMISSIONS, self.deploy_account.member)
+        if training := foundation.accounts.get(Purpose.TRAINING):
+            # A workflow that is changed must be allowed to go on under its identity.
+            serviceaccount.IAMMember(
+                context.logical("deployer-as-training"),
+                service_account_id=training.name,
+                role=facts.ROLE_ACT_AS,
+                member=self.deploy_account.member,
+                opts=self.child(),
+            )

@@ -1,0 +1,196 @@
+"""Facts of Google Cloud that the layers rely on, each with its source."""
+
+from ml_blueprints.limits import Limits
+from ml_blueprints.settings import Purpose
+
+LIMITS = Limits(
+    cloud="gcp",
+    # A Cloud Run service's name has at most 49 characters (https://cloud.google.com/run/quotas); the longest of ours
+    # adds `-processor` and the eight characters of Pulumi's auto-naming.
+    name_length=31,
+    name_reason="names of Cloud Run services begin with it and have at most 49 characters",
+    # The scoring service divides the traffic itself; all versions are loaded side by side in each of its instances,
+    # whose memory is the limit. Ten of each is what our sizes are made for.
+    live_models=10,
+    shadow_models=10,
+    shadow_percent=100,
+    canary_beside_shadow=True,
+)
+
+# The service APIs that the layers call, and those that only online stacks need.
+# https://cloud.google.com/service-usage/docs/list-services
+SERVICES = (
+    "aiplatform",
+    "artifactregistry",
+    "bigquery",
+    "billingbudgets",
+    "cloudkms",
+    "cloudresourcemanager",
+    "cloudscheduler",
+    "compute",
+    "dns",
+    "eventarc",
+    "iam",
+    "iamcredentials",
+    "logging",
+    "monitoring",
+    "pubsub",
+    "servicedirectory",
+    "storage",
+    "sts",
+    "workflowexecutions",
+    "workflows",
+)
+ONLINE_SERVICES = ("run",)
+
+# Services whose agent encrypts with the platform's key and is made on request; the agents of Cloud Storage, BigQuery
+# and Cloud Logging have an API of their own to be asked for. https://cloud.google.com/kms/docs/compatible-services
+KEY_USERS = ("aiplatform", "artifactregistry", "pubsub", "workflows")
+ONLINE_KEY_USERS = ("run",)
+
+# Predefined roles, each granted on one resource. https://cloud.google.com/iam/docs/roles-permissions
+ROLE_KEY_USER = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+ROLE_ACT_AS = "roles/iam.serviceAccountUser"
+ROLE_FEDERATED = "roles/iam.workloadIdentityUser"
+ROLE_OBJECT_READER = "roles/storage.objectViewer"
+ROLE_OBJECT_WRITER = "roles/storage.objectUser"
+ROLE_OBJECT_CREATOR = "roles/storage.objectCreator"
+ROLE_BUCKET_READER = "roles/storage.legacyBucketReader"
+ROLE_TABLE_READER = "roles/bigquery.dataViewer"
+ROLE_TABLE_WRITER = "roles/bigquery.dataEditor"
+ROLE_PUBLISHER = "roles/pubsub.publisher"
+ROLE_SUBSCRIBER = "roles/pubsub.subscriber"
+ROLE_FEATURE_READER = "roles/aiplatform.featurestoreDataViewer"
+ROLE_ARTIFACT_READER = "roles/artifactregistry.reader"
+ROLE_ARTIFACT_WRITER = "roles/artifactregistry.writer"
+ROLE_INVOKER = "roles/run.invoker"
+
+# What can only be granted on the project, as a role of the platform's own for each purpose.
+# https://cloud.google.com/iam/docs/permissions-reference
+_TELEMETRY = (
+    "logging.logEntries.create",
+    "monitoring.metricDescriptors.create",
+    "monitoring.metricDescriptors.get",
+    "monitoring.timeSeries.create",
+)
+_JOBS = ("aiplatform.customJobs.create", "aiplatform.customJobs.get")
+PROJECT_PERMISSIONS = {
+    Purpose.INGEST: _TELEMETRY,
+    Purpose.TRAINING: (
+        *_TELEMETRY,
+        *_JOBS,
+        "aiplatform.tensorboardExperiments.create",
+        "aiplatform.tensorboardExperiments.get",
+        "aiplatform.tensorboardExperiments.write",
+        "aiplatform.tensorboardRuns.batchCreate",
+        "aiplatform.tensorboardRuns.get",
+        "aiplatform.tensorboardRuns.write",
+        "aiplatform.tensorboardTimeSeries.batchCreate",
+        "aiplatform.tensorboardTimeSeries.get",
+        "aiplatform.tensorboards.get",
+        "bigquery.jobs.create",
+    ),
+    Purpose.SERVING: (*_TELEMETRY, "bigquery.jobs.create"),
+    Purpose.MONITORING: (
+        *_TELEMETRY,
+        *_JOBS,
+        "bigquery.jobs.create",
+        "eventarc.events.receiveEvent",
+        "workflows.executions.create",
+    ),
+}
+
+# What Vertex AI's service agent needs to attach its jobs to the network.
+# https://cloud.google.com/vertex-ai/docs/general/vpc-psc-i-setup
+ATTACHMENT_PERMISSIONS = (
+    "compute.networkAttachments.get",
+    "compute.networkAttachments.update",
+    "compute.regionOperations.get",
+)
+
+# What a deployment does beside pushing images and registering versions.
+DEPLOYER_PERMISSIONS = (
+    "workflows.executions.create",
+    "workflows.executions.get",
+    "workflows.operations.get",
+    "workflows.workflows.get",
+    "workflows.workflows.update",
+)
+
+# Domains of Google's APIs, of Artifact Registry and of Cloud Run, which resolve to the private endpoint.
+# https://cloud.google.com/vpc/docs/configure-private-service-connect-apis
+PRIVATE_DOMAINS = ("googleapis.com.", "pkg.dev.", "run.app.")
+
+# Resource types whose logs are kept in the platform's bucket. https://cloud.google.com/logging/docs/api/v2/resource-list
+LOGGED_RESOURCES = (
+    "aiplatform.googleapis.com/FeatureOnlineStore",
+    "audited_resource",
+    "bigquery_dataset",
+    "cloud_run_revision",
+    "cloud_scheduler_job",
+    "gce_firewall_rule",
+    "gce_subnetwork",
+    "gcs_bucket",
+    "ml_job",
+    "pubsub_subscription",
+    "workflows.googleapis.com/Workflow",
+)
+LOG_RETENTION_DAYS = 365
+
+# Size classes of a scoring instance, as Cloud Run's limits. https://cloud.google.com/run/docs/configuring/services/cpu
+INSTANCE_LIMITS = {
+    "small": {"cpu": "1", "memory": "2Gi"},
+    "medium": {"cpu": "2", "memory": "4Gi"},
+    "large": {"cpu": "8", "memory": "16Gi"},
+}
+SERVICE_PORT = 8080
+HEALTH_PATH = "/health"
+
+# Machine of training, batch scoring and drift jobs, which run and end.
+# https://cloud.google.com/vertex-ai/docs/training/configure-compute
+JOB_MACHINE_TYPE = "n2-standard-4"
+JOB_DISK_GIB = 100
+
+# What a container of the platform's image runs; without a command it is the scoring service.
+COMMANDS = {
+    "process": ("python", "-m", "ml_pipelines.streaming.gcp"),
+    "train": ("python", "-m", "ml_pipelines.steps.train"),
+    "score": ("python", "-m", "ml_pipelines.steps.score"),
+    "drift": ("python", "-m", "ml_pipelines.steps.drift"),
+}
+
+# Where a workflow is started. https://cloud.google.com/workflows/docs/reference/executions/rest
+EXECUTIONS_URL = "https://workflowexecutions.googleapis.com/v1/"
+
+# Where an object is read. https://cloud.google.com/storage/docs/json_api/v1/objects/get
+OBJECTS_URL = "https://storage.googleapis.com/storage/v1/b/{bucket}/o/{path}?alt=media"
+
+# Avro to BigQuery types. https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-avro#avro_conversions
+COLUMN_TYPES = {
+    "string": "STRING",
+    "boolean": "BOOLEAN",
+    "int": "INTEGER",
+    "long": "INTEGER",
+    "float": "FLOAT",
+    "double": "FLOAT",
+    "bytes": "BYTES",
+    "record": "RECORD",
+}
+
+# Types of feature definitions, as columns of the table that a feature group reads.
+FEATURE_TYPES = {"integer": "INTEGER", "float": "FLOAT", "string": "STRING", "boolean": "BOOLEAN"}
+
+# The column that says when features were valid. https://cloud.google.com/vertex-ai/docs/featurestore/latest/prepare-data-source
+FEATURE_TIME = "feature_timestamp"
+
+# When a feature view takes over new rows of the offline store, in UTC.
+FEATURE_SYNC = "TZ=UTC 0 * * * *"
+
+# Whose tokens a deployment trusts, which claim names the repository, and what must hold of a token beside.
+# https://docs.github.com/en/actions/reference/security/oidc and https://docs.gitlab.com/ci/secrets/id_token_authentication/
+OIDC_ISSUERS = {"github": "https://token.actions.githubusercontent.com", "gitlab": "https://gitlab.com"}
+OIDC_REPOSITORY_CLAIMS = {"github": "repository", "gitlab": "project_path"}
+OIDC_CONDITIONS = {
+    "github": "assertion.environment == '{environment}'",
+    "gitlab": "assertion.ref_type == 'branch' && assertion.ref == 'main'",
+}

@@ -1,0 +1,222 @@
+"""The foundation on Google Cloud: service APIs, KMS key, log bucket, network, and a service account per purpose."""
+
+from collections.abc import Sequence
+
+import pulumi
+from pulumi_gcp import bigquery, config, kms, logging, organizations, projects, serviceaccount, storage
+
+from ml_blueprints import layers
+from ml_blueprints.errors import BlueprintError, Problem
+from ml_blueprints.gcp import facts
+from ml_blueprints.gcp.network import Network
+from ml_blueprints.layers import Context
+from ml_blueprints.settings import Purpose
+from ml_blueprints.workload import ArchitectureKind
+
+
+class Foundation(layers.Foundation):
+    """Network, key, identities and logs on Google Cloud.
+
+    Native resources: `services`, `agents` by service, `key_ring`, `crypto_key`, `key_grants`, `log_bucket`,
+    `log_sink`, `network_component` (network, subnets, endpoint), `accounts` by purpose. `project`, `project_number`
+    and `billing_account` are facts of the project; `region` is where everything lies.
+
+    What another layer makes depends on `ready`: the APIs are enabled by then, and Google's services may use the key.
+    """
+
+    cloud = "gcp"
+
+    def __init__(self, context: Context, opts: pulumi.ResourceOptions | None = None):
+        self.region = _region()
+        super().__init__(context, opts)
+        project = organizations.get_project_output(opts=pulumi.InvokeOptions(parent=self))
+        self.project = project.project_id
+        self.project_number = project.number
+        self.billing_account = project.billing_account
+        self.online = context.settings.architecture is not ArchitectureKind.BATCH
+        self.accounts: dict[Purpose, serviceaccount.Account] = {}
+        self.key_grants: list[pulumi.Resource] = []
+        self._services()
+        self._encryption()
+        self._logs()
+        self._network()
+        self._identities()
+        self.give(
+            key=self.key_name,
+            network=self.network_component.network_id,
+            subnets=self.network_component.subnet_ids,
+            identities=self.account_emails,
+            logs=self.log_bucket.id,
+        )
+
+    @property
+    def ready(self) -> Sequence[pulumi.Resource]:
+        """What must exist before anything is made; the grants on the key come after the services."""
+        return self.key_grants or self.services
+
+    def member(self, purpose: Purpose) -> pulumi.Output[str]:
+        """An identity as policies name it."""
+        return pulumi.Output.concat("serviceAccount:", self.identities[purpose])
+
+    def act_as(self, runner: Purpose, identity: Purpose) -> list[pulumi.Resource]:
+        """Let one identity start work under another; an identity brought along is its owner's to equip.
+
+        Returns the grant, so that what needs it can wait for it.
+        """
+        if identity not in self.accounts:
+            return []
+        return [
+            serviceaccount.IAMMember(
+                self.context.logical(f"{runner}-as-{identity}"),
+                service_account_id=self.accounts[identity].name,
+                role=facts.ROLE_ACT_AS,
+                member=self.member(runner),
+                opts=self.child(),
+            )
+        ]
+
+    def project_role(
+        self, part: str, title: str, permissions: Sequence[str], member: pulumi.Input[str]
+    ) -> projects.IAMMember:
+        """Grant on the project what can't be granted on less, by a role of the platform's own that holds only this."""
+        role = projects.IAMCustomRole(
+            self.context.logical(part),
+            # Ids have letters, digits, `_` and `.` (https://cloud.google.com/iam/docs/creating-custom-roles).
+            role_id=f"{part.replace('-', '_')}_{self.context.token}",
+            title=f"{self.context.name}: {title}",
+            permissions=list(permissions),
+            opts=self.child(depends_on=self.services),
+        )
+        return projects.IAMMember(
+            self.context.logical(part), project=self.project, role=role.name, member=member, opts=self.child()
+        )
+
+    def _services(self) -> None:
+        """Enable the APIs, and leave them enabled: other systems of the project may have come to rely on them."""
+        names = facts.SERVICES + (facts.ONLINE_SERVICES if self.online else ())
+        self.services = [
+            projects.Service(
+                self.context.logical(f"api-{name}"),
+                service=f"{name}.googleapis.com",
+                disable_on_destroy=False,
+                opts=self.child(),
+            )
+            for name in names
+        ]
+        key_users = facts.KEY_USERS + (facts.ONLINE_KEY_USERS if self.online else ())
+        self.agents: dict[str, pulumi.Output[str]] = {
+            name: projects.ServiceIdentity(
+                self.context.logical(f"agent-{name}"),
+                service=f"{name}.googleapis.com",
+                opts=self.child(depends_on=self.services),
+            ).member
+            for name in key_users
+        }
+
+    def _encryption(self) -> None:
+        context, settings = self.context, self.context.settings.encryption
+        if settings.existing_key:
+            self.key_name = pulumi.Output.from_input(settings.existing_key)
+            context.register.brought("customer-managed-key")
+            return
+        self.key_ring = kms.KeyRing(
+            context.logical("keys"), location=self.region, opts=self.child(depends_on=self.services)
+        )
+        self.crypto_key = kms.CryptoKey(
+            context.logical("key"),
+            key_ring=self.key_ring.id,
+            purpose="ENCRYPT_DECRYPT",
+            rotation_period=f"{settings.rotation_days * 24 * 3600}s",
+            destroy_scheduled_duration=f"{30 * 24 * 3600}s",
+            labels=context.tags,
+            opts=self.child(),
+        )
+        self.key_name = self.crypto_key.id
+        self.key_grants = [
+            kms.CryptoKeyIAMMember(
+                context.logical(f"key-{name}"),
+                crypto_key_id=self.key_name,
+                role=facts.ROLE_KEY_USER,
+                member=member,
+                opts=self.child(),
+            )
+            for name, member in self._key_users().items()
+        ]
+        self.realise("customer-managed-key", self.crypto_key)
+
+    def _key_users(self) -> dict[str, pulumi.Output[str]]:
+        """The service agents that encrypt with the key; those of three services are asked for at the service itself."""
+        asked = pulumi.InvokeOutputOptions(parent=self, depends_on=self.services)
+        logs = logging.get_project_cmek_settings_output(project=self.project, opts=asked).service_account_id
+        return self.agents | {
+            "bigquery": bigquery.get_default_service_account_output(opts=asked).member,
+            "logging": pulumi.Output.concat("serviceAccount:", logs),
+            "storage": storage.get_project_service_account_output(opts=asked).member,
+        }
+
+    def _logs(self) -> None:
+        context = self.context
+        self.log_bucket = logging.ProjectBucketConfig(
+            context.logical("logs"),
+            project=self.project,
+            location=self.region,
+            bucket_id=f"{context.name}-{context.token}",
+            description=f"Logs of {context.workload.name}",
+            retention_days=facts.LOG_RETENTION_DAYS,
+            cmek_settings=logging.ProjectBucketConfigCmekSettingsArgs(kms_key_name=self.key_name),
+            opts=self.child(depends_on=self.ready),
+        )
+        self.log_sink = logging.ProjectSink(
+            context.logical("logs"),
+            description=f"Logs of {context.workload.name} to its own bucket",
+            destination=pulumi.Output.concat("logging.googleapis.com/", self.log_bucket.id),
+            filter=" OR ".join(f'resource.type="{kind}"' for kind in facts.LOGGED_RESOURCES),
+            unique_writer_identity=True,
+            opts=self.child(),
+        )
+        self.realise("central-logs", self.log_bucket)
+
+    def _network(self) -> None:
+        network = Network(self.context, self.region, self.services, opts=self.child())
+        self.network_component = network
+        self.project_role(
+            "attach-jobs", "attach jobs to the network", facts.ATTACHMENT_PERMISSIONS, self.agents["aiplatform"]
+        )
+        if network.endpoint is None:
+            for capability in ("private-network", "private-service-access", "flow-logs"):
+                self.context.register.brought(capability)
+            return
+        self.realise("private-network", *network.subnets)
+        self.realise("private-service-access", network.endpoint)
+        self.realise("flow-logs", *network.subnets)
+
+    def _identities(self) -> None:
+        context = self.context
+        self.account_emails: dict[Purpose, pulumi.Output[str]] = {}
+        for purpose in Purpose:
+            if existing := context.settings.identities.get(purpose):
+                self.account_emails[purpose] = pulumi.Output.from_input(existing)
+                continue
+            account = serviceaccount.Account(
+                context.logical(purpose),
+                # 6 to 30 characters (https://cloud.google.com/iam/docs/service-accounts-create).
+                account_id=f"{purpose}-{context.token}",
+                display_name=f"{context.name}: {purpose}",
+                description=f"{purpose} of {context.workload.name}",
+                opts=self.child(depends_on=self.services),
+            )
+            self.accounts[purpose] = account
+            self.account_emails[purpose] = account.email
+            self.project_role(purpose, purpose, facts.PROJECT_PERMISSIONS[purpose], account.member)
+        if self.accounts:
+            self.realise("identity-per-purpose", *self.accounts.values())
+        else:
+            context.register.brought("identity-per-purpose")
+
+
+def _region() -> str:
+    """The region of the stack. Raises BlueprintError where neither its configuration nor the environment has one."""
+    if region := config.region:
+        return region
+    problem = Problem("gcp:region", "nothing", "the gcp provider needs it: `pulumi config set gcp:region ...`")
+    raise BlueprintError(f"Pulumi.{pulumi.get_stack()}.yaml", [problem])

@@ -1,0 +1,320 @@
+"""The monitoring layer on Google Cloud: alarms, a scheduled drift check, what starts training again, and the budget."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pulumi
+from pulumi_gcp import billing, cloudscheduler, eventarc, monitoring, pubsub, workflows
+
+from ml_blueprints import layers, routing
+from ml_blueprints.gcp import facts, pipeline_definition
+from ml_blueprints.gcp.data import Data
+from ml_blueprints.gcp.development import Development
+from ml_blueprints.gcp.foundation import Foundation
+from ml_blueprints.gcp.serving import Serving
+from ml_blueprints.layers import Context, Zone
+from ml_blueprints.settings import Purpose
+
+# Where the drift check leaves what it found, in the curated zone.
+DRIFT_REPORT = "drift/latest.json"
+
+WINDOW = "300s"
+
+
+def metric_filter(metric: str, resource: str, **labels: str) -> str:
+    """A filter of time series: `resource_` and `metric_` labels, by the prefix of their names.
+
+    https://cloud.google.com/monitoring/api/v3/filters
+    """
+    parts = [f'metric.type="{metric}"', f'resource.type="{resource}"']
+    for name, value in labels.items():
+        kind, _, label = name.partition("_")
+        parts.append(f'{kind}.labels.{label}="{value}"')
+    return " AND ".join(parts)
+
+
+class Monitoring(layers.Monitoring):
+    """Telemetry, drift, retraining and budget on Google Cloud.
+
+    Native resources: `channel`, `alarms`, `drift_topic`, `drift_pipeline`, `drift_schedule`, `drift_trigger`,
+    `retraining_schedule` (None unless asked for), `budget`.
+    """
+
+    cloud = "gcp"
+
+    def __init__(
+        self,
+        context: Context,
+        foundation: Foundation,
+        data: Data,
+        development: Development,
+        serving: Serving,
+        opts: pulumi.ResourceOptions | None = None,
+    ):
+        super().__init__(context, opts)
+        self.foundation, self.data, self.development, self.serving = foundation, data, development, serving
+        self.alarms: list[monitoring.AlertPolicy] = []
+        self.drift_trigger: eventarc.Trigger | None = None
+        self.retraining_schedule: cloudscheduler.Job | None = None
+        self._alerts()
+        self._alarms()
+        self._drift()
+        self._retraining()
+        self._budget()
+        self.give(
+            alerts=self.channel.id,
+            drift=self.drift_schedule.id,
+            retraining=[trigger.id for trigger in (self.drift_trigger, self.retraining_schedule) if trigger],
+        )
+
+    def _alerts(self) -> None:
+        context = self.context
+        self.channel = monitoring.NotificationChannel(
+            context.logical("owner"),
+            type="email",
+            display_name=f"{context.name}: owner",
+            labels={"email_address": context.workload.owner},
+            user_labels=context.tags,
+            opts=self.child(depends_on=self.foundation.ready),
+        )
+        self.realise("alerts", self.channel)
+
+    def _alarms(self) -> None:
+        """Errors and latency of the endpoint, or failed runs of the batch pipeline."""
+        objectives = self.context.workload.monitoring
+        if self.serving.real_time is not None:
+            requests = "run.googleapis.com/request_count"
+            service = self.serving.real_time.name
+            self.alarms.append(
+                self._alarm(
+                    "errors",
+                    "share of requests that fail",
+                    objectives.error_rate_objective,
+                    filter=service.apply(
+                        lambda name: metric_filter(
+                            requests,
+                            "cloud_run_revision",
+                            resource_service_name=name,
+                            metric_response_code_class="5xx",
+                        )
+                    ),
+                    denominator_filter=service.apply(
+                        lambda name: metric_filter(requests, "cloud_run_revision", resource_service_name=name)
+                    ),
+                    aggregations=[self._sum()],
+                    denominator_aggregations=[
+                        monitoring.AlertPolicyConditionConditionThresholdDenominatorAggregationArgs(
+                            alignment_period=WINDOW, per_series_aligner="ALIGN_DELTA", cross_series_reducer="REDUCE_SUM"
+                        )
+                    ],
+                )
+            )
+            if objectives.latency_objective_ms:
+                self.alarms.append(
+                    self._alarm(
+                        "latency",
+                        "99th percentile of the latency in milliseconds",
+                        objectives.latency_objective_ms,
+                        filter=service.apply(
+                            lambda name: metric_filter(
+                                "run.googleapis.com/request_latencies", "cloud_run_revision", resource_service_name=name
+                            )
+                        ),
+                        aggregations=[self._sum("REDUCE_PERCENTILE_99")],
+                    )
+                )
+        if self.serving.batch_pipeline is not None:
+            self.alarms.append(
+                self._alarm(
+                    "batch-failed",
+                    "failed runs of batch scoring",
+                    0,
+                    filter=self.serving.batch_pipeline.name.apply(
+                        lambda name: metric_filter(
+                            "workflows.googleapis.com/finished_execution_count",
+                            "workflows.googleapis.com/Workflow",
+                            resource_workflow_id=name,
+                            metric_status="FAILED",
+                        )
+                    ),
+                    aggregations=[self._sum()],
+                )
+            )
+        self.realise("alarms", *self.alarms)
+
+    def _sum(self, reducer: str = "REDUCE_SUM") -> monitoring.AlertPolicyConditionConditionThresholdAggregationArgs:
+        return monitoring.AlertPolicyConditionConditionThresholdAggregationArgs(
+            alignment_period=WINDOW, per_series_aligner="ALIGN_DELTA", cross_series_reducer=reducer
+        )
+
+    def _alarm(self, part: str, meaning: str, threshold: float, **condition: Any) -> monitoring.AlertPolicy:
+        context = self.context
+        return monitoring.AlertPolicy(
+            context.logical(part),
+            display_name=f"{context.name}: {meaning}",
+            combiner="OR",
+            conditions=[
+                monitoring.AlertPolicyConditionArgs(
+                    display_name=f"{meaning} above {threshold}",
+                    condition_threshold=monitoring.AlertPolicyConditionConditionThresholdArgs(
+                        comparison="COMPARISON_GT", threshold_value=threshold, duration="0s", **condition
+                    ),
+                )
+            ],
+            notification_channels=[self.channel.id],
+            severity="ERROR",
+            user_labels=context.tags,
+            opts=self.child(),
+        )
+
+    def _drift(self) -> None:
+        """A job compares what was captured with what the champion was trained on; what drifted is published."""
+        context, foundation = self.context, self.foundation
+        self.drift_topic = pubsub.Topic(
+            context.logical("drift"),
+            kms_key_name=foundation.key,
+            message_storage_policy=pubsub.TopicMessageStoragePolicyArgs(
+                allowed_persistence_regions=[foundation.region], enforce_in_transit=True
+            ),
+            labels=context.tags,
+            opts=self.child(depends_on=foundation.ready),
+        )
+        may_publish = pubsub.TopicIAMMember(
+            context.logical("drift"),
+            topic=self.drift_topic.name,
+            role=facts.ROLE_PUBLISHER,
+            member=foundation.member(Purpose.MONITORING),
+            opts=self.child(),
+        )
+        report = self.data.buckets[Zone.CURATED].name.apply(
+            lambda bucket: facts.OBJECTS_URL.format(bucket=bucket, path=quote(DRIFT_REPORT, safe=""))
+        )
+        self.drift_pipeline = workflows.Workflow(
+            context.logical("drift"),
+            region=foundation.region,
+            description=f"Looks for drift in what {context.workload.name} was asked",
+            service_account=foundation.identities[Purpose.MONITORING],
+            source_contents=pipeline_definition.run_and_publish(
+                self.development.job, self._drift_check(), report, "drifted", self.drift_topic.id
+            ),
+            crypto_key_name=foundation.key,
+            call_log_level="LOG_ERRORS_ONLY",
+            deletion_protection=False,
+            labels=context.tags,
+            opts=self.child(
+                depends_on=[
+                    may_publish,
+                    *foundation.act_as(Purpose.MONITORING, Purpose.MONITORING),
+                    *self.data.grants[Purpose.MONITORING],
+                ]
+            ),
+        )
+        self.drift_schedule = self._schedule("drift", context.workload.monitoring.drift.schedule, self.drift_pipeline)
+        self.alarms.append(self._drift_alarm())
+        self.realise("drift-detection", self.drift_schedule)
+
+    def _drift_check(self) -> pipeline_definition.Run:
+        context, zones, drift = self.context, self.data.zones, self.context.workload.monitoring.drift
+        baseline = f"/{routing.artifact_path(context.workload.champion)}/baseline"
+        return pipeline_definition.Run(
+            name=f"{context.name}-drift",
+            command=facts.COMMANDS["drift"],
+            identity=self.foundation.identities[Purpose.MONITORING],
+            destination=pulumi.Output.concat(zones[Zone.CURATED], "/drift"),
+            arguments=[
+                "--captured",
+                self.serving.captured,
+                "--baseline",
+                pulumi.Output.concat(zones[Zone.MODELS], baseline),
+                "--metric",
+                drift.metric,
+                "--threshold",
+                str(drift.threshold),
+                "--report",
+                pulumi.Output.concat(zones[Zone.CURATED], f"/{DRIFT_REPORT}"),
+            ],
+        )
+
+    def _drift_alarm(self) -> monitoring.AlertPolicy:
+        return self._alarm(
+            "drift",
+            "reports of drift",
+            0,
+            filter=self.drift_topic.name.apply(
+                lambda name: metric_filter(
+                    "pubsub.googleapis.com/topic/send_message_operation_count", "pubsub_topic", resource_topic_id=name
+                )
+            ),
+            aggregations=[self._sum()],
+        )
+
+    def _schedule(self, part: str, schedule: str, pipeline: workflows.Workflow) -> cloudscheduler.Job:
+        return cloudscheduler.Job(
+            self.context.logical(part),
+            region=self.foundation.region,
+            description=f"{part} of {self.context.workload.name}",
+            schedule=schedule,
+            time_zone="Etc/UTC",
+            http_target=pipeline_definition.start(pipeline.id, self.foundation.identities[Purpose.MONITORING]),
+            retry_config=cloudscheduler.JobRetryConfigArgs(retry_count=3),
+            opts=self.child(),
+        )
+
+    def _retraining(self) -> None:
+        """Drift, a schedule or both start the training pipeline."""
+        context, retraining = self.context, self.context.workload.retraining
+        if "drift" in retraining.trigger:
+            self.drift_trigger = eventarc.Trigger(
+                context.logical("retraining"),
+                location=self.foundation.region,
+                matching_criterias=[
+                    eventarc.TriggerMatchingCriteriaArgs(
+                        attribute="type", value="google.cloud.pubsub.topic.v1.messagePublished"
+                    )
+                ],
+                transport=eventarc.TriggerTransportArgs(
+                    pubsub=eventarc.TriggerTransportPubsubArgs(topic=self.drift_topic.id)
+                ),
+                destination=eventarc.TriggerDestinationArgs(workflow=self.development.pipeline),
+                service_account=self.foundation.identities[Purpose.MONITORING],
+                labels=context.tags,
+                opts=self.child(),
+            )
+        if retraining.schedule:
+            self.retraining_schedule = self._schedule(
+                "retraining", retraining.schedule, self.development.training_pipeline
+            )
+        self.realise(
+            "retraining-trigger", *(trigger for trigger in (self.drift_trigger, self.retraining_schedule) if trigger)
+        )
+
+    def _budget(self) -> None:
+        """Spending of everything that carries the workload's label."""
+        context, budget = self.context, self.context.workload.budget
+        self.budget = billing.Budget(
+            context.logical("budget"),
+            billing_account=self.foundation.billing_account,
+            display_name=f"{context.name}-{context.token}",
+            amount=billing.BudgetAmountArgs(
+                specified_amount=billing.BudgetAmountSpecifiedAmountArgs(
+                    currency_code="USD", units=str(budget.monthly_usd)
+                )
+            ),
+            budget_filter=billing.BudgetBudgetFilterArgs(
+                projects=[pulumi.Output.concat("projects/", self.foundation.project_number)],
+                labels={"workload": context.workload.name},
+                calendar_period="MONTH",
+            ),
+            threshold_rules=[
+                billing.BudgetThresholdRuleArgs(
+                    threshold_percent=percent / 100,
+                    spend_basis="FORECASTED_SPEND" if percent == 100 else "CURRENT_SPEND",
+                )
+                for percent in budget.alert_percent
+            ],
+            all_updates_rule=billing.BudgetAllUpdatesRuleArgs(
+                monitoring_notification_channels=[self.channel.id], disable_default_iam_recipients=True
+            ),
+            opts=self.child(),
+        )
+        self.realise("budget", self.budget)

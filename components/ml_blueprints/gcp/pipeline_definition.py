@@ -1,0 +1,130 @@
+"""Workflows that run jobs of Vertex AI, as data: what runs, under which identity, in which network.
+
+The format is that of Cloud Workflows (https://cloud.google.com/workflows/docs/reference/syntax), and a job is the body
+of Vertex AI's customJobs.create (https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.customJobs).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from pulumi_gcp import cloudscheduler
+
+from ml_blueprints.gcp import facts
+
+# A job that takes longer is ended, and the workflow that waits for it with an error.
+TIMEOUT_SECONDS = 4 * 3600
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where and from which image the jobs of a platform run."""
+
+    project: pulumi.Input[str]
+    region: str
+    image: pulumi.Input[str]
+    key: pulumi.Input[str]
+    attachment: pulumi.Input[str]
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a job: the command, under whose identity, where its output goes, and what it is told."""
+
+    name: str
+    command: Sequence[str]
+    identity: pulumi.Input[str]
+    destination: pulumi.Input[str]
+    arguments: Sequence[pulumi.Input[str]] = ()
+    environment: dict[str, pulumi.Input[str]] = field(default_factory=dict)
+    tensorboard: pulumi.Input[str] | None = None
+
+
+def run_job(job: Job, run: Run) -> pulumi.Output[str]:
+    """A workflow that runs a job, waits for it and returns its name."""
+    return _workflow(_job_step(job, run), {"finish": {"return": "${job.name}"}})
+
+
+def run_and_publish(
+    job: Job, run: Run, report: pulumi.Input[str], flag: str, topic: pulumi.Input[str]
+) -> pulumi.Output[str]:
+    """A workflow that runs a job, reads the JSON report that it left, and publishes it if the report's flag is true.
+
+    `report` is the URL of the object in the JSON API of Cloud Storage.
+    """
+    return _workflow(
+        _job_step(job, run),
+        {
+            "read": {
+                "call": "http.get",
+                "args": {"url": report, "auth": {"type": "OAuth2"}},
+                "result": "report",
+            }
+        },
+        {"judge": {"switch": [{"condition": f"${{report.body.{flag}}}", "next": "publish"}], "next": "end"}},
+        {
+            "publish": {
+                "call": "googleapis.pubsub.v1.projects.topics.publish",
+                "args": {
+                    "topic": topic,
+                    "body": {"messages": [{"data": "${base64.encode(json.encode(report.body))}"}]},
+                },
+            }
+        },
+    )
+
+
+def start(workflow: pulumi.Input[str], identity: pulumi.Input[str]) -> cloudscheduler.JobHttpTargetArgs:
+    """The request by which Cloud Scheduler starts a workflow (its resource name) under an identity (its e-mail)."""
+    return cloudscheduler.JobHttpTargetArgs(
+        uri=pulumi.Output.concat(facts.EXECUTIONS_URL, workflow, "/executions"),
+        http_method="POST",
+        oauth_token=cloudscheduler.JobHttpTargetOauthTokenArgs(service_account_email=identity),
+    )
+
+
+def _workflow(*steps: dict[str, Any]) -> pulumi.Output[str]:
+    return pulumi.Output.json_dumps({"main": {"params": ["input"], "steps": list(steps)}})
+
+
+def _job_step(job: Job, run: Run) -> dict[str, Any]:
+    specification: dict[str, Any] = {
+        "workerPoolSpecs": [
+            {
+                "machineSpec": {"machineType": facts.JOB_MACHINE_TYPE},
+                "diskSpec": {"bootDiskType": "pd-ssd", "bootDiskSizeGb": facts.JOB_DISK_GIB},
+                "replicaCount": "1",
+                "containerSpec": {
+                    "imageUri": job.image,
+                    "command": list(run.command),
+                    "args": list(run.arguments),
+                    "env": [{"name": name, "value": value} for name, value in run.environment.items()],
+                },
+            }
+        ],
+        "serviceAccount": run.identity,
+        "pscInterfaceConfig": {"networkAttachment": job.attachment},
+        "baseOutputDirectory": {"outputUriPrefix": run.destination},
+        "scheduling": {"timeout": f"{TIMEOUT_SECONDS}s"},
+    }
+    if run.tensorboard is not None:
+        specification["tensorboard"] = run.tensorboard
+    return {
+        "run": {
+            "call": "googleapis.aiplatform.v1.projects.locations.customJobs.create",
+            "args": {
+                "parent": pulumi.Output.concat("projects/", job.project, "/locations/", job.region),
+                "region": job.region,
+                "body": {
+                    "displayName": run.name,
+                    "labels": job.labels,
+                    "encryptionSpec": {"kmsKeyName": job.key},
+                    "jobSpec": specification,
+                },
+                "connector_params": {"timeout": TIMEOUT_SECONDS + 600},
+            },
+            "result": "job",
+        }
+    }
