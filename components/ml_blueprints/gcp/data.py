@@ -14,8 +14,8 @@ from ml_blueprints.settings import Purpose
 
 DAY_SECONDS = 24 * 3600
 
-# Pub/Sub keeps published messages for at most 31 days. https://cloud.google.com/pubsub/docs/topic-properties
-TOPIC_RETENTION_DAYS = 7
+# How long events can be replayed. Pub/Sub takes up to 31 days: https://cloud.google.com/pubsub/docs/topic-properties
+REPLAY_DAYS = 7
 
 
 def bigquery_columns(record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -161,11 +161,12 @@ class Data(layers.Data):
     def _topic(self, part: str, schema_settings: pubsub.TopicSchemaSettingsArgs | None = None) -> pubsub.Topic:
         """A topic whose messages are encrypted with the platform's key and stay in the region."""
         context = self.context
+        days = min(REPLAY_DAYS, context.workload.data.retention_days)
         return pubsub.Topic(
             context.logical(part),
             kms_key_name=self.foundation.key,
             schema_settings=schema_settings,
-            message_retention_duration=f"{TOPIC_RETENTION_DAYS * DAY_SECONDS}s",
+            message_retention_duration=f"{days * DAY_SECONDS}s",
             message_storage_policy=pubsub.TopicMessageStoragePolicyArgs(
                 allowed_persistence_regions=[self.foundation.region], enforce_in_transit=True
             ),

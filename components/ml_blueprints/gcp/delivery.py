@@ -38,7 +38,7 @@ class Delivery(layers.Delivery):
             context.logical("deploy"),
             # 4 to 32 lower case letters, digits and `-`.
             workload_identity_pool_id=f"deploy-{context.token}",
-            display_name=f"{context.name}"[:32],
+            display_name=context.name[:32],
             description=f"Workflows that deploy {context.workload.name}",
             opts=self.child(depends_on=self.foundation.ready),
         )

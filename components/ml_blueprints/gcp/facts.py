@@ -15,6 +15,8 @@ LIMITS = Limits(
     shadow_models=10,
     shadow_percent=100,
     canary_beside_shadow=True,
+    # Cloud Run's instances may go down to none between requests.
+    scale_to_zero=True,
 )
 
 # The service APIs that the layers call, and those that only online stacks need.

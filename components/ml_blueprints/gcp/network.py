@@ -108,6 +108,7 @@ class Network(pulumi.ComponentResource):
             address_type="INTERNAL",
             purpose="PRIVATE_SERVICE_CONNECT",
             network=self.network_id,
+            labels=context.tags,
             opts=self._child(),
         )
         self.endpoint = compute.GlobalForwardingRule(
@@ -119,6 +120,7 @@ class Network(pulumi.ComponentResource):
             network=self.network_id,
             ip_address=address.id,
             load_balancing_scheme="",
+            labels=context.tags,
             opts=self._child(),
         )
 
