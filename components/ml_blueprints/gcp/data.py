@@ -1,13 +1,12 @@
 """The data layer on Google Cloud: Cloud Storage zones, BigQuery catalog, Pub/Sub schema, topic and dead letters."""
 
 import json
-from typing import Any
 
 import pulumi
 from pulumi_gcp import bigquery, pubsub, storage
 
 from ml_blueprints import layers
-from ml_blueprints.gcp import facts
+from ml_blueprints.gcp import facts, table_schema
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
@@ -16,30 +15,6 @@ DAY_SECONDS = 24 * 3600
 
 # How long events can be replayed. Pub/Sub takes up to 31 days: https://cloud.google.com/pubsub/docs/topic-properties
 REPLAY_DAYS = 7
-
-
-def bigquery_columns(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """The columns of a BigQuery table that holds records of an Avro schema."""
-    return [bigquery_column(field["name"], field["type"], field.get("doc", "")) for field in record["fields"]]
-
-
-def bigquery_column(name: str, avro: Any, description: str = "", mode: str = "REQUIRED") -> dict[str, Any]:
-    """One column from an Avro field: a union with null may be null, an array is repeated, a record is nested.
-
-    https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-avro#avro_conversions
-    """
-    column = {"name": name, "mode": mode} | ({"description": description} if description else {})
-    if isinstance(avro, list):
-        return bigquery_column(name, next(branch for branch in avro if branch != "null"), description, "NULLABLE")
-    if isinstance(avro, dict):
-        if avro.get("logicalType", "").startswith("timestamp"):
-            return column | {"type": "TIMESTAMP"}
-        if avro["type"] == "array":
-            return bigquery_column(name, avro["items"], description, "REPEATED")
-        if avro["type"] == "record":
-            return column | {"type": "RECORD", "fields": bigquery_columns(avro)}
-        avro = avro["type"]
-    return column | {"type": facts.COLUMN_TYPES.get(avro, "STRING")}
 
 
 class Data(layers.Data):
@@ -125,7 +100,7 @@ class Data(layers.Data):
             dataset_id=self.dataset.dataset_id,
             table_id=data.contract.record["name"].lower(),
             description=data.contract.record.get("doc", ""),
-            schema=json.dumps(bigquery_columns(data.contract.record)),
+            schema=json.dumps(table_schema.of_record(data.contract.record)),
             time_partitioning=bigquery.TableTimePartitioningArgs(
                 type="DAY", field=data.event_time, expiration_ms=data.retention_days * DAY_SECONDS * 1000
             ),

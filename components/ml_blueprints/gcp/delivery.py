@@ -80,7 +80,7 @@ class Delivery(layers.Delivery):
             member=self.deploy_account.member,
             opts=self.child(),
         )
-        foundation.project_role("deployer", "deployer", facts.DEPLOYER_PERMISSIONS, self.deploy_account.member)
+        foundation.grant_on_project("deployer", "deployer", facts.DEPLOYER_PERMISSIONS, self.deploy_account.member)
         if training := foundation.accounts.get(Purpose.TRAINING):
             # A workflow that is changed must be allowed to go on under its identity.
             serviceaccount.IAMMember(

@@ -5,8 +5,8 @@ from ml_blueprints.settings import Purpose
 
 LIMITS = Limits(
     cloud="gcp",
-    # A Cloud Run service's name has at most 49 characters (https://cloud.google.com/run/quotas); the longest of ours
-    # adds `-processor` and the eight characters of Pulumi's auto-naming.
+    # A Cloud Run service's name has at most 49 characters (https://cloud.google.com/run/docs/deploying); the longest
+    # of ours adds `-processor` and the eight characters of Pulumi's auto-naming.
     name_length=31,
     name_reason="names of Cloud Run services begin with it and have at most 49 characters",
     # The scoring service divides the traffic itself; all versions are loaded side by side in each of its instances,
@@ -62,7 +62,6 @@ ROLE_TABLE_READER = "roles/bigquery.dataViewer"
 ROLE_TABLE_WRITER = "roles/bigquery.dataEditor"
 ROLE_PUBLISHER = "roles/pubsub.publisher"
 ROLE_SUBSCRIBER = "roles/pubsub.subscriber"
-ROLE_FEATURE_READER = "roles/aiplatform.featurestoreDataViewer"
 ROLE_ARTIFACT_READER = "roles/artifactregistry.reader"
 ROLE_ARTIFACT_WRITER = "roles/artifactregistry.writer"
 ROLE_INVOKER = "roles/run.invoker"
@@ -101,6 +100,9 @@ PROJECT_PERMISSIONS = {
         "workflows.executions.create",
     ),
 }
+
+# What reading a feature view takes; the predefined roles that hold it can read all of Vertex AI.
+FEATURE_PERMISSIONS = ("aiplatform.featureViews.fetchFeatureValues", "aiplatform.featureViews.get")
 
 # What Vertex AI's service agent needs to attach its jobs to the network.
 # https://cloud.google.com/vertex-ai/docs/general/vpc-psc-i-setup

@@ -6,31 +6,11 @@ import pulumi
 from pulumi_gcp import bigquery, vertex
 
 from ml_blueprints import layers
-from ml_blueprints.gcp import facts
-from ml_blueprints.gcp.data import DAY_SECONDS, Data, bigquery_column
+from ml_blueprints.gcp import facts, table_schema
+from ml_blueprints.gcp.data import DAY_SECONDS, Data
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.layers import Context
 from ml_blueprints.settings import Purpose
-from ml_blueprints.workload import Workload
-
-
-def feature_columns(workload: Workload) -> list[dict[str, object]]:
-    """The columns of the table of features: the entity, when the values were valid, and one column per feature."""
-    types = {field["name"]: field["type"] for field in workload.data.contract.record["fields"]}
-    entity = workload.data.entity
-    return [
-        bigquery_column(entity, types[entity], "Whom the features are about"),
-        {"name": facts.FEATURE_TIME, "type": "TIMESTAMP", "mode": "REQUIRED"},
-        *(
-            {
-                "name": feature.name,
-                "type": facts.FEATURE_TYPES[feature.type],
-                "mode": "NULLABLE",
-                "description": feature.description,
-            }
-            for feature in workload.features.definitions
-        ),
-    ]
 
 
 class Features(layers.Features):
@@ -71,7 +51,7 @@ class Features(layers.Features):
             dataset_id=self.data.dataset.dataset_id,
             table_id=workload.features.group,
             description=f"Features of {workload.name} with their history",
-            schema=json.dumps(feature_columns(workload)),
+            schema=json.dumps(table_schema.of_features(workload)),
             time_partitioning=bigquery.TableTimePartitioningArgs(
                 type="DAY",
                 field=facts.FEATURE_TIME,
@@ -176,13 +156,14 @@ class Features(layers.Features):
             )
         if self.feature_view is None:
             return
+        reader = self.foundation.role("read-features", "read online features", facts.FEATURE_PERMISSIONS)
         for purpose in (Purpose.INGEST, Purpose.SERVING):
             vertex.AiFeatureOnlineStoreFeatureviewIamMember(
                 self.context.logical(f"{purpose}-online"),
                 region=self.foundation.region,
                 feature_online_store=self.feature_view.feature_online_store,
                 feature_view=self.feature_view.name,
-                role=facts.ROLE_FEATURE_READER,
+                role=reader.name,
                 member=self.foundation.member(purpose),
                 opts=self.child(),
             )

@@ -75,11 +75,9 @@ class Foundation(layers.Foundation):
             )
         ]
 
-    def project_role(
-        self, part: str, title: str, permissions: Sequence[str], member: pulumi.Input[str]
-    ) -> projects.IAMMember:
-        """Grant on the project what can't be granted on less, by a role of the platform's own that holds only this."""
-        role = projects.IAMCustomRole(
+    def role(self, part: str, title: str, permissions: Sequence[str]) -> projects.IAMCustomRole:
+        """A role of the platform's own, which holds these permissions and nothing else."""
+        return projects.IAMCustomRole(
             self.context.logical(part),
             # Ids have letters, digits, `_` and `.` (https://cloud.google.com/iam/docs/creating-custom-roles).
             role_id=f"{part.replace('-', '_')}_{self.context.token}",
@@ -87,8 +85,17 @@ class Foundation(layers.Foundation):
             permissions=list(permissions),
             opts=self.child(depends_on=self.services),
         )
+
+    def grant_on_project(
+        self, part: str, title: str, permissions: Sequence[str], member: pulumi.Input[str]
+    ) -> projects.IAMMember:
+        """Grant what can't be granted on less than the project, by a role of the platform's own."""
         return projects.IAMMember(
-            self.context.logical(part), project=self.project, role=role.name, member=member, opts=self.child()
+            self.context.logical(part),
+            project=self.project,
+            role=self.role(part, title, permissions).name,
+            member=member,
+            opts=self.child(),
         )
 
     def _services(self) -> None:
@@ -179,7 +186,7 @@ class Foundation(layers.Foundation):
     def _network(self) -> None:
         network = Network(self.context, self.region, self.services, opts=self.child())
         self.network_component = network
-        self.project_role(
+        self.grant_on_project(
             "attach-jobs", "attach jobs to the network", facts.ATTACHMENT_PERMISSIONS, self.agents["aiplatform"]
         )
         if network.endpoint is None:
@@ -207,7 +214,7 @@ class Foundation(layers.Foundation):
             )
             self.accounts[purpose] = account
             self.account_emails[purpose] = account.email
-            self.project_role(purpose, purpose, facts.PROJECT_PERMISSIONS[purpose], account.member)
+            self.grant_on_project(purpose, purpose, facts.PROJECT_PERMISSIONS[purpose], account.member)
         if self.accounts:
             self.realise("identity-per-purpose", *self.accounts.values())
         else:

@@ -1,13 +1,12 @@
 """The monitoring layer on Google Cloud: alarms, a scheduled drift check, what starts training again, and the budget."""
 
-from typing import Any
 from urllib.parse import quote
 
 import pulumi
 from pulumi_gcp import billing, cloudscheduler, eventarc, monitoring, pubsub, workflows
 
 from ml_blueprints import layers, routing
-from ml_blueprints.gcp import facts, pipeline_definition
+from ml_blueprints.gcp import alarm_conditions, facts, pipeline_definition
 from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.development import Development
 from ml_blueprints.gcp.foundation import Foundation
@@ -17,20 +16,6 @@ from ml_blueprints.settings import Purpose
 
 # Where the drift check leaves what it found, in the curated zone.
 DRIFT_REPORT = "drift/latest.json"
-
-WINDOW = "300s"
-
-
-def metric_filter(metric: str, resource: str, **labels: str) -> str:
-    """A filter of time series: `resource_` and `metric_` labels, by the prefix of their names.
-
-    https://cloud.google.com/monitoring/api/v3/filters
-    """
-    parts = [f'metric.type="{metric}"', f'resource.type="{resource}"']
-    for name, value in labels.items():
-        kind, _, label = name.partition("_")
-        parts.append(f'{kind}.labels.{label}="{value}"')
-    return " AND ".join(parts)
 
 
 class Monitoring(layers.Monitoring):
@@ -83,88 +68,27 @@ class Monitoring(layers.Monitoring):
         """Errors and latency of the endpoint, or failed runs of the batch pipeline."""
         objectives = self.context.workload.monitoring
         if self.serving.real_time is not None:
-            requests = "run.googleapis.com/request_count"
             service = self.serving.real_time.name
-            self.alarms.append(
-                self._alarm(
-                    "errors",
-                    "share of requests that fail",
-                    objectives.error_rate_objective,
-                    filter=service.apply(
-                        lambda name: metric_filter(
-                            requests,
-                            "cloud_run_revision",
-                            resource_service_name=name,
-                            metric_response_code_class="5xx",
-                        )
-                    ),
-                    denominator_filter=service.apply(
-                        lambda name: metric_filter(requests, "cloud_run_revision", resource_service_name=name)
-                    ),
-                    aggregations=[self._sum()],
-                    denominator_aggregations=[
-                        monitoring.AlertPolicyConditionConditionThresholdDenominatorAggregationArgs(
-                            alignment_period=WINDOW, per_series_aligner="ALIGN_DELTA", cross_series_reducer="REDUCE_SUM"
-                        )
-                    ],
-                )
-            )
+            self._alarm("errors", alarm_conditions.error_rate(service, objectives.error_rate_objective))
             if objectives.latency_objective_ms:
-                self.alarms.append(
-                    self._alarm(
-                        "latency",
-                        "99th percentile of the latency in milliseconds",
-                        objectives.latency_objective_ms,
-                        filter=service.apply(
-                            lambda name: metric_filter(
-                                "run.googleapis.com/request_latencies", "cloud_run_revision", resource_service_name=name
-                            )
-                        ),
-                        aggregations=[self._sum("REDUCE_PERCENTILE_99")],
-                    )
-                )
+                self._alarm("latency", alarm_conditions.latency(service, objectives.latency_objective_ms))
         if self.serving.batch_pipeline is not None:
-            self.alarms.append(
-                self._alarm(
-                    "batch-failed",
-                    "failed runs of batch scoring",
-                    0,
-                    filter=self.serving.batch_pipeline.name.apply(
-                        lambda name: metric_filter(
-                            "workflows.googleapis.com/finished_execution_count",
-                            "workflows.googleapis.com/Workflow",
-                            resource_workflow_id=name,
-                            metric_status="FAILED",
-                        )
-                    ),
-                    aggregations=[self._sum()],
-                )
-            )
+            self._alarm("batch-failed", alarm_conditions.failed_runs(self.serving.batch_pipeline.name))
         self.realise("alarms", *self.alarms)
 
-    def _sum(self, reducer: str = "REDUCE_SUM") -> monitoring.AlertPolicyConditionConditionThresholdAggregationArgs:
-        return monitoring.AlertPolicyConditionConditionThresholdAggregationArgs(
-            alignment_period=WINDOW, per_series_aligner="ALIGN_DELTA", cross_series_reducer=reducer
-        )
-
-    def _alarm(self, part: str, meaning: str, threshold: float, **condition: Any) -> monitoring.AlertPolicy:
+    def _alarm(self, part: str, condition: monitoring.AlertPolicyConditionArgs) -> None:
         context = self.context
-        return monitoring.AlertPolicy(
-            context.logical(part),
-            display_name=f"{context.name}: {meaning}",
-            combiner="OR",
-            conditions=[
-                monitoring.AlertPolicyConditionArgs(
-                    display_name=f"{meaning} above {threshold}",
-                    condition_threshold=monitoring.AlertPolicyConditionConditionThresholdArgs(
-                        comparison="COMPARISON_GT", threshold_value=threshold, duration="0s", **condition
-                    ),
-                )
-            ],
-            notification_channels=[self.channel.id],
-            severity="ERROR",
-            user_labels=context.tags,
-            opts=self.child(),
+        self.alarms.append(
+            monitoring.AlertPolicy(
+                context.logical(part),
+                display_name=f"{context.name}: {part}",
+                combiner="OR",
+                conditions=[condition],
+                notification_channels=[self.channel.id],
+                severity="ERROR",
+                user_labels=context.tags,
+                opts=self.child(),
+            )
         )
 
     def _drift(self) -> None:
@@ -210,7 +134,7 @@ class Monitoring(layers.Monitoring):
             ),
         )
         self.drift_schedule = self._schedule("drift", context.workload.monitoring.drift.schedule, self.drift_pipeline)
-        self.alarms.append(self._drift_alarm())
+        self._alarm("drift", alarm_conditions.messages(self.drift_topic.name))
         self.realise("drift-detection", self.drift_schedule)
 
     def _drift_check(self) -> pipeline_definition.Run:
@@ -233,19 +157,6 @@ class Monitoring(layers.Monitoring):
                 "--report",
                 pulumi.Output.concat(zones[Zone.CURATED], f"/{DRIFT_REPORT}"),
             ],
-        )
-
-    def _drift_alarm(self) -> monitoring.AlertPolicy:
-        return self._alarm(
-            "drift",
-            "reports of drift",
-            0,
-            filter=self.drift_topic.name.apply(
-                lambda name: metric_filter(
-                    "pubsub.googleapis.com/topic/send_message_operation_count", "pubsub_topic", resource_topic_id=name
-                )
-            ),
-            aggregations=[self._sum()],
         )
 
     def _schedule(self, part: str, schedule: str, pipeline: workflows.Workflow) -> cloudscheduler.Job:

@@ -1,0 +1,110 @@
+"""Conditions of alert policies, as Cloud Monitoring takes them: what is counted, over which time, and what is too much.
+
+Metrics: https://cloud.google.com/monitoring/api/metrics_gcp; filters: https://cloud.google.com/monitoring/api/v3/filters.
+"""
+
+import pulumi
+from pulumi_gcp import monitoring
+
+WINDOW = "300s"
+
+_REQUESTS = "run.googleapis.com/request_count"
+
+
+def error_rate(service: pulumi.Output[str], objective: float) -> monitoring.AlertPolicyConditionArgs:
+    """The share of a Cloud Run service's requests that end in a server error, above an objective from 0 to 1."""
+    return monitoring.AlertPolicyConditionArgs(
+        display_name=f"share of failed requests above {objective}",
+        condition_threshold=monitoring.AlertPolicyConditionConditionThresholdArgs(
+            filter=service.apply(
+                lambda name: _filter(
+                    _REQUESTS, "cloud_run_revision", resource_service_name=name, metric_response_code_class="5xx"
+                )
+            ),
+            aggregations=[_aggregation("REDUCE_SUM")],
+            denominator_filter=service.apply(
+                lambda name: _filter(_REQUESTS, "cloud_run_revision", resource_service_name=name)
+            ),
+            denominator_aggregations=[
+                monitoring.AlertPolicyConditionConditionThresholdDenominatorAggregationArgs(
+                    alignment_period=WINDOW, per_series_aligner="ALIGN_DELTA", cross_series_reducer="REDUCE_SUM"
+                )
+            ],
+            comparison="COMPARISON_GT",
+            threshold_value=objective,
+            duration="0s",
+        ),
+    )
+
+
+def latency(service: pulumi.Output[str], milliseconds: int) -> monitoring.AlertPolicyConditionArgs:
+    """The 99th percentile of a Cloud Run service's latency, above an objective in milliseconds."""
+    return _above(
+        f"99th percentile of the latency above {milliseconds} ms",
+        milliseconds,
+        service.apply(
+            lambda name: _filter(
+                "run.googleapis.com/request_latencies", "cloud_run_revision", resource_service_name=name
+            )
+        ),
+        "REDUCE_PERCENTILE_99",
+    )
+
+
+def failed_runs(workflow: pulumi.Output[str]) -> monitoring.AlertPolicyConditionArgs:
+    """A run of a workflow that failed."""
+    return _above(
+        "failed runs",
+        0,
+        workflow.apply(
+            lambda name: _filter(
+                "workflows.googleapis.com/finished_execution_count",
+                "workflows.googleapis.com/Workflow",
+                resource_workflow_id=name,
+                metric_status="FAILED",
+            )
+        ),
+    )
+
+
+def messages(topic: pulumi.Output[str]) -> monitoring.AlertPolicyConditionArgs:
+    """A message on a topic where none means that all is well."""
+    return _above(
+        "messages published",
+        0,
+        topic.apply(
+            lambda name: _filter(
+                "pubsub.googleapis.com/topic/send_message_operation_count", "pubsub_topic", resource_topic_id=name
+            )
+        ),
+    )
+
+
+def _above(
+    meaning: str, threshold: float, filter_: pulumi.Output[str], reducer: str = "REDUCE_SUM"
+) -> monitoring.AlertPolicyConditionArgs:
+    return monitoring.AlertPolicyConditionArgs(
+        display_name=meaning,
+        condition_threshold=monitoring.AlertPolicyConditionConditionThresholdArgs(
+            filter=filter_,
+            aggregations=[_aggregation(reducer)],
+            comparison="COMPARISON_GT",
+            threshold_value=threshold,
+            duration="0s",
+        ),
+    )
+
+
+def _aggregation(reducer: str) -> monitoring.AlertPolicyConditionConditionThresholdAggregationArgs:
+    return monitoring.AlertPolicyConditionConditionThresholdAggregationArgs(
+        alignment_period=WINDOW, per_series_aligner="ALIGN_DELTA", cross_series_reducer=reducer
+    )
+
+
+def _filter(metric: str, resource: str, **labels: str) -> str:
+    """A filter of time series; a label's name begins with what has it, `resource_` or `metric_`."""
+    parts = [f'metric.type="{metric}"', f'resource.type="{resource}"']
+    for name, value in labels.items():
+        owner, _, label = name.partition("_")
+        parts.append(f'{owner}.labels.{label}="{value}"')
+    return " AND ".join(parts)
