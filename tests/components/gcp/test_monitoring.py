@@ -1,0 +1,121 @@
+"""The monitoring layer on Google Cloud: alarms, the drift check, what starts training again, the budget."""
+
+import json
+
+import pytest
+
+KEY = "projects/security/locations/europe-west1/keyRings/ml/cryptoKeys/data"
+ALARM = "gcp:monitoring/alertPolicy:AlertPolicy"
+JOB = "gcp:cloudscheduler/job:Job"
+TRIGGER = "gcp:eventarc/trigger:Trigger"
+WORKFLOW = "gcp:workflows/workflow:Workflow"
+
+
+def threshold(alarm) -> dict:
+    (condition,) = alarm.inputs["conditions"]
+    return condition["conditionThreshold"]
+
+
+def test_the_owner_is_told_of_every_alarm(streaming):
+    (channel,) = streaming.of_type("gcp:monitoring/notificationChannel:NotificationChannel")
+    assert channel.inputs["type"] == "email"
+    assert channel.inputs["labels"] == {"email_address": "payments-risk@example.com"}
+    alarms = streaming.of_type(ALARM)
+    assert {alarm.name for alarm in alarms} == {
+        "fraud-detection-errors",
+        "fraud-detection-latency",
+        "fraud-detection-drift",
+    }
+    for alarm in alarms:
+        (told,) = alarm.inputs["notificationChannels"]
+        assert "fraud-detection-owner" in told
+
+
+def test_errors_are_a_share_of_the_endpoints_requests(streaming, named):
+    errors = threshold(named(streaming, ALARM, "fraud-detection-errors"))
+    assert errors["thresholdValue"] == 0.001
+    assert errors["comparison"] == "COMPARISON_GT"
+    assert 'metric.labels.response_code_class="5xx"' in errors["filter"]
+    assert "response_code_class" not in errors["denominatorFilter"]
+    for filter_ in (errors["filter"], errors["denominatorFilter"]):
+        assert 'metric.type="run.googleapis.com/request_count"' in filter_
+        assert 'resource.labels.service_name="fraud-detection-endpoint' in filter_
+
+
+def test_latency_is_held_to_the_objective(streaming, named):
+    latency = threshold(named(streaming, ALARM, "fraud-detection-latency"))
+    assert latency["thresholdValue"] == 100
+    assert latency["aggregations"][0]["crossSeriesReducer"] == "REDUCE_PERCENTILE_99"
+
+
+def test_a_failed_batch_run_raises_an_alarm(batch, named):
+    failed = threshold(named(batch, ALARM, "credit-scoring-batch-failed"))
+    assert failed["thresholdValue"] == 0
+    assert 'resource.labels.workflow_id="credit-scoring-batch' in failed["filter"]
+    assert 'metric.labels.status="FAILED"' in failed["filter"]
+
+
+def test_the_drift_check_runs_on_its_schedule(house, named):
+    schedule = named(house, JOB, "fraud-detection-drift").inputs
+    assert schedule["schedule"] == "0 * * * *"
+    assert schedule["httpTarget"]["oauthToken"]["serviceAccountEmail"] == "monitoring@house.iam"
+    assert "fraud-detection-drift" in schedule["httpTarget"]["uri"]
+
+
+def test_the_drift_check_compares_what_was_captured_with_the_champions_baseline(house, named):
+    pipeline = named(house, WORKFLOW, "fraud-detection-drift").inputs
+    assert pipeline["serviceAccount"] == "monitoring@house.iam"
+    assert pipeline["cryptoKeyName"] == KEY
+    run, read, _, publish = json.loads(pipeline["sourceContents"])["main"]["steps"]
+    body = run["run"]["args"]["body"]
+    assert body["jobSpec"]["serviceAccount"] == "monitoring@house.iam"
+    (pool,) = body["jobSpec"]["workerPoolSpecs"]
+    arguments = pool["containerSpec"]["args"]
+    told = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    assert told["--metric"] == "population_stability_index"
+    assert told["--threshold"] == "0.2"
+    assert told["--captured"].endswith("/captured")
+    assert told["--baseline"].endswith("/gradient-boosting/1.2.0/baseline")
+    assert told["--report"].endswith("/drift/latest.json")
+    assert read["read"]["args"]["url"].endswith("/o/drift%2Flatest.json?alt=media")
+    assert "fraud-detection-drift" in publish["publish"]["args"]["topic"]
+
+
+def test_drift_is_published_on_an_encrypted_topic_by_monitoring_only(house, named):
+    topic = named(house, "gcp:pubsub/topic:Topic", "fraud-detection-drift").inputs
+    assert topic["kmsKeyName"] == KEY
+    grant = named(house, "gcp:pubsub/topicIAMMember:TopicIAMMember", "fraud-detection-drift").inputs
+    assert (grant["role"], grant["member"]) == ("roles/pubsub.publisher", "serviceAccount:monitoring@house.iam")
+
+
+def test_drift_starts_the_training_pipeline(house, named):
+    trigger = named(house, TRIGGER, "fraud-detection-retraining").inputs
+    assert trigger["matchingCriterias"] == [
+        {"attribute": "type", "value": "google.cloud.pubsub.topic.v1.messagePublished"}
+    ]
+    assert "fraud-detection-drift" in trigger["transport"]["pubsub"]["topic"]
+    assert "fraud-detection-training" in trigger["destination"]["workflow"]
+    assert trigger["serviceAccount"] == "monitoring@house.iam"
+
+
+@pytest.mark.parametrize(
+    ("workload", "by_drift", "by_schedule"),
+    [("fraud_detection", True, "0 2 * * 0"), ("churn", False, "0 1 1 * *")],
+)
+def test_training_starts_again_by_what_the_workload_says(build, workload, by_drift, by_schedule):
+    built = build("gcp", workload)
+    schedules = [job.inputs for job in built.of_type(JOB) if job.name.endswith("-retraining")]
+    assert bool(built.of_type(TRIGGER)) is by_drift
+    assert [schedule["schedule"] for schedule in schedules] == [by_schedule]
+    assert "-training" in schedules[0]["httpTarget"]["uri"]
+
+
+def test_the_budget_counts_what_carries_the_workloads_label(streaming):
+    (budget,) = streaming.of_type("gcp:billing/budget:Budget")
+    assert budget.inputs["amount"] == {"specifiedAmount": {"currencyCode": "USD", "units": "6000"}}
+    assert budget.inputs["budgetFilter"]["labels"] == {"workload": "fraud-detection"}
+    assert budget.inputs["budgetFilter"]["projects"][0].startswith("projects/")
+    assert [rule["thresholdPercent"] for rule in budget.inputs["thresholdRules"]] == [0.5, 0.8, 1.0]
+    assert budget.inputs["billingAccount"]
+    (told,) = budget.inputs["allUpdatesRule"]["monitoringNotificationChannels"]
+    assert "fraud-detection-owner" in told
