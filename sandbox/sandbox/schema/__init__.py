@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 # Counted up when the compiled form or the way in which it is read changes.
-_FORMAT = 1
+_FORMAT = 5
 
 
 class Package:

@@ -69,7 +69,8 @@ class _Checker:
         if len(self.failures) > before or value is UNKNOWN:
             return
         allowed = (expected.constant,) if expected.constant is not None else expected.values
-        if allowed and isinstance(value, str) and value not in allowed:
+        # To Terraform an empty text means the same as none.
+        if allowed and isinstance(value, str) and value not in allowed and (value or not self.converts):
             self.refuse(path, f"`{value}` is not one of {', '.join(allowed)}")
 
     def value(self, path: str, expected: Type, value: Any) -> None:

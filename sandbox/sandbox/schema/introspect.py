@@ -25,6 +25,7 @@ _VALUES = re.compile(
     r"((?:`[^`\s]+`(?:, and |, or |, | and | or )?){2,})(?:\.|$)",
     re.IGNORECASE,
 )
+_MORE_VALUES = re.compile(r"also (valid|allowed|supported|accept)", re.IGNORECASE)
 _CLASS = re.compile(r"^class (\w+)\b", re.MULTILINE)
 
 
@@ -63,12 +64,17 @@ class Source:
         nested = _Nested(self, folder)
         resource = classes[name]
         secrets = set(re.findall(r'"(\w+)"', "".join(re.findall(r"additional_secret_outputs=\[(.*?)\]", text))))
-        inputs = nested.properties(classes[f"{name}Args"], from_init=True) if f"{name}Args" in classes else {}
+        # Where a nested type has taken the usual name already, the SDK adds `Init`.
+        arguments = classes.get(f"{name}Args") or classes.get(f"{name}InitArgs")
+        inputs = nested.properties(arguments, from_init=True) if arguments else {}
         outputs = nested.properties(resource, from_init=False)
         inputs = {key: _with_secret(value, key in secrets) for key, value in inputs.items()}
         outputs = {key: _with_secret(value, key in secrets) for key, value in outputs.items()}
         nested.resolve()
-        return ResourceSchema(token, inputs, outputs, nested.objects, nested.enums)
+        imported = re.search(rf"pulumi import {re.escape(token)} \S+ (\S*\{{\{{\S*)", text)
+        return ResourceSchema(
+            token, inputs, outputs, nested.objects, nested.enums, import_id=imported[1] if imported else ""
+        )
 
     def function(self, token: str) -> FunctionSchema:
         """The schema of a function."""
@@ -200,9 +206,9 @@ class _Nested:
             case "Mapping" if isinstance(inner, ast.Tuple):
                 return Type("map", items=self.type(inner.elts[1], folder))
             case "Union" if isinstance(inner, ast.Tuple):
-                options = tuple(
-                    dict.fromkeys(self.type(option, folder) for option in inner.elts if not _is_none(option))
-                )
+                # Functions take a nested object as its class or as a typed dictionary, which says the same once more.
+                elements = [item for item in inner.elts if not _is_none(item) and "ArgsDict" not in ast.unparse(item)]
+                options = tuple(dict.fromkeys(self.type(option, folder) for option in elements))
                 return options[0] if len(options) == 1 else Type("union", options=options)
         return self.type(inner, folder)
 
@@ -311,9 +317,12 @@ def _wire_names_of_call(function: ast.FunctionDef) -> dict[str, str]:
     """Of a function: its parameters and the names under which it sends them, from `__args__['name'] = name`."""
     names = {}
     for node in ast.walk(function):
-        if isinstance(node, ast.Assign) and isinstance(target := node.targets[0], ast.Subscript):
-            if ast.unparse(target.value) == "__args__" and isinstance(node.value, ast.Name):
-                names[node.value.id] = ast.literal_eval(target.slice)
+        match node:
+            case ast.Assign(
+                targets=[ast.Subscript(value=ast.Name(id="__args__"), slice=ast.Constant(value=wire))],
+                value=ast.Name(id=name),
+            ):
+                names[name] = wire
     return names
 
 
@@ -330,7 +339,8 @@ def _constants(function: ast.FunctionDef) -> dict[str, str]:
 
 def _documented_values(doc: str) -> tuple[str, ...]:
     """The values that a documentation lists as the only ones, if it says so in one plain sentence."""
-    match = _VALUES.search(" ".join(doc.split()))
+    text = " ".join(doc.split())
+    match = None if _MORE_VALUES.search(text) else _VALUES.search(text)
     return tuple(re.findall(r"`([^`]+)`", match[1])) if match else ()
 
 

@@ -37,14 +37,17 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class ResourceSchema:
-    """One resource type. `objects` and `enums` hold every nested type that its properties refer to."""
+    """One resource type. `objects` and `enums` hold every nested type that its properties refer to.
+
+    import_id: what `pulumi import` takes, with placeholders, where the documentation gives it as a format.
+    """
 
     token: str
     inputs: dict[str, Property]
     outputs: dict[str, Property]
     objects: dict[str, dict[str, Property]] = field(default_factory=dict)
     enums: dict[str, tuple[object, ...]] = field(default_factory=dict)
-    description: str = ""
+    import_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,418 @@
+"""AWS in the sandbox: account 123456789012, with the ids and ARNs that each service gives.
+
+Formats: the ARN column of the Service Authorization Reference
+(https://docs.aws.amazon.com/service-authorization/latest/reference/) and the Import sections of the provider's pages.
+"""
+
+import os
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.provider.cloud import Cloud, CloudError, hexadecimal
+from sandbox.schema import Failure, ResourceSchema
+
+ACCOUNT = "123456789012"
+ZONES = "abc"
+
+# Type to the format of its id and of its ARN. Names in braces are inputs; `{hex}` are 17 digits, `{uuid}` a UUID, `{id}`
+# is the id itself. A type that isn't here has its name as id.
+_FORMATS: Mapping[str, tuple[str, str | None]] = {
+    "aws:appautoscaling/policy:Policy": (
+        "{name}",
+        "arn:aws:autoscaling:{region}:{account}:scalingPolicy:{uuid}:resource/{serviceNamespace}/{resourceId}:policyName/{name}",
+    ),
+    "aws:appautoscaling/target:Target": (
+        "{resourceId}",
+        "arn:aws:application-autoscaling:{region}:{account}:scalable-target/{hex}",
+    ),
+    "aws:budgets/budget:Budget": ("{account}:{name}", "arn:aws:budgets::{account}:budget/{name}"),
+    "aws:cloudwatch/eventRule:EventRule": ("{name}", "arn:aws:events:{region}:{account}:rule/{name}"),
+    "aws:cloudwatch/eventTarget:EventTarget": ("{rule}-{hex}", None),
+    "aws:cloudwatch/logGroup:LogGroup": ("{name}", "arn:aws:logs:{region}:{account}:log-group:{name}"),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": ("{name}", "arn:aws:cloudwatch:{region}:{account}:alarm:{name}"),
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": (
+        "sg-{hex}",
+        "arn:aws:ec2:{region}:{account}:security-group/{id}",
+    ),
+    "aws:ec2/eip:Eip": ("eipalloc-{hex}", "arn:aws:ec2:{region}:{account}:elastic-ip/{id}"),
+    "aws:ec2/flowLog:FlowLog": ("fl-{hex}", "arn:aws:ec2:{region}:{account}:vpc-flow-log/{id}"),
+    "aws:ec2/internetGateway:InternetGateway": ("igw-{hex}", "arn:aws:ec2:{region}:{account}:internet-gateway/{id}"),
+    "aws:ec2/natGateway:NatGateway": ("nat-{hex}", "arn:aws:ec2:{region}:{account}:natgateway/{id}"),
+    "aws:ec2/route:Route": ("r-{routeTableId}{hex}", None),
+    "aws:ec2/routeTable:RouteTable": ("rtb-{hex}", "arn:aws:ec2:{region}:{account}:route-table/{id}"),
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": ("rtbassoc-{hex}", None),
+    "aws:ec2/securityGroup:SecurityGroup": ("sg-{hex}", "arn:aws:ec2:{region}:{account}:security-group/{id}"),
+    "aws:ec2/subnet:Subnet": ("subnet-{hex}", "arn:aws:ec2:{region}:{account}:subnet/{id}"),
+    "aws:ec2/vpc:Vpc": ("vpc-{hex}", "arn:aws:ec2:{region}:{account}:vpc/{id}"),
+    "aws:ec2/vpcEndpoint:VpcEndpoint": ("vpce-{hex}", "arn:aws:ec2:{region}:{account}:vpc-endpoint/{id}"),
+    "aws:ecr/repository:Repository": ("{name}", "arn:aws:ecr:{region}:{account}:repository/{name}"),
+    "aws:glue/catalogDatabase:CatalogDatabase": (
+        "{account}:{name}",
+        "arn:aws:glue:{region}:{account}:database/{name}",
+    ),
+    "aws:glue/catalogTable:CatalogTable": (
+        "{account}:{databaseName}:{name}",
+        "arn:aws:glue:{region}:{account}:table/{databaseName}/{name}",
+    ),
+    "aws:glue/registry:Registry": ("{arn}", "arn:aws:glue:{region}:{account}:registry/{registryName}"),
+    "aws:glue/schema:Schema": ("{arn}", "arn:aws:glue:{region}:{account}:schema/{registry}/{schemaName}"),
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": ("{arn}", "arn:aws:iam::{account}:oidc-provider/{host}"),
+    "aws:iam/policy:Policy": ("{arn}", "arn:aws:iam::{account}:policy/{name}"),
+    "aws:iam/role:Role": ("{name}", "arn:aws:iam::{account}:role/{name}"),
+    "aws:iam/rolePolicy:RolePolicy": ("{role}:{name}", None),
+    "aws:kinesis/stream:Stream": ("{arn}", "arn:aws:kinesis:{region}:{account}:stream/{name}"),
+    "aws:kms/alias:Alias": ("{name}", "arn:aws:kms:{region}:{account}:{name}"),
+    "aws:kms/key:Key": ("{uuid}", "arn:aws:kms:{region}:{account}:key/{id}"),
+    "aws:lambda/eventSourceMapping:EventSourceMapping": (
+        "{uuid}",
+        "arn:aws:lambda:{region}:{account}:event-source-mapping:{id}",
+    ),
+    "aws:lambda/function:Function": ("{name}", "arn:aws:lambda:{region}:{account}:function:{name}"),
+    "aws:s3/bucket:Bucket": ("{bucket}", "arn:aws:s3:::{bucket}"),
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": ("{bucket}", None),
+    "aws:s3/bucketPolicy:BucketPolicy": ("{bucket}", None),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": ("{bucket}", None),
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": ("{bucket}", None),
+    "aws:s3/bucketVersioning:BucketVersioning": ("{bucket}", None),
+    "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition": (
+        "{name}",
+        "arn:aws:sagemaker:{region}:{account}:data-quality-job-definition/{name}",
+    ),
+    "aws:sagemaker/endpoint:Endpoint": ("{name}", "arn:aws:sagemaker:{region}:{account}:endpoint/{name}"),
+    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": (
+        "{name}",
+        "arn:aws:sagemaker:{region}:{account}:endpoint-config/{name}",
+    ),
+    "aws:sagemaker/featureGroup:FeatureGroup": (
+        "{featureGroupName}",
+        "arn:aws:sagemaker:{region}:{account}:feature-group/{featureGroupName}",
+    ),
+    "aws:sagemaker/mlflowTrackingServer:MlflowTrackingServer": (
+        "{trackingServerName}",
+        "arn:aws:sagemaker:{region}:{account}:mlflow-tracking-server/{trackingServerName}",
+    ),
+    "aws:sagemaker/model:Model": ("{name}", "arn:aws:sagemaker:{region}:{account}:model/{name}"),
+    "aws:sagemaker/modelPackageGroup:ModelPackageGroup": (
+        "{modelPackageGroupName}",
+        "arn:aws:sagemaker:{region}:{account}:model-package-group/{modelPackageGroupName}",
+    ),
+    "aws:sagemaker/monitoringSchedule:MonitoringSchedule": (
+        "{name}",
+        "arn:aws:sagemaker:{region}:{account}:monitoring-schedule/{name}",
+    ),
+    "aws:sagemaker/pipeline:Pipeline": (
+        "{pipelineName}",
+        "arn:aws:sagemaker:{region}:{account}:pipeline/{pipelineName}",
+    ),
+    "aws:scheduler/schedule:Schedule": (
+        "default/{name}",
+        "arn:aws:scheduler:{region}:{account}:schedule/default/{name}",
+    ),
+    "aws:sns/topic:Topic": ("{arn}", "arn:aws:sns:{region}:{account}:{name}"),
+    "aws:sns/topicPolicy:TopicPolicy": ("{arn_input}", None),
+    "aws:sns/topicSubscription:TopicSubscription": ("{arn}", "{topic}:{uuid}"),
+    "aws:sqs/queue:Queue": (
+        "https://sqs.{region}.amazonaws.com/{account}/{name}",
+        "arn:aws:sqs:{region}:{account}:{name}",
+    ),
+    "aws:sqs/queuePolicy:QueuePolicy": ("{queueUrl}", None),
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": (
+        "sgr-{hex}",
+        "arn:aws:ec2:{region}:{account}:security-group-rule/{id}",
+    ),
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": (
+        "sgr-{hex}",
+        "arn:aws:ec2:{region}:{account}:security-group-rule/{id}",
+    ),
+}
+
+# Services whose names are unique in the account, whatever the region; bucket names even beyond it.
+_GLOBAL = ("aws:iam/", "aws:s3/", "aws:budgets/")
+
+# Longest names that auto-naming may make. The reference of each service's Create call gives them.
+_NAME_LENGTHS = {"aws:s3/": 63, "aws:iam/": 64, "aws:sagemaker/": 63, "aws:lambda/": 64, "aws:sqs/": 80}
+
+_SERVICE_IDS = re.compile(r"(vpc|subnet|sg|rtb|igw|nat|eipalloc|vpce|fl)-[0-9a-f]{17}")
+_ARN = re.compile(rf"arn:aws:[a-z0-9-]+:[a-z0-9-]*:({ACCOUNT})?:[^*\s]+")
+_S3_URI = re.compile(r"s3://([a-z0-9.-]+)(/.*)?")
+
+
+class Aws(Cloud):
+    """AWS: one account in the region that the provider is configured with."""
+
+    package = "aws"
+    settings_of_a_parent = frozenset(
+        type_
+        for type_ in _FORMATS
+        if (type_.startswith("aws:s3/bucket") and type_ != "aws:s3/bucket:Bucket")
+        or type_ in ("aws:sns/topicPolicy:TopicPolicy", "aws:sqs/queuePolicy:QueuePolicy")
+    )
+    # https://docs.aws.amazon.com/vpc/latest/userguide/delete-vpc.html; DeleteEndpointConfig warns of the same.
+    held_by = {
+        "aws:ec2/vpc:Vpc": frozenset(
+            {
+                "aws:ec2/subnet:Subnet",
+                "aws:ec2/securityGroup:SecurityGroup",
+                "aws:ec2/routeTable:RouteTable",
+                "aws:ec2/vpcEndpoint:VpcEndpoint",
+            }
+        ),
+        "aws:ec2/subnet:Subnet": frozenset({"aws:ec2/vpcEndpoint:VpcEndpoint", "aws:ec2/natGateway:NatGateway"}),
+        "aws:sagemaker/endpointConfiguration:EndpointConfiguration": frozenset({"aws:sagemaker/endpoint:Endpoint"}),
+    }
+    name_references = {
+        ("aws:appautoscaling/policy:Policy", "resourceId"): "aws:appautoscaling/target:Target",
+        ("aws:cloudwatch/eventTarget:EventTarget", "rule"): "aws:cloudwatch/eventRule:EventRule",
+        ("aws:glue/catalogTable:CatalogTable", "databaseName"): "aws:glue/catalogDatabase:CatalogDatabase",
+        ("aws:iam/rolePolicy:RolePolicy", "role"): "aws:iam/role:Role",
+        ("aws:kms/alias:Alias", "targetKeyId"): "aws:kms/key:Key",
+        (
+            "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition",
+            "dataQualityJobInput.endpointInput.endpointName",
+        ): "aws:sagemaker/endpoint:Endpoint",
+        (
+            "aws:sagemaker/endpoint:Endpoint",
+            "endpointConfigName",
+        ): "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+        (
+            "aws:sagemaker/endpoint:Endpoint",
+            "deploymentConfig.autoRollbackConfiguration.alarms[].alarmName",
+        ): "aws:cloudwatch/metricAlarm:MetricAlarm",
+        (
+            "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+            "productionVariants[].modelName",
+        ): "aws:sagemaker/model:Model",
+        (
+            "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+            "shadowProductionVariants[].modelName",
+        ): "aws:sagemaker/model:Model",
+        (
+            "aws:sagemaker/monitoringSchedule:MonitoringSchedule",
+            "monitoringScheduleConfig.monitoringJobDefinitionName",
+        ): "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition",
+    } | {
+        (type_, "bucket"): "aws:s3/bucket:Bucket"
+        for type_ in _FORMATS
+        if type_.startswith("aws:s3/bucket") and type_ != "aws:s3/bucket:Bucket"
+    }
+    # What the provider's pages don't say, and the API has no Update call or parameter for:
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html and EC2's.
+    replaced_by = {
+        "*": frozenset({"region", "namePrefix"}),
+        "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": frozenset({"vpcId"}),
+        "aws:ec2/flowLog:FlowLog": frozenset({"*"}),
+        "aws:ec2/routeTable:RouteTable": frozenset({"vpcId"}),
+        "aws:ec2/securityGroup:SecurityGroup": frozenset({"vpcId", "description"}),
+        "aws:ec2/subnet:Subnet": frozenset({"vpcId", "cidrBlock", "availabilityZone"}),
+        "aws:ec2/vpc:Vpc": frozenset({"cidrBlock", "ipv4IpamPoolId", "ipv4NetmaskLength"}),
+        "aws:ec2/vpcEndpoint:VpcEndpoint": frozenset({"vpcId", "serviceName", "vpcEndpointType"}),
+        "aws:ecr/repository:Repository": frozenset({"encryptionConfigurations"}),
+        "aws:glue/registry:Registry": frozenset({"registryName"}),
+        "aws:glue/schema:Schema": frozenset({"registryArn", "schemaName", "dataFormat"}),
+        "aws:iam/rolePolicy:RolePolicy": frozenset({"role"}),
+        "aws:kms/key:Key": frozenset({"customerMasterKeySpec", "keyUsage", "multiRegion"}),
+        "aws:lambda/eventSourceMapping:EventSourceMapping": frozenset({"eventSourceArn", "startingPosition"}),
+        "aws:lambda/function:Function": frozenset({"packageType"}),
+        "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition": frozenset({"*"}),
+        "aws:sagemaker/endpointConfiguration:EndpointConfiguration": frozenset({"*"}),
+        "aws:sagemaker/featureGroup:FeatureGroup": frozenset(
+            {
+                "featureGroupName",
+                "recordIdentifierFeatureName",
+                "eventTimeFeatureName",
+                "roleArn",
+                "offlineStoreConfig",
+                "description",
+            }
+        ),
+        "aws:sagemaker/mlflowTrackingServer:MlflowTrackingServer": frozenset({"trackingServerName", "roleArn"}),
+        "aws:sagemaker/model:Model": frozenset({"*"}),
+        "aws:sagemaker/modelPackageGroup:ModelPackageGroup": frozenset(
+            {"modelPackageGroupName", "modelPackageGroupDescription"}
+        ),
+        "aws:sagemaker/pipeline:Pipeline": frozenset({"pipelineName"}),
+        "aws:s3/bucket:Bucket": frozenset({"objectLockEnabled"}),
+        "aws:sns/topicSubscription:TopicSubscription": frozenset({"topic", "protocol", "endpoint"}),
+        "aws:iam/openIdConnectProvider:OpenIdConnectProvider": frozenset({"url"}),
+    }
+
+    @property
+    def region(self) -> str:
+        """The region of the provider's configuration, or of the variables that the AWS provider reads."""
+        return self.configuration.get("region") or os.environ.get("AWS_REGION", "")
+
+    def check_configuration(self, configuration: Mapping[str, Any]) -> list[Failure]:
+        if configuration.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
+            return []
+        return [Failure("region", "missing region; set it with `pulumi config set aws:region ...`")]
+
+    def name_property(self, resource: ResourceSchema) -> str | None:
+        name = "bucket" if resource.token == "aws:s3/bucket:Bucket" else "name"
+        known = resource.inputs.get(name)
+        return name if known is not None and known.type.kind == "string" and not known.required else None
+
+    def generated_name(self, resource: ResourceSchema, logical: str, random: str) -> str:
+        limit = next((length for prefix, length in _NAME_LENGTHS.items() if resource.token.startswith(prefix)), 255)
+        if resource.token.startswith("aws:s3/"):
+            logical = logical.lower()
+        name = f"{logical}-{random[:7]}"
+        if len(name) > limit:
+            raise CloudError(
+                f"the name `{name}` that would be generated has {len(name)} characters; {resource.token} takes {limit}"
+            )
+        return name if resource.token != "aws:kms/alias:Alias" else f"alias/{name}"
+
+    def scope(self, resource: ResourceSchema, properties: Mapping[str, Any]) -> str:
+        """Names are unique in a region, of some services in the account."""
+        return "" if resource.token.startswith(_GLOBAL) else properties.get("region", self.region)
+
+    def identify(self, resource: ResourceSchema, inputs: Mapping[str, Any]) -> str:
+        format_ = _FORMATS.get(resource.token, ("{name}" if "name" in inputs else "{uuid}", None))[0]
+        seed = str(uuid.uuid4())
+        values = self._values(inputs, seed)
+        values["arn"] = self._arn(resource, inputs, seed)
+        return format_.format_map(values)
+
+    def known_outputs(self, resource: ResourceSchema, inputs: Mapping[str, Any], id_: str) -> dict[str, Any]:
+        known: dict[str, Any] = {}
+        if "arn" in resource.outputs:
+            is_arn = _FORMATS.get(resource.token, ("", None))[0] == "{arn}"
+            known["arn"] = id_ if is_arn else inputs.get("arn") or self._arn(resource, inputs, id_)
+        tags = (self.configuration.get("defaultTags") or {}).get("tags", {}) | inputs.get("tags", {})
+        values = self._values(inputs, id_)
+        values["arn"] = known.get("arn", "")
+        candidates = {
+            "tagsAll": tags,
+            "region": inputs.get("region", self.region),
+            "accountId": ACCOUNT,
+            "ownerId": ACCOUNT,
+            "registryId": ACCOUNT,
+            "catalogId": ACCOUNT,
+            "keyId": id_,
+            "url": id_ if id_.startswith("https://sqs.") else None,
+            "repositoryUrl": f"{ACCOUNT}.dkr.ecr.{self.region}.amazonaws.com/{inputs.get('name')}",
+            "bucketDomainName": f"{id_}.s3.amazonaws.com",
+            "bucketRegionalDomainName": f"{id_}.s3.{self.region}.amazonaws.com",
+            "prefixListId": f"pl-{hexadecimal(id_, 8)}",
+            "invokeArn": "arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{arn}/invocations",
+            "qualifiedArn": "{arn}:$LATEST",
+            "uniqueId": "AROA" + hexadecimal(id_, 17).upper(),
+            "trackingServerUrl": "https://{hex}.experiments.sagemaker.{region}.app",
+            "registryName": str(inputs.get("registryArn", "")).rpartition("/")[2] or inputs.get("registryName"),
+        }
+        for name, value in candidates.items():
+            if name in resource.outputs and name not in inputs and value is not None:
+                known[name] = value.format_map(values) if isinstance(value, str) else value
+        return known
+
+    def identifiers(self, id_: str, outputs: Mapping[str, Any]) -> set[str]:
+        found = {id_, outputs.get("arn", id_)}
+        # Ids of some services are longer than the name by which others refer to them.
+        return found | {
+            outputs[name] for name in ("name", "keyId", "url", "bucket") if isinstance(outputs.get(name), str)
+        }
+
+    def is_reference(self, text: str) -> bool:
+        return bool(_SERVICE_IDS.fullmatch(text) or _S3_URI.fullmatch(text) or self._is_own_arn(text))
+
+    def normal(self, identifier: str) -> str:
+        bucket = _S3_URI.fullmatch(identifier)
+        return bucket[1] if bucket else identifier.removesuffix(":*")
+
+    def _is_own_arn(self, text: str) -> bool:
+        """ARNs of this account's things; S3 has none in theirs, and the account's root and issuers exist by themselves."""
+        match = _ARN.fullmatch(text.removesuffix(":*"))
+        if match is None or text.endswith(":root") or ":oidc-provider/" in text:
+            return False
+        return match[1] is not None or text.startswith("arn:aws:s3:::")
+
+    def _arn(self, resource: ResourceSchema, inputs: Mapping[str, Any], id_: str) -> str:
+        service, _, kind = resource.token.split(":")[1].partition("/")
+        fallback = f"arn:aws:{service}:{{region}}:{{account}}:{kind}/{{name}}"
+        format_ = _FORMATS.get(resource.token, ("", fallback))[1]
+        if format_ is None:
+            return ""
+        return format_.format_map(self._values(inputs, id_))
+
+    def _values(self, inputs: Mapping[str, Any], id_: str) -> "_Values":
+        """What the braces of a format stand for; random parts follow from the id, so that they stay as they are."""
+        values = {key: value for key, value in inputs.items() if isinstance(value, str)}
+        return _Values(
+            values,
+            region=values.get("region", self.region),
+            account=ACCOUNT,
+            id=id_,
+            hex=hexadecimal(id_, 17),
+            uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, id_)),
+            registry=values.get("registryArn", "").rpartition("/")[2] or "default-registry",
+            host=values.get("url", "").removeprefix("https://"),
+            arn_input=values.get("arn", ""),
+        )
+
+    def call(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        region = arguments.get("region", self.region)
+        match token:
+            case "aws:index/getCallerIdentity:getCallerIdentity":
+                return {
+                    "accountId": ACCOUNT,
+                    "arn": f"arn:aws:iam::{ACCOUNT}:user/sandbox",
+                    "id": ACCOUNT,
+                    "userId": "AIDASANDBOX",
+                }
+            case "aws:index/getRegion:getRegion":
+                return {
+                    "id": region,
+                    "name": region,
+                    "region": region,
+                    "description": region,
+                    "endpoint": f"ec2.{region}.amazonaws.com",
+                }
+            case "aws:index/getPartition:getPartition":
+                return {
+                    "id": "aws",
+                    "partition": "aws",
+                    "dnsSuffix": "amazonaws.com",
+                    "reverseDnsPrefix": "com.amazonaws",
+                }
+            case "aws:index/getAvailabilityZones:getAvailabilityZones":
+                names = [f"{region}{zone}" for zone in ZONES]
+                ids = [f"{region.replace('-', '')}-az{index + 1}" for index in range(len(ZONES))]
+                return {
+                    "id": region,
+                    "names": names,
+                    "zoneIds": ids,
+                    "groupNames": [region],
+                    "region": region,
+                    **arguments,
+                }
+            case "aws:sagemaker/getPrebuiltEcrImage:getPrebuiltEcrImage":
+                # The account that owns the image differs by region and repository; any will do where none is pulled.
+                repository, tag = arguments["repositoryName"], arguments.get("imageTag", "")
+                path = f"763104351884.dkr.ecr.{region}.amazonaws.com/{repository}{':' + tag if tag else ''}"
+                return {
+                    "id": "763104351884",
+                    "registryId": "763104351884",
+                    "registryPath": path,
+                    "region": region,
+                    **arguments,
+                }
+        return self._look_up(token, arguments)
+
+    def _look_up(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """A data source that finds one existing resource by some of its properties."""
+        type_ = re.sub(r"/get(\w)(\w*):get(\w+)$", lambda m: f"/{m[1].lower()}{m[2]}:{m[3]}", token)
+        if type_ not in self.schema.tokens:
+            raise CloudError(f"the sandbox has no function {token}")
+        for record in self.store.find(type_):
+            if all(record.outputs.get(name, record.id) == value for name, value in arguments.items()):
+                return {"id": record.id, **record.outputs}
+        raise CloudError(f"{token}: there is no {type_} with {dict(arguments)}")
+
+
+class _Values(dict[str, str]):
+    """Values of a format; an input that isn't given reads as its name, as it would in no real identifier."""
+
+    def __missing__(self, key: str) -> str:
+        return key

@@ -1,0 +1,256 @@
+"""Google Cloud in the sandbox: the project that the provider is configured with, and ids in the form of its pages.
+
+The Import section of each resource's page gives the form of its id, which `ResourceSchema.import_id` holds.
+"""
+
+import os
+import re
+import uuid
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.provider.cloud import Cloud, CloudError
+from sandbox.schema import Failure, ResourceSchema
+
+BILLING_ACCOUNT = "01A2B3-C4D5E6-F7A8B9"
+_PROJECT_VARIABLES = ("GOOGLE_PROJECT", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
+
+# Types whose id isn't what their page shows for import.
+_IDS: Mapping[str, str] = {
+    "gcp:billing/budget:Budget": "billingAccounts/{billingAccount}/budgets/{uuid}",
+    "gcp:logging/projectBucketConfig:ProjectBucketConfig": "projects/{project}/locations/{location}/buckets/{bucketId}",
+    "gcp:monitoring/alertPolicy:AlertPolicy": "projects/{project}/alertPolicies/{number}",
+    "gcp:monitoring/notificationChannel:NotificationChannel": "projects/{project}/notificationChannels/{number}",
+    "gcp:projects/service:Service": "{project}/{service}",
+    "gcp:projects/serviceIdentity:ServiceIdentity": "projects/{project}/services/{service}",
+    "gcp:serviceaccount/account:Account": "projects/{project}/serviceAccounts/{accountId}@{project}.iam.gserviceaccount.com",
+    "gcp:storage/bucket:Bucket": "{name}",
+    "gcp:vertex/aiTensorboard:AiTensorboard": "projects/{project}/locations/{region}/tensorboards/{number}",
+}
+
+# Names that must not be what auto-naming makes. https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints/create
+_NAME_PATTERNS = {"gcp:vertex/aiEndpoint:AiEndpoint": (re.compile(r"[1-9]\d{0,9}"), "a number of at most 10 digits")}
+
+# Types that are switched on rather than made: a second one finds the first and is no error.
+# https://cloud.google.com/service-usage/docs/reference/rest/v1/services/enable
+_SWITCHES = ("gcp:projects/service:Service", "gcp:projects/serviceIdentity:ServiceIdentity")
+
+# Bindings, that add to a policy.
+_MEMBER = re.compile(r"(IAMMember|IamMember|IAMBinding|IamBinding)$")
+
+
+class Gcp(Cloud):
+    """Google Cloud: one project."""
+
+    package = "gcp"
+    settings_of_a_parent = frozenset(_SWITCHES)
+    # https://cloud.google.com/vpc/docs/create-modify-vpc-networks#delete_network
+    held_by = {
+        "gcp:compute/network:Network": frozenset({"gcp:compute/subnetwork:Subnetwork", "gcp:compute/router:Router"}),
+        "gcp:pubsub/schema:Schema": frozenset({"gcp:pubsub/topic:Topic"}),
+    }
+    name_references = {
+        ("gcp:bigquery/table:Table", "datasetId"): "gcp:bigquery/dataset:Dataset",
+        ("gcp:storage/bucketIAMMember:BucketIAMMember", "bucket"): "gcp:storage/bucket:Bucket",
+        (
+            "gcp:vertex/aiFeatureGroupFeature:AiFeatureGroupFeature",
+            "featureGroup",
+        ): "gcp:vertex/aiFeatureGroup:AiFeatureGroup",
+        (
+            "gcp:vertex/aiFeatureOnlineStoreFeatureview:AiFeatureOnlineStoreFeatureview",
+            "featureOnlineStore",
+        ): "gcp:vertex/aiFeatureOnlineStore:AiFeatureOnlineStore",
+        ("gcp:cloudrunv2/serviceIamMember:ServiceIamMember", "name"): "gcp:cloudrunv2/service:Service",
+        (
+            "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider",
+            "workloadIdentityPoolId",
+        ): "gcp:iam/workloadIdentityPool:WorkloadIdentityPool",
+    }
+    # Paths of resources; and per type what the API's update mask doesn't take (the "Immutable" fields of the REST pages).
+    replaced_by = {
+        "*": frozenset({"project", "location", "region", "zone"}),
+        "gcp:artifactregistry/repository:Repository": frozenset({"repositoryId", "format", "kmsKeyName", "mode"}),
+        "gcp:bigquery/dataset:Dataset": frozenset({"datasetId"}),
+        "gcp:bigquery/table:Table": frozenset({"datasetId", "tableId"}),
+        "gcp:compute/network:Network": frozenset({"autoCreateSubnetworks", "description"}),
+        "gcp:compute/subnetwork:Subnetwork": frozenset({"network", "purpose"}),
+        "gcp:kms/cryptoKey:CryptoKey": frozenset({"keyRing", "purpose"}),
+        "gcp:pubsub/subscription:Subscription": frozenset({"topic", "enableMessageOrdering"}),
+        "gcp:pubsub/topic:Topic": frozenset({"kmsKeyName"}),
+        "gcp:serviceaccount/account:Account": frozenset({"accountId"}),
+        "gcp:vertex/aiEndpoint:AiEndpoint": frozenset({"encryptionSpec", "network", "dedicatedEndpointEnabled"}),
+    }
+
+    @property
+    def project(self) -> str:
+        """The project of the provider's configuration, or of the variables that the Google provider reads."""
+        return self.configuration.get("project") or next(filter(None, map(os.environ.get, _PROJECT_VARIABLES)), "")
+
+    @property
+    def project_number(self) -> str:
+        """A number that always belongs to the project."""
+        return str(100_000_000_000 + zlib.crc32(self.project.encode()))
+
+    def check_configuration(self, configuration: Mapping[str, Any]) -> list[Failure]:
+        return []
+
+    def name_property(self, resource: ResourceSchema) -> str | None:
+        known = resource.inputs.get("name")
+        generated = known is not None and not known.required and "{{name}}" in resource.import_id
+        return "name" if generated or resource.token == "gcp:storage/bucket:Bucket" else None
+
+    def generated_name(self, resource: ResourceSchema, logical: str, random: str) -> str:
+        return f"{logical}-{random[:7]}"
+
+    def check(self, resource: ResourceSchema, inputs: Mapping[str, Any]) -> list[Failure]:
+        failures = super().check(resource, inputs)
+        if not self.project and "project" in resource.inputs and not inputs.get("project"):
+            failures.append(Failure("project", "missing project; set it with `pulumi config set gcp:project ...`"))
+        pattern, right = _NAME_PATTERNS.get(resource.token, (re.compile(".*"), ""))
+        if isinstance(name := inputs.get("name"), str) and not pattern.fullmatch(name):
+            failures.append(Failure("name", f"`{name}` is not {right}"))
+        return failures
+
+    def identify(self, resource: ResourceSchema, inputs: Mapping[str, Any]) -> str:
+        if _MEMBER.search(resource.token):
+            parts = [
+                value
+                for name, value in sorted(inputs.items())
+                if isinstance(value, str) and name not in ("role", "member")
+            ]
+            return "/".join([*parts, inputs.get("role", ""), inputs.get("member", "")])
+        format_ = _IDS.get(resource.token) or _camel_format(resource.import_id)
+        if not format_:
+            format_ = "projects/{project}/{name}" if "name" in inputs else "projects/{project}/{number}"
+        return format_.format_map(self._values(inputs))
+
+    def overwrites(self, resource: ResourceSchema) -> bool:
+        return super().overwrites(resource) or bool(_MEMBER.search(resource.token))
+
+    def known_outputs(self, resource: ResourceSchema, inputs: Mapping[str, Any], id_: str) -> dict[str, Any]:
+        name = id_.rpartition("/")[2]
+        account = f"{inputs.get('accountId')}@{self.project}.iam.gserviceaccount.com"
+        agent = f"service-{self.project_number}@gcp-sa-{str(inputs.get('service', '')).partition('.')[0]}.iam.gserviceaccount.com"
+        email = agent if "serviceIdentity" in resource.token else account
+        labels = inputs.get("labels", {})
+        candidates = {
+            "project": self.project,
+            "region": self.configuration.get("region"),
+            "name": self._output_name(resource, id_, name),
+            "selfLink": f"https://www.googleapis.com/{self._service(resource)}/v1/{id_}",
+            "email": email,
+            "member": f"serviceAccount:{email}",
+            "effectiveLabels": labels | {"goog-pulumi-provisioned": "true"},
+            "pulumiLabels": labels | {"goog-pulumi-provisioned": "true"},
+            "url": f"gs://{name}" if resource.token == "gcp:storage/bucket:Bucket" else None,
+            "uri": f"https://{name}-{self.project_number}.{inputs.get('location', 'global')}.run.app",
+            "urls": [f"https://{name}-{self.project_number}.{inputs.get('location', 'global')}.run.app"],
+            "projectNumber": self.project_number,
+            "number": self.project_number,
+            "writerIdentity": f"serviceAccount:service-{self.project_number}@gcp-sa-logging.iam.gserviceaccount.com",
+            "registryUri": f"{inputs.get('location')}-docker.pkg.dev/{self.project}/{name}",
+            "workloadIdentityPoolProviderId": name,
+        }
+        return {
+            key: value
+            for key, value in candidates.items()
+            if key in resource.outputs and key not in inputs and value is not None
+        }
+
+    def identifiers(self, id_: str, outputs: Mapping[str, Any]) -> set[str]:
+        named = {
+            outputs[name] for name in ("name", "selfLink", "email", "datasetId") if isinstance(outputs.get(name), str)
+        }
+        return {self.normal(value) for value in named | {id_, id_.rpartition("/")[2]}}
+
+    def is_reference(self, text: str) -> bool:
+        if text.startswith("gs://"):
+            return True
+        if "@" in text:
+            return bool(
+                re.fullmatch(
+                    rf"(serviceAccount:)?(?!service-)[a-z0-9-]+@{re.escape(self.project)}\.iam\.gserviceaccount\.com",
+                    text,
+                )
+            )
+        return bool(
+            self.project
+            and re.fullmatch(rf"projects/{re.escape(self.project)}/[^*\s]+/[^*\s]+", self.normal(text))
+            and self._names_a_thing(self.normal(text))
+        )
+
+    def normal(self, identifier: str) -> str:
+        if identifier.startswith("gs://"):
+            return identifier.removeprefix("gs://").partition("/")[0]
+        identifier = re.sub(r"^(https:)?//[a-z0-9.-]*googleapis\.com/", "", identifier)
+        identifier = re.sub(r"^([a-z]+/)?v\d[a-z0-9]*/(?=projects/)", "", identifier)
+        return identifier.removeprefix("serviceAccount:")
+
+    def _names_a_thing(self, text: str) -> bool:
+        """A place such as `projects/p/locations/l` or `projects/p/global` exists by itself; what is in it doesn't."""
+        return (
+            not re.fullmatch(r"projects/[^/]+/(locations|regions|zones)/[^/]+", text)
+            and "/databases/(default)" not in text
+        )
+
+    def _output_name(self, resource: ResourceSchema, id_: str, name: str) -> str:
+        """Some services name things by their whole path: their `name` is no input."""
+        return name if "name" in resource.inputs or "/" not in id_ else id_
+
+    def _service(self, resource: ResourceSchema) -> str:
+        return resource.token.split(":")[1].partition("/")[0]
+
+    def _values(self, inputs: Mapping[str, Any]) -> "_Values":
+        random = uuid.uuid4()
+        fixed = {
+            "project": self.project,
+            "region": self.configuration.get("region", ""),
+            "number": str(random.int)[:19],
+            "uuid": str(random),
+        }
+        fixed["location"] = fixed["region"]
+        return _Values(fixed | {key: value for key, value in inputs.items() if isinstance(value, str)})
+
+    def call(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        project = arguments.get("projectId") or arguments.get("project") or self.project
+        match token:
+            case "gcp:organizations/getProject:getProject":
+                return {
+                    "id": f"projects/{project}", "projectId": project, "name": project, "number": self.project_number,
+                    "billingAccount": BILLING_ACCOUNT, "folderId": "", "orgId": "", "autoCreateNetwork": False, "labels": {},
+                }  # fmt: skip
+            case "gcp:organizations/getClientConfig:getClientConfig":
+                return {
+                    "id": f"projects/{project}", "project": project, "region": self.configuration.get("region", ""),
+                    "zone": self.configuration.get("zone", ""), "accessToken": "sandbox", "defaultLabels": {},
+                }  # fmt: skip
+            case "gcp:storage/getProjectServiceAccount:getProjectServiceAccount":
+                email = f"service-{self.project_number}@gs-project-accounts.iam.gserviceaccount.com"
+                return {"id": email, "emailAddress": email, "member": f"serviceAccount:{email}", "project": project}
+            case "gcp:bigquery/getDefaultServiceAccount:getDefaultServiceAccount":
+                email = f"bq-{self.project_number}@bigquery-encryption.iam.gserviceaccount.com"
+                return {"id": email, "email": email, "member": f"serviceAccount:{email}", "project": project}
+        return self._look_up(token, arguments)
+
+    def _look_up(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """A data source that finds one existing resource by some of its properties."""
+        type_ = re.sub(r"/get(\w)(\w*):get(\w+)$", lambda m: f"/{m[1].lower()}{m[2]}:{m[3]}", token)
+        if type_ not in self.schema.tokens:
+            raise CloudError(f"the sandbox has no function {token}")
+        for record in self.store.find(type_):
+            if all(record.outputs.get(name, record.id) == value for name, value in arguments.items()):
+                return {"id": record.id, **record.outputs}
+        raise CloudError(f"{token}: there is no {type_} with {dict(arguments)}")
+
+
+class _Values(dict[str, str]):
+    """Values of an id's format; what isn't given and has no default reads as its name."""
+
+    def __missing__(self, key: str) -> str:
+        return key
+
+
+def _camel_format(import_id: str) -> str:
+    """`projects/{{project}}/instances/{{instance_id}}` as a format of inputs in camel case."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda m: "{" + re.sub(r"_(\w)", lambda n: n[1].upper(), m[1]) + "}", import_id)
