@@ -156,6 +156,10 @@ class Store:
             self._execute("UPDATE faults SET seen = seen + 1 WHERE number = ?", (row[0],))
         return [(kind, amount, seen + 1) for _, kind, amount, seen in met]
 
+    def planned_faults(self) -> list[tuple[str, str, int, int]]:
+        """All planned faults: kind, type pattern, amount, and how often each was met."""
+        return list(self._execute("SELECT kind, type, amount, seen FROM faults ORDER BY number"))
+
     def clear_faults(self) -> int:
         """Forget all faults; returns how many there were."""
         return self._execute("DELETE FROM faults").rowcount

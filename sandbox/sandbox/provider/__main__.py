@@ -10,17 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
-from sandbox import home
-from sandbox.provider.aws import Aws
-from sandbox.provider.azure_native import AzureNative
-from sandbox.provider.cloud import Cloud
+from sandbox.provider.clouds import CLOUDS, open_cloud
 from sandbox.provider.control_plane import ControlPlane
-from sandbox.provider.gcp import Gcp
 from sandbox.provider.protocol import provider_pb2_grpc
 from sandbox.provider.servicer import Provider
-from sandbox.store import Store
-
-CLOUDS: dict[str, type[Cloud]] = {cloud.package: cloud for cloud in (Aws, Gcp, AzureNative)}
 
 # The engine works on up to 16 resources at a time unless told otherwise; an injected delay keeps a thread busy.
 _THREADS = 32
@@ -32,8 +25,7 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in CLOUDS:
         print(f"usage: python -m sandbox.provider {'|'.join(CLOUDS)}", file=sys.stderr)
         return 2
-    package = arguments[0]
-    provider = Provider(ControlPlane(CLOUDS[package](Store(home.cloud_state(package)))))
+    provider = Provider(ControlPlane(open_cloud(arguments[0])))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: provider.stopping.set())
     # The inputs of one resource may hold a whole pipeline definition.
