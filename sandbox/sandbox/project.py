@@ -23,11 +23,18 @@ def stack_names(repository: Path) -> list[str]:
     return sorted(_stack_name(file) for file in (repository / "stacks").glob("Pulumi.*.yaml"))
 
 
+def project_name(repository: Path) -> str:
+    """The project's name, which is part of every URN. Raises SandboxError if there is no project."""
+    file = repository / "Pulumi.yaml"
+    try:
+        return str(yaml.safe_load(file.read_text())["name"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise SandboxError(f"{file} is no Pulumi project file with a name: {error}") from None
+
+
 def synchronise(repository: Path, mirror: Path) -> list[str]:
     """Bring the mirror in step with the repository; returns what the user should know, a line for each thing."""
     stacks = repository / "stacks"
-    if not (repository / "Pulumi.yaml").exists():
-        raise SandboxError(f"there is no Pulumi project in {repository}: Pulumi.yaml is missing")
     (mirror / "stacks").mkdir(parents=True, exist_ok=True)
     (mirror / "sources").mkdir(exist_ok=True)
     _link(mirror / "Pulumi.yaml", repository / "Pulumi.yaml")

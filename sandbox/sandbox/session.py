@@ -22,10 +22,14 @@ _PRIVATE_PREFIXES = ("AWS_", "GOOGLE_", "GCLOUD_", "CLOUDSDK_", "ARM_", "AZURE_"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """All that is needed to run `pulumi` against the sandbox: which one, where, and with what environment."""
+    """All that is needed to run `pulumi` against the sandbox: which one, on which project, with what environment.
+
+    `project` is the folder of the mirrored project (see project.py), `project_name` its name in Pulumi.yaml.
+    """
 
     engine: Engine
     project: Path
+    project_name: str
     environment: Mapping[str, str]
 
     @property
@@ -39,14 +43,10 @@ def open_session(console: Console) -> Session:
     engine = find_or_build(console)
     install_plugins(home.home() / "pulumi" / "plugins")
     (home.home() / "backend").mkdir(parents=True, exist_ok=True)
-    for notice in project.synchronise(home.REPOSITORY, project_folder()):
-        console.print(notice)
-    return Session(engine, project_folder(), environment(engine, os.environ))
-
-
-def project_folder() -> Path:
-    """The mirror of the repository's Pulumi project; see project.py for why there is one."""
-    return home.home() / "project"
+    mirror = home.home() / "project"
+    for notice in project.synchronise(home.REPOSITORY, mirror):
+        console.print(notice, highlight=False)
+    return Session(engine, mirror, project.project_name(home.REPOSITORY), environment(engine, os.environ))
 
 
 def environment(engine: Engine, outside: Mapping[str, str]) -> dict[str, str]:

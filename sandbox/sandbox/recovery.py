@@ -1,0 +1,100 @@
+"""Makes a stack usable again after the engine was killed in the middle of an operation.
+
+A killed CLI leaves its lock and, where checkpoints were skipped, a state that knows nothing of what the run had made.
+On a real cloud one imports such things or deletes them by hand. The sandbox may simply forget them, so that the next
+`up` finds their names free; a refresh then brings the state in line with what does exist.
+"""
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+from sandbox import home
+from sandbox.errors import SandboxError
+from sandbox.session import PLUGINS, Session
+from sandbox.store import Store
+
+
+def was_interrupted(session: Session, stack: str) -> bool:
+    """Whether the last operation on the stack was killed. Raises SandboxError while another one is at work on it."""
+    locks = _locks(session, stack)
+    for lock in locks:
+        owner = json.loads(lock.read_text())
+        if owner["hostname"] != socket.gethostname() or _is_alive(owner["pid"]):
+            raise SandboxError(
+                f"stack {stack} is being changed by process {owner['pid']} on {owner['hostname']}; wait for its end, or"
+                f" if that is not a Pulumi command any more, run: make shell, then pulumi cancel {stack}"
+            )
+    return bool(locks) or _has_pending_operations(session, stack)
+
+
+def clear_lock_and_leftovers(session: Session, stack: str) -> list[str]:
+    """Take the dead owner's lock away and forget what the stack's state doesn't know; returns what was done, in words.
+
+    The state is to be refreshed next.
+    """
+    if _locks(session, stack):
+        _pulumi(session, "cancel", "--yes", stack)
+    deployment = json.loads(_pulumi(session, "stack", "export", "--stack", stack))["deployment"]
+    prefix = f"urn:pulumi:{stack}::{session.project_name}::"
+    recorded = {(resource["urn"], resource.get("id")) for resource in deployment.get("resources", ())}
+    forgotten = sum(_forget_unrecorded(package, prefix, recorded) for package in PLUGINS)
+    return [f"the last run was interrupted; {forgotten} things that it had made without recording them were removed"]
+
+
+def _forget_unrecorded(package: str, prefix: str, recorded: set[tuple[str, str | None]]) -> int:
+    path = home.cloud_state(package)
+    if not path.exists():
+        return 0
+    store = Store(path)
+    try:
+        with store.change():
+            leftovers = [
+                record
+                for record in store.find()
+                if record.urn.startswith(prefix) and (record.urn, record.id) not in recorded
+            ]
+            for record in leftovers:
+                store.remove(record.key)
+    finally:
+        store.close()
+    return len(leftovers)
+
+
+def _backend() -> Path:
+    return home.home() / "backend" / ".pulumi"
+
+
+def _locks(session: Session, stack: str) -> list[Path]:
+    """The file backend's locks (backend/diystate/lock.go in Pulumi's sources): JSON with the owner's pid and host."""
+    return sorted((_backend() / "locks" / "organization" / session.project_name / stack).glob("*.json"))
+
+
+def _has_pending_operations(session: Session, stack: str) -> bool:
+    checkpoint = _backend() / "stacks" / session.project_name / f"{stack}.json"
+    return checkpoint.exists() and '"pending_operations"' in checkpoint.read_text()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _pulumi(session: Session, *arguments: str) -> str:
+    answer = subprocess.run(
+        [session.pulumi, *arguments, "--non-interactive"],
+        cwd=session.project,
+        env=session.environment,
+        capture_output=True,
+        text=True,
+    )
+    if answer.returncode != 0:
+        raise SandboxError(f"`pulumi {' '.join(arguments)}` failed: {answer.stderr.strip()}")
+    return answer.stdout
