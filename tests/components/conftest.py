@@ -1,0 +1,174 @@
+"""Builds platforms with Pulumi mocks and keeps a plain record of what was registered, for tests to assert on.
+
+The program runs to its end first; assertions come after it, on the record, so that none can be left out unnoticed. The
+mocks answer as the sandbox's clouds do, in this process: every input is checked by the SDK's schema on the way.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from ml_blueprints.architectures.architecture import Architecture
+from ml_blueprints.platform import architecture
+from ml_blueprints.settings import Settings
+from ml_blueprints.workload import Workload
+from pulumi.runtime import mocks
+from pulumi.runtime.settings import SETTINGS
+from pulumi.runtime.stack import run_pulumi_func
+from sandbox.provider.cloud import CloudError
+from sandbox.provider.clouds import CLOUDS
+from sandbox.provider.control_plane import ControlPlane, Naming
+from sandbox.store import Store
+
+WORKLOADS = Path(__file__).parents[2] / "stacks" / "workloads"
+PACKAGES = {"aws": "aws", "gcp": "gcp", "azure": "azure-native"}
+PROVIDER_SETTINGS = {
+    "aws": {"region": "eu-west-1"},
+    "gcp": {"project": "ml-blueprints-dev", "region": "europe-west1"},
+    "azure-native": {"location": "westeurope"},
+}
+IMAGE = f"ml-serving@sha256:{'5f70bf18' * 8}"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One resource as the program registered it; `inputs` in the provider's spelling, generated names left out."""
+
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    custom: bool
+    urn: str
+    parent: str
+    provider: str
+    protect: bool
+    depends_on: tuple[str, ...]
+    delete_before_replace: bool
+    ignore_changes: tuple[str, ...]
+
+
+@dataclass
+class Built:
+    """A platform, and everything that was registered while it was built."""
+
+    platform: Architecture | None = None
+    resources: list[Registration] = field(default_factory=list)
+
+    def of_type(self, token: str) -> list[Registration]:
+        """The resources of a type, in the order of registration."""
+        return [resource for resource in self.resources if resource.type == token]
+
+    def named(self, token: str, name: str) -> Registration:
+        """The one resource of a type with a logical name."""
+        found = [resource for resource in self.of_type(token) if resource.name == name]
+        assert len(found) == 1, f"{name} among {[resource.name for resource in self.of_type(token)]}"
+        return found[0]
+
+
+class _Clouds(mocks.Mocks):
+    """Answers as the sandbox's clouds do. Raises AssertionError for what they would refuse."""
+
+    def __init__(self, control_plane: ControlPlane):
+        self.control_plane = control_plane
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        if not args.custom or args.typ.startswith("pulumi:"):
+            return "", args.inputs
+        urn = f"urn:pulumi:test::ml-blueprints::{args.typ}::{args.name}"
+        inputs, failures = self.control_plane.check(urn, {}, args.inputs, Naming())
+        assert not failures, f"{args.typ} {args.name}: {[f'{failure.path}: {failure.reason}' for failure in failures]}"
+        try:
+            return self.control_plane.create(urn, inputs)
+        except CloudError as error:
+            raise AssertionError(f"{args.typ} {args.name}: {error}") from None
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        result, failures = self.control_plane.invoke(args.token, args.args)
+        assert not failures, f"{args.token}: {failures}"
+        return result
+
+
+class _Recorder(mocks.MockMonitor):
+    """A mock monitor that keeps what Pulumi's own forgets: parent, provider and options."""
+
+    def __init__(self, clouds: _Clouds, built: Built):
+        super().__init__(clouds)
+        self.built = built
+
+    def RegisterResource(self, request):  # noqa: N802 (the protocol's name)
+        response = super().RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            self.built.resources.append(
+                Registration(
+                    type=request.type,
+                    name=request.name,
+                    inputs=mocks.rpc.deserialize_properties(request.object),
+                    custom=request.custom,
+                    urn=response.urn,
+                    parent=request.parent,
+                    provider=request.provider,
+                    protect=request.protect,
+                    depends_on=tuple(request.dependencies),
+                    delete_before_replace=request.deleteBeforeReplace,
+                    ignore_changes=tuple(request.ignoreChanges),
+                )
+            )
+        return response
+
+
+@pytest.fixture(scope="session")
+def run_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Built], None]], Built]:
+    """Run a Pulumi program against one cloud (`aws`, `gcp` or `azure`) to its end, and return the record."""
+    runs = itertools.count()
+
+    def run(cloud: str, program: Callable[[Built], None]) -> Built:
+        package = PACKAGES[cloud]
+        store = Store(tmp_path_factory.mktemp("cloud") / f"{next(runs)}.sqlite")
+        on_cloud = CLOUDS[package](store)
+        on_cloud.configuration = dict(PROVIDER_SETTINGS[package])
+        settings = {f"{package}:{key}": value for key, value in PROVIDER_SETTINGS[package].items()}
+        built = Built()
+        # Pulumi keeps one runtime per process: each program starts with an empty one on an event loop of its own.
+        asyncio.set_event_loop(asyncio.new_event_loop())
+        SETTINGS.outputs.clear()
+        monitor = _Recorder(_Clouds(ControlPlane(on_cloud)), built)
+        mocks.set_mocks(monitor.mocks, "ml-blueprints", f"{cloud}-test", preview=False, monitor=monitor)
+        pulumi.runtime.set_all_config(settings)
+        loop = asyncio.get_event_loop()
+        try:
+            loop.run_until_complete(run_pulumi_func(lambda: program(built)))
+        finally:
+            loop.close()
+            store.close()
+        return built
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def build(run_program: Callable) -> Callable[..., Built]:
+    """Build the platform of a workload (the stem of its file) on a cloud; further arguments are settings."""
+
+    def build_platform(cloud: str, workload: str, **settings: object) -> Built:
+        wanted = Workload.load(WORKLOADS / f"{workload}.yaml")
+        given = {
+            "cloud": cloud,
+            "architecture": wanted.architecture.value,
+            "environment": "production",
+            "workload": f"workloads/{workload}.yaml",
+            "serving_image": IMAGE,
+            "delivery": {"provider": "github", "repository": "example/ml-platform"},
+        }
+        validated = Settings.model_validate(given | settings)
+
+        def program(built: Built) -> None:
+            built.platform = architecture(validated.architecture)(wanted.name, wanted, validated)
+
+        return run_program(cloud, program)
+
+    return build_platform
