@@ -18,15 +18,19 @@ _PROJECT_VARIABLES = ("GOOGLE_PROJECT", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"
 
 # Types whose id isn't what their page shows for import.
 _IDS: Mapping[str, str] = {
+    "gcp:bigquery/table:Table": "projects/{project}/datasets/{datasetId}/tables/{tableId}",
     "gcp:billing/budget:Budget": "billingAccounts/{billingAccount}/budgets/{uuid}",
+    "gcp:dns/recordSet:RecordSet": "projects/{project}/managedZones/{managedZone}/rrsets/{name}/{type}",
     "gcp:logging/projectBucketConfig:ProjectBucketConfig": "projects/{project}/locations/{location}/buckets/{bucketId}",
     "gcp:monitoring/alertPolicy:AlertPolicy": "projects/{project}/alertPolicies/{number}",
     "gcp:monitoring/notificationChannel:NotificationChannel": "projects/{project}/notificationChannels/{number}",
+    "gcp:projects/iAMCustomRole:IAMCustomRole": "projects/{project}/roles/{roleId}",
     "gcp:projects/service:Service": "{project}/{service}",
     "gcp:projects/serviceIdentity:ServiceIdentity": "projects/{project}/services/{service}",
     "gcp:serviceaccount/account:Account": "projects/{project}/serviceAccounts/{accountId}@{project}.iam.gserviceaccount.com",
     "gcp:storage/bucket:Bucket": "{name}",
     "gcp:vertex/aiTensorboard:AiTensorboard": "projects/{project}/locations/{region}/tensorboards/{number}",
+    "gcp:workflows/workflow:Workflow": "projects/{project}/locations/{region}/workflows/{name}",
 }
 
 # Names that must not be what auto-naming makes. https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints/create
@@ -97,7 +101,8 @@ class Gcp(Cloud):
 
     def name_property(self, resource: ResourceSchema) -> str | None:
         known = resource.inputs.get("name")
-        generated = known is not None and not known.required and "{{name}}" in resource.import_id
+        named = "{name}" in (_IDS.get(resource.token) or _camel_format(resource.import_id))
+        generated = known is not None and not known.required and named
         return "name" if generated or resource.token == "gcp:storage/bucket:Bucket" else None
 
     def generated_name(self, resource: ResourceSchema, logical: str, random: str) -> str:
@@ -185,7 +190,7 @@ class Gcp(Cloud):
             return identifier.removeprefix("gs://").partition("/")[0]
         identifier = re.sub(r"^(https:)?//[a-z0-9.-]*googleapis\.com/", "", identifier)
         identifier = re.sub(r"^([a-z]+/)?v\d[a-z0-9]*/(?=projects/)", "", identifier)
-        return identifier.removeprefix("serviceAccount:")
+        return _thing(identifier.removeprefix("serviceAccount:"))
 
     def _names_a_thing(self, text: str) -> bool:
         """A place such as `projects/p/locations/l` or `projects/p/global` exists by itself; what is in it doesn't."""
@@ -205,6 +210,7 @@ class Gcp(Cloud):
         random = uuid.uuid4()
         fixed = {
             "project": self.project,
+            "projectId": self.project,
             "region": self.configuration.get("region", ""),
             "number": str(random.int)[:19],
             "uuid": str(random),
@@ -225,6 +231,13 @@ class Gcp(Cloud):
                     "id": f"projects/{project}", "project": project, "region": self.configuration.get("region", ""),
                     "zone": self.configuration.get("zone", ""), "accessToken": "sandbox", "defaultLabels": {},
                 }  # fmt: skip
+            case "gcp:logging/getProjectCmekSettings:getProjectCmekSettings":
+                name = f"projects/{project}/cmekSettings"
+                agent = f"cmek-p{self.project_number}@gcp-sa-logging.iam.gserviceaccount.com"
+                return {
+                    "id": name, "name": name, "project": project, "serviceAccountId": agent,
+                    "kmsKeyName": "", "kmsKeyVersionName": "",
+                }  # fmt: skip
             case "gcp:storage/getProjectServiceAccount:getProjectServiceAccount":
                 email = f"service-{self.project_number}@gs-project-accounts.iam.gserviceaccount.com"
                 return {"id": email, "emailAddress": email, "member": f"serviceAccount:{email}", "project": project}
@@ -244,11 +257,22 @@ class Gcp(Cloud):
         raise CloudError(f"{token}: there is no {type_} with {dict(arguments)}")
 
 
+def _thing(identifier: str) -> str:
+    """The resource that a path of the API leads to, without a collection in it (`.../workflows/w/executions`).
+
+    Paths alternate between collections and names; only `global`, in third place, stands alone.
+    """
+    parts = identifier.split("/")
+    alone = len(parts) > 2 and parts[2] == "global"
+    names_a_collection = parts[0] == "projects" and (len(parts) - alone) % 2 == 1
+    return "/".join(parts[:-1]) if names_a_collection else identifier
+
+
 class _Values(dict[str, str]):
-    """Values of an id's format; what isn't given and has no default reads as its name."""
+    """Values of an id's format. Raises CloudError for one that is neither given nor has a default."""
 
     def __missing__(self, key: str) -> str:
-        return key
+        raise CloudError(f"the sandbox can't form the id: it needs `{key}`")
 
 
 def _camel_format(import_id: str) -> str:
