@@ -2,6 +2,9 @@
 
 The program runs to its end first; assertions come after it, on the record, so that none can be left out unnoticed. The
 mocks answer as the sandbox's clouds do, in this process: every input is checked by the SDK's schema on the way.
+
+The conftest of a cloud's tests says which `cloud` it is and what can be `brought_along` there; the platforms that most
+tests share (`streaming`, `batch`, `hybrid`, `house`, `hybrid_house`) are then built here, each once in a session.
 """
 
 import asyncio
@@ -41,6 +44,7 @@ class Registration:
 
     type: str
     name: str
+    id: str
     inputs: dict[str, Any]
     custom: bool
     urn: str
@@ -60,8 +64,8 @@ class Built:
     resources: list[Registration] = field(default_factory=list)
 
     def of_type(self, token: str) -> list[Registration]:
-        """The resources of a type, in the order of registration."""
-        return [resource for resource in self.resources if resource.type == token]
+        """The resources of a type by name, as the order of registration is not fixed."""
+        return sorted((found for found in self.resources if found.type == token), key=lambda found: found.name)
 
     def named(self, token: str, name: str) -> Registration:
         """The one resource of a type with a logical name."""
@@ -107,6 +111,7 @@ class _Recorder(mocks.MockMonitor):
                 Registration(
                     type=request.type,
                     name=request.name,
+                    id=response.id,
                     inputs=mocks.rpc.deserialize_properties(request.object),
                     custom=request.custom,
                     urn=response.urn,
@@ -125,6 +130,9 @@ class _Recorder(mocks.MockMonitor):
 def run_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Built], None]], Built]:
     """Run a Pulumi program against one cloud (`aws`, `gcp` or `azure`) to its end, and return the record."""
     runs = itertools.count()
+    # Pulumi keeps one runtime per process; tests may make outputs after a program has ended, on the same loop.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
 
     def run(cloud: str, program: Callable[[Built], None]) -> Built:
         package = PACKAGES[cloud]
@@ -133,17 +141,16 @@ def run_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Call
         on_cloud.configuration = dict(PROVIDER_SETTINGS[package])
         settings = {f"{package}:{key}": value for key, value in PROVIDER_SETTINGS[package].items()}
         built = Built()
-        # Pulumi keeps one runtime per process: each program starts with an empty one on an event loop of its own.
-        asyncio.set_event_loop(asyncio.new_event_loop())
         SETTINGS.outputs.clear()
         monitor = _Recorder(_Clouds(ControlPlane(on_cloud)), built)
         mocks.set_mocks(monitor.mocks, "ml-blueprints", f"{cloud}-test", preview=False, monitor=monitor)
         pulumi.runtime.set_all_config(settings)
-        loop = asyncio.get_event_loop()
         try:
             loop.run_until_complete(run_pulumi_func(lambda: program(built)))
         finally:
-            loop.close()
+            # What a program that failed left waiting would be reported as lost.
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
             store.close()
         return built
 
@@ -172,3 +179,58 @@ def build(run_program: Callable) -> Callable[..., Built]:
         return run_program(cloud, program)
 
     return build_platform
+
+
+@pytest.fixture(scope="session")
+def built_platforms() -> dict[str, Built]:
+    """What was built so far: a record of registrations doesn't change, so that tests can share it."""
+    return {}
+
+
+@pytest.fixture
+def once(cloud: str, build: Callable[..., Built], built_platforms: dict[str, Built]) -> Callable[..., Built]:
+    """Build a platform on the tests' cloud, or take the one that an earlier test built."""
+
+    def get(workload: str, **settings: object) -> Built:
+        wanted = f"{cloud} {workload} {settings}"
+        if wanted not in built_platforms:
+            built_platforms[wanted] = build(cloud, workload, **settings)
+        return built_platforms[wanted]
+
+    return get
+
+
+@pytest.fixture
+def streaming(once: Callable[..., Built]) -> Built:
+    """Streaming first: fraud detection, a champion and a shadow."""
+    return once("fraud_detection")
+
+
+@pytest.fixture
+def batch(once: Callable[..., Built]) -> Built:
+    """Batch centric: credit scoring."""
+    return once("credit_scoring")
+
+
+@pytest.fixture
+def hybrid(once: Callable[..., Built]) -> Built:
+    """Hybrid: delivery times, a champion and a canary."""
+    return once("delivery_eta")
+
+
+@pytest.fixture
+def house(once: Callable[..., Built], brought_along: dict[str, object]) -> Built:
+    """Streaming first, with key, network and identities of the organisation."""
+    return once("fraud_detection", **brought_along)
+
+
+@pytest.fixture
+def hybrid_house(once: Callable[..., Built], brought_along: dict[str, object]) -> Built:
+    """Hybrid, with key, network and identities of the organisation."""
+    return once("delivery_eta", **brought_along)
+
+
+@pytest.fixture
+def named() -> Callable[[Built, str, str], Registration]:
+    """Find the one resource of a type with a logical name."""
+    return Built.named
