@@ -61,7 +61,8 @@ def test_training_runs_under_its_identity_with_key_network_and_tracker(house, na
     specification = body["jobSpec"]
     assert specification["serviceAccount"] == "training@house.iam"
     assert "fraud-detection-jobs" in specification["pscInterfaceConfig"]["networkAttachment"]
-    assert "fraud-detection-experiments" in specification["tensorboard"]
+    (tensorboard,) = house.of_type("gcp:vertex/aiTensorboard:AiTensorboard")
+    assert specification["tensorboard"] == tensorboard.id
     assert specification["baseOutputDirectory"]["outputUriPrefix"].endswith("/candidates")
 
 

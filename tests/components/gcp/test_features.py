@@ -35,12 +35,12 @@ def test_each_definition_is_a_feature_of_the_group(streaming):
     (group,) = streaming.of_type("gcp:vertex/aiFeatureGroup:AiFeatureGroup")
     features = streaming.of_type("gcp:vertex/aiFeatureGroupFeature:AiFeatureGroupFeature")
     assert [feature.inputs["versionColumnName"] for feature in features] == [
-        "transactions_1h",
+        "abroad_share_24h",
         "amount_1h",
         "largest_amount_1h",
         "merchants_24h",
         "seconds_since_last",
-        "abroad_share_24h",
+        "transactions_1h",
     ]
     assert {feature.inputs["featureGroup"] for feature in features} == {group.inputs["name"]}
 

@@ -27,8 +27,7 @@ def test_the_owner_is_told_of_every_alarm(streaming):
         "fraud-detection-drift",
     }
     for alarm in alarms:
-        (told,) = alarm.inputs["notificationChannels"]
-        assert "fraud-detection-owner" in told
+        assert alarm.inputs["notificationChannels"] == [channel.id]
 
 
 def test_errors_are_a_share_of_the_endpoints_requests(streaming, named):
@@ -117,5 +116,5 @@ def test_the_budget_counts_what_carries_the_workloads_label(streaming):
     assert budget.inputs["budgetFilter"]["projects"][0].startswith("projects/")
     assert [rule["thresholdPercent"] for rule in budget.inputs["thresholdRules"]] == [0.5, 0.8, 1.0]
     assert budget.inputs["billingAccount"]
-    (told,) = budget.inputs["allUpdatesRule"]["monitoringNotificationChannels"]
-    assert "fraud-detection-owner" in told
+    (channel,) = streaming.of_type("gcp:monitoring/notificationChannel:NotificationChannel")
+    assert budget.inputs["allUpdatesRule"]["monitoringNotificationChannels"] == [channel.id]

@@ -31,7 +31,7 @@ def test_network_has_no_subnets_and_no_routes_of_its_own(streaming):
 
 def test_subnets_are_private_and_logged(streaming):
     subnets = streaming.of_type("gcp:compute/subnetwork:Subnetwork")
-    assert [subnet.inputs["ipCidrRange"] for subnet in subnets] == ["10.64.0.0/18", "10.64.64.0/18"]
+    assert sorted(subnet.inputs["ipCidrRange"] for subnet in subnets) == ["10.64.0.0/18", "10.64.64.0/18"]
     for subnet in subnets:
         assert subnet.inputs["privateIpGoogleAccess"] is True
         assert subnet.inputs["logConfig"]["flowSampling"] == 1.0

@@ -52,7 +52,8 @@ def test_the_endpoint_knows_the_shadow_and_its_share(streaming, named):
     ]
     assert "fraud-detection-models" in told["MODELS"]
     assert told["CAPTURED"].endswith("/captured")
-    assert "fraud-detection-online" in told["FEATURE_STORE"]
+    (view,) = streaming.of_type("gcp:vertex/aiFeatureOnlineStoreFeatureview:AiFeatureOnlineStoreFeatureview")
+    assert told["FEATURE_STORE"] == view.id
 
 
 def test_the_endpoint_knows_the_canary_and_its_share(hybrid, named):
@@ -83,7 +84,8 @@ def test_events_that_fail_are_tried_again_and_then_become_dead_letters(streaming
 def test_the_processor_asks_the_endpoint_and_reads_features(streaming, named):
     told = environment(named(streaming, SERVICE, "fraud-detection-processor"))
     assert "fraud-detection-endpoint" in told["SCORING_ENDPOINT"]
-    assert "fraud-detection-online" in told["FEATURE_STORE"]
+    (view,) = streaming.of_type("gcp:vertex/aiFeatureOnlineStoreFeatureview:AiFeatureOnlineStoreFeatureview")
+    assert told["FEATURE_STORE"] == view.id
 
 
 def test_only_ingest_invokes_the_services(house):
