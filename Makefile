@@ -1,0 +1,34 @@
+# Each target is one line; `make` alone shows them. STACK limits up, preview and down: make up STACK="aws-batch gcp-batch".
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv/bin
+WORKERS ?= 2
+
+help: ## show what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+setup: .venv/.ready ## install everything into .venv, at the locked versions
+	@echo "Ready: $$($(VENV)/python --version) in .venv"
+up: .venv/.ready ## bring up all nine stacks on the sandbox, or those of STACK
+	@$(VENV)/python -m sandbox up $(STACK)
+preview: .venv/.ready ## show what `make up` would do
+	@$(VENV)/python -m sandbox preview $(STACK)
+down: .venv/.ready ## destroy the stacks on the sandbox
+	@$(VENV)/python -m sandbox down $(STACK)
+shell: .venv/.ready ## a shell in which plain `pulumi` commands work on the sandbox
+	@$(VENV)/python -m sandbox shell
+test: .venv/.ready ## run all tests
+	@$(VENV)/python -m sandbox engine && $(VENV)/python -m pytest -n $(WORKERS) --dist loadgroup
+bench: .venv/.ready ## print times and memory of preview and up, each against a floor of the same run
+	@$(VENV)/python -m benchmarks
+lint: .venv/.ready ## style and types
+	@$(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/pyrefly check
+docs: .venv/.ready ## write the generated pages in docs/ anew, from the nine stacks on the sandbox
+	@$(VENV)/python -m docs
+lock: .venv/.ready ## write requirements/workbench.txt anew from the pyproject.toml files
+	@requirements/lock
+clean: ## remove the environment and the sandbox with all that exists in it
+	@rm -rf .venv .uv .sandbox
+.venv/.ready: requirements/workbench.txt requirements/uv.txt requirements/install components/pyproject.toml pipelines/pyproject.toml sandbox/pyproject.toml
+	@PYTHON="$(PYTHON)" requirements/install
+.PHONY: help setup up preview down shell test bench lint docs lock clean
