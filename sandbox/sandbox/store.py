@@ -88,11 +88,13 @@ class Store:
         verb = "INSERT OR REPLACE" if overwrite else "INSERT"
         try:
             self._execute(
-                f"{verb} INTO resources VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                f"{verb} INTO resources VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (*record.key, record.urn, json.dumps(record.inputs), json.dumps(record.outputs), time.time()),
             )
         except sqlite3.IntegrityError:
             raise AlreadyExistsError(record.id) from None
+        if overwrite:
+            self._disconnect(record.key)
         self._connect(record, identifiers, uses)
 
     def replace(self, record: Record, identifiers: Iterable[str], uses: Iterable[str]) -> None:
@@ -111,34 +113,32 @@ class Store:
 
     def get(self, key: tuple[str, str, str]) -> Record | None:
         """The resource of this type, scope and id."""
-        row = self._execute("SELECT * FROM resources WHERE type = ? AND scope = ? AND id = ?", key).fetchone()
-        return _record(row) if row else None
+        rows = self._fetch("SELECT * FROM resources WHERE type = ? AND scope = ? AND id = ?", key)
+        return _record(rows[0]) if rows else None
 
     def find(self, type_pattern: str = "*", id_: str | None = None) -> list[Record]:
         """The resources whose type matches a pattern with `*`, and whose id is `id_` if it is given."""
         query, values = "SELECT * FROM resources WHERE type GLOB ?", [type_pattern]
         if id_ is not None:
             query, values = f"{query} AND id = ?", [type_pattern, id_]
-        return [_record(row) for row in self._execute(f"{query} ORDER BY type, id", tuple(values))]
+        return [_record(row) for row in self._fetch(f"{query} ORDER BY type, id", tuple(values))]
 
     def identified_by(self, value: str) -> list[tuple[str, str, str]]:
         """The keys of everything that this identifier names."""
-        return list(self._execute("SELECT type, scope, id FROM identifiers WHERE value = ?", (value,)))
+        return self._fetch("SELECT type, scope, id FROM identifiers WHERE value = ?", (value,))
 
     def identified_below(self, prefix: str) -> list[tuple[str, str, str]]:
         """The keys of everything that has an identifier which begins so."""
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
         query = "SELECT DISTINCT type, scope, id FROM identifiers WHERE value >= ? AND value < ?"
-        return list(self._execute(query, (prefix, end)))
+        return self._fetch(query, (prefix, end))
 
     def users_of(self, key: tuple[str, str, str]) -> list[tuple[str, str, str]]:
         """The keys of what refers to a resource, by any of its identifiers."""
-        return list(
-            self._execute(
-                "SELECT DISTINCT uses.type, uses.scope, uses.id FROM uses JOIN identifiers USING (value)"
-                " WHERE identifiers.type = ? AND identifiers.scope = ? AND identifiers.id = ?",
-                key,
-            )
+        return self._fetch(
+            "SELECT DISTINCT uses.type, uses.scope, uses.id FROM uses JOIN identifiers USING (value)"
+            " WHERE identifiers.type = ? AND identifiers.scope = ? AND identifiers.id = ?",
+            key,
         )
 
     def add_fault(self, kind: str, type_pattern: str, amount: int) -> None:
@@ -150,15 +150,14 @@ class Store:
 
         Only what is met is written, so that a cloud without faults pays one read.
         """
-        rows = list(self._execute("SELECT number, kind, amount, seen FROM faults WHERE ? GLOB type", (type_,)))
-        met = [row for row in rows if row[1] in kinds]
-        for row in met:
-            self._execute("UPDATE faults SET seen = seen + 1 WHERE number = ?", (row[0],))
-        return [(kind, amount, seen + 1) for _, kind, amount, seen in met]
+        rows = self._fetch("SELECT number, kind FROM faults WHERE ? GLOB type", (type_,))
+        # One statement counts and reads, so that of simultaneous calls no two count the same.
+        count = "UPDATE faults SET seen = seen + 1 WHERE number = ? RETURNING kind, amount, seen"
+        return [met for number, kind in rows if kind in kinds for met in self._fetch(count, (number,))]
 
     def planned_faults(self) -> list[tuple[str, str, int, int]]:
         """All planned faults: kind, type pattern, amount, and how often each was met."""
-        return list(self._execute("SELECT kind, type, amount, seen FROM faults ORDER BY number"))
+        return self._fetch("SELECT kind, type, amount, seen FROM faults ORDER BY number")
 
     def clear_faults(self) -> int:
         """Forget all faults; returns how many there were."""
@@ -176,6 +175,11 @@ class Store:
     def _disconnect(self, key: tuple[str, str, str]) -> None:
         for table in ("identifiers", "uses"):
             self._execute(f"DELETE FROM {table} WHERE type = ? AND scope = ? AND id = ?", key)  # noqa: S608
+
+    def _fetch(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        # All rows at once: what is left for later could be read in the midst of another thread's change.
+        with self._lock:
+            return self._connection.execute(statement, values).fetchall()
 
     def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         with self._lock:

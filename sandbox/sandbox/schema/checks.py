@@ -131,6 +131,11 @@ class _Checker:
         if enums and isinstance(value, str):
             self.value(path, enums[0], value)
             return
+        if isinstance(value, Mapping) and (kinds := self._kinds(expected)):
+            name, allowed = kinds
+            if isinstance(kind := value.get(name), str) and kind not in allowed:
+                self.refuse(f"{path}.{name}", f"`{kind}` is not one of {', '.join(allowed)}")
+                return
         attempts: list[list[Failure]] = []
         for option in self._candidates(expected, value):
             checker = _Checker(self.schema)
@@ -139,6 +144,15 @@ class _Checker:
                 return
             attempts.append(checker.failures)
         self.failures.extend(min(attempts, key=len))
+
+    def _kinds(self, expected: Type) -> tuple[str, list[str]] | None:
+        """The property that tells all options of a union apart, and its values; None if there is no such property."""
+        kinds: dict[str, list[str]] = {}
+        for option in expected.options:
+            for name, known in self.schema.objects.get(option.ref or "", {}).items():
+                if known.constant is not None:
+                    kinds.setdefault(name, []).append(known.constant)
+        return next(((name, found) for name, found in kinds.items() if len(found) == len(expected.options)), None)
 
     def _candidates(self, expected: Type, value: Any) -> list[Type]:
         if not isinstance(value, Mapping):

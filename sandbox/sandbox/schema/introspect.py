@@ -248,6 +248,8 @@ def snake(name: str) -> str:
 
 
 def _module_and_name(token: str) -> tuple[str, str]:
+    if token.count(":") != 2:
+        raise UnknownTypeError(token)
     _, module, name = token.split(":")
     return module.partition("/")[0], name
 
