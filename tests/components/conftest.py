@@ -9,7 +9,7 @@ tests share (`streaming`, `batch`, `hybrid`, `house`, `hybrid_house`) are then b
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from pulumi.runtime.stack import run_pulumi_func
 from sandbox.provider.cloud import CloudError
 from sandbox.provider.clouds import CLOUDS
 from sandbox.provider.control_plane import ControlPlane, Naming
-from sandbox.store import Store
+from sandbox.store import Record, Store
 
 WORKLOADS = Path(__file__).parents[2] / "stacks" / "workloads"
 PACKAGES = {"aws": "aws", "gcp": "gcp", "azure": "azure-native"}
@@ -127,18 +127,23 @@ class _Recorder(mocks.MockMonitor):
 
 
 @pytest.fixture(scope="session")
-def run_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Built], None]], Built]:
-    """Run a Pulumi program against one cloud (`aws`, `gcp` or `azure`) to its end, and return the record."""
+def run_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Built]:
+    """Run a Pulumi program against one cloud (`aws`, `gcp` or `azure`) to its end, and return the record.
+
+    Whatever has one of the identifiers `existing` was on the cloud before.
+    """
     runs = itertools.count()
     # Pulumi keeps one runtime per process; tests may make outputs after a program has ended, on the same loop.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
 
-    def run(cloud: str, program: Callable[[Built], None]) -> Built:
+    def run(cloud: str, program: Callable[[Built], None], existing: Iterable[str] = ()) -> Built:
         package = PACKAGES[cloud]
         store = Store(tmp_path_factory.mktemp("cloud") / f"{next(runs)}.sqlite")
         on_cloud = CLOUDS[package](store)
         on_cloud.configuration = dict(PROVIDER_SETTINGS[package])
+        for identifier in existing:
+            store.add(Record("existing", "", identifier, "", {}, {}), [on_cloud.normal(identifier)], [])
         settings = {f"{package}:{key}": value for key, value in PROVIDER_SETTINGS[package].items()}
         built = Built()
         SETTINGS.outputs.clear()
@@ -176,9 +181,16 @@ def build(run_program: Callable) -> Callable[..., Built]:
         def program(built: Built) -> None:
             built.platform = architecture(validated.architecture)(wanted.name, wanted, validated)
 
-        return run_program(cloud, program)
+        return run_program(cloud, program, _brought(validated))
 
     return build_platform
+
+
+def _brought(settings: Settings) -> list[str]:
+    """The identifiers of what a stack's settings bring along."""
+    network = settings.network
+    given = (network.existing_network, *network.existing_subnets, settings.encryption.existing_key)
+    return [identifier for identifier in (*given, *settings.identities.values()) if identifier]
 
 
 @pytest.fixture(scope="session")
