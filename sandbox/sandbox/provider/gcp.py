@@ -133,6 +133,11 @@ class Gcp(Cloud):
     def overwrites(self, resource: ResourceSchema) -> bool:
         return super().overwrites(resource) or bool(_MEMBER.search(resource.token))
 
+    def replaces(self, resource: ResourceSchema, property_: str) -> bool:
+        """A binding is what it binds: only the list of its members can change."""
+        is_binding = _MEMBER.search(resource.token) is not None
+        return (is_binding and property_ != "members") or super().replaces(resource, property_)
+
     def known_outputs(self, resource: ResourceSchema, inputs: Mapping[str, Any], id_: str) -> dict[str, Any]:
         name = id_.rpartition("/")[2]
         account = f"{inputs.get('accountId')}@{self.project}.iam.gserviceaccount.com"
