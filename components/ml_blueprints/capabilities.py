@@ -158,7 +158,7 @@ _FEATURES = (
         "The latest features of an entity are read in milliseconds.",
         aws=("aws:sagemaker/featureGroup:FeatureGroup",),
         gcp=("gcp:vertex/aiFeatureOnlineStoreFeatureview:AiFeatureOnlineStoreFeatureview",),
-        azure=("azure-native:redis:Redis",),
+        azure=("azure-native:redisenterprise:Database",),
     ),
 )
 

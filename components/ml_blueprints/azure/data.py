@@ -1,0 +1,360 @@
+"""The data layer on Azure: data lake, workspace with datastores and catalog, schema group and event hubs.
+
+The workspace of Azure Machine Learning is made here, since its data assets are the catalog: this layer is the first
+that needs it. The layers after it register their models, pipelines and endpoints in the same workspace.
+"""
+
+from urllib.parse import urlparse
+
+import pulumi
+from pulumi_azure_native import eventhub, machinelearningservices, storage
+
+from ml_blueprints import layers
+from ml_blueprints.azure import facts
+from ml_blueprints.azure.foundation import Foundation
+from ml_blueprints.azure.storage_account import private_account
+from ml_blueprints.azure.workspace import Dependencies, Workspace
+from ml_blueprints.layers import Context, Zone
+from ml_blueprints.settings import Purpose
+
+# Version of the catalogued data set. It names a place, not a state of it, so that it doesn't change with the data.
+DATA_VERSION = "1"
+
+# How long events can be replayed. https://learn.microsoft.com/azure/event-hubs/event-hubs-quotas
+REPLAY_DAYS = 7
+
+# When captured events are written to the lake: after five minutes or 300 MB, what comes first.
+CAPTURE_SECONDS = 300
+CAPTURE_BYTES = 300 * 1024 * 1024
+
+# All parts must be in the path. https://learn.microsoft.com/azure/event-hubs/event-hubs-capture-overview
+CAPTURE_PATH = "{Namespace}/{EventHub}/{PartitionId}/{Year}/{Month}/{Day}/{Hour}/{Minute}/{Second}"
+
+
+def processing_units(events_per_second: int) -> int:
+    """The size of a namespace of the Premium tier for this many events a second; the largest for more than it takes."""
+    needed = -(-events_per_second // facts.EVENTS_PER_PROCESSING_UNIT)
+    return next((units for units in facts.PROCESSING_UNITS if units >= needed), facts.PROCESSING_UNITS[-1])
+
+
+def partitions(events_per_second: int) -> int:
+    """How many readers can share a stream of this many events a second; it can't be lowered later."""
+    return max(facts.MINIMUM_PARTITIONS, min(100, -(-events_per_second // facts.EVENTS_PER_PARTITION)))
+
+
+class Data(layers.Data):
+    """Lake, catalog, contract and event stream on Azure.
+
+    Native resources: `account`, `containers` by zone, `dependencies`, `workspace_component` with its `workspace`,
+    `datastores` by zone, `data_asset`, `data_version`, `namespace`, `contracts` (the schema group), and for streams
+    `hub`, `consumer_group`, `dead_letter_hub`.
+    """
+
+    cloud = "azure"
+
+    def __init__(
+        self, context: Context, foundation: Foundation, stream: bool, opts: pulumi.ResourceOptions | None = None
+    ):
+        super().__init__(context, opts)
+        self.foundation = foundation
+        self.hub: eventhub.EventHub | None = None
+        self.dead_letter_hub: eventhub.EventHub | None = None
+        self._lake()
+        self._retention()
+        self._workspace()
+        self._catalog()
+        self._contract(stream)
+        self._rights()
+        if stream:
+            self._stream()
+        self.give(
+            zones={zone: self._uri(container) for zone, container in self.containers.items()},
+            catalog=self.data_asset.id,
+            schema=self.contracts.id,
+            stream=self.hub.id if self.hub else None,
+            dead_letters=self.dead_letter_hub.id if self.dead_letter_hub else None,
+        )
+
+    def path(self, zone: Zone, path: str) -> pulumi.Output[str]:
+        """A place in a zone as jobs and assets of the workspace take it."""
+        return pulumi.Output.concat("azureml:/", self.datastores[zone].id, f"/paths/{path}")
+
+    @property
+    def event_host(self) -> pulumi.Output[str]:
+        """The host name under which clients reach the namespace."""
+        return self.namespace.service_bus_endpoint.apply(lambda url: urlparse(url).hostname)
+
+    def _uri(self, container: storage.BlobContainer) -> pulumi.Output[str]:
+        return pulumi.Output.concat("abfss://", container.name, "@", self.account.name, ".dfs.core.windows.net")
+
+    def _lake(self) -> None:
+        """Versions are not kept: accounts with a hierarchical namespace have none, so that deletions are kept instead.
+
+        https://learn.microsoft.com/azure/storage/blobs/data-lake-storage-known-issues and
+        https://learn.microsoft.com/azure/storage/blobs/soft-delete-blob-overview
+        """
+        context, foundation = self.context, self.foundation
+        self.account = private_account(
+            context,
+            "lake",
+            foundation.group,
+            foundation.location,
+            foundation.encryption,
+            hierarchical=True,
+            opts=self.child(depends_on=foundation.ready),
+        )
+        kept = storage.DeleteRetentionPolicyArgs(enabled=True, days=30)
+        storage.BlobServiceProperties(
+            context.logical("lake"),
+            resource_group_name=foundation.group,
+            account_name=self.account.name,
+            blob_services_name="default",
+            delete_retention_policy=kept,
+            container_delete_retention_policy=kept,
+            opts=pulumi.ResourceOptions(parent=self.account),
+        )
+        self.containers = {
+            zone: storage.BlobContainer(
+                context.logical(zone),
+                resource_group_name=foundation.group,
+                account_name=self.account.name,
+                container_name=zone.value,
+                public_access=storage.PublicAccess.NONE,
+                opts=pulumi.ResourceOptions(parent=self.account),
+            )
+            for zone in Zone
+        }
+        foundation.private_endpoint("lake-dfs", self.account.id, "dfs", self.account)
+        foundation.private_endpoint("lake-blob", self.account.id, "blob", self.account)
+        self.realise("data-lake", *self.containers.values())
+
+    def _retention(self) -> None:
+        """Data of people goes when its retention ends, models are kept."""
+        storage.ManagementPolicy(
+            self.context.logical("lake"),
+            resource_group_name=self.foundation.group,
+            account_name=self.account.name,
+            management_policy_name="default",
+            policy=storage.ManagementPolicySchemaArgs(
+                rules=[
+                    storage.ManagementPolicyRuleArgs(
+                        name="retention",
+                        enabled=True,
+                        type=storage.RuleType.LIFECYCLE,
+                        definition=storage.ManagementPolicyDefinitionArgs(
+                            filters=storage.ManagementPolicyFilterArgs(
+                                blob_types=["blockBlob"],
+                                prefix_match=[f"{zone.value}/" for zone in Zone if zone is not Zone.MODELS],
+                            ),
+                            actions=storage.ManagementPolicyActionArgs(
+                                base_blob=storage.ManagementPolicyBaseBlobArgs(
+                                    delete=storage.DateAfterModificationArgs(
+                                        days_after_modification_greater_than=self.context.workload.data.retention_days
+                                    )
+                                )
+                            ),
+                        ),
+                    )
+                ]
+            ),
+            opts=pulumi.ResourceOptions(parent=self.account),
+        )
+
+    def _workspace(self) -> None:
+        """The lake is reached by datastores without credentials: a job shows the identity under which it runs."""
+        context, foundation = self.context, self.foundation
+        self.dependencies = Dependencies(context, foundation, opts=self.child())
+        component = Workspace(context, foundation, self.dependencies, "ml", "Default", opts=self.child())
+        self.workspace_component, self.workspace = component, component.workspace
+        component.reach("lake-dfs", self.account.id, "dfs", spark=True)
+        component.reach("lake-blob", self.account.id, "blob", spark=True)
+        self.datastores = {
+            zone: machinelearningservices.Datastore(
+                context.logical(zone),
+                resource_group_name=foundation.group,
+                workspace_name=component.name,
+                # Letters, digits and `_`.
+                name=zone.value,
+                properties=machinelearningservices.AzureDataLakeGen2DatastoreArgs(
+                    datastore_type="AzureDataLakeGen2",
+                    description=f"The {zone} zone of {context.workload.name}",
+                    account_name=self.account.name,
+                    filesystem=container.name,
+                    credentials=machinelearningservices.NoneDatastoreCredentialsArgs(credentials_type="None"),
+                ),
+                opts=pulumi.ResourceOptions(parent=self.workspace),
+            )
+            for zone, container in self.containers.items()
+        }
+
+    def _catalog(self) -> None:
+        context, contract = self.context, self.context.workload.data.contract
+        name = contract.record["name"].lower()
+        self.data_asset = machinelearningservices.DataContainer(
+            context.logical("raw"),
+            resource_group_name=self.foundation.group,
+            workspace_name=self.workspace.name,
+            name=name,
+            properties=machinelearningservices.DataContainerPropertiesArgs(
+                data_type=machinelearningservices.DataType.URI_FOLDER,
+                description=contract.record.get("doc", ""),
+                tags=context.tags,
+                properties={
+                    "contract": contract.record["name"],
+                    "columns": ",".join(contract.columns),
+                    "compatibility": contract.compatibility,
+                },
+            ),
+            opts=self.child(),
+        )
+        self.data_version = machinelearningservices.DataVersion(
+            context.logical("raw"),
+            resource_group_name=self.foundation.group,
+            workspace_name=self.workspace.name,
+            name=self.data_asset.name,
+            version=DATA_VERSION,
+            properties=machinelearningservices.UriFolderDataVersionArgs(
+                data_type="uri_folder",
+                data_uri=self.path(Zone.RAW, "events/"),
+                description=contract.record.get("doc", ""),
+                tags=context.tags,
+            ),
+            opts=self.child(),
+        )
+        self.realise("data-catalog", self.data_asset)
+
+    def _contract(self, stream: bool) -> None:
+        """A namespace for contracts, and where the platform has a stream for its events too.
+
+        Premium, since the other tiers take no customer-managed key
+        (https://learn.microsoft.com/azure/event-hubs/configure-customer-managed-key).
+        """
+        context, foundation, encryption = self.context, self.foundation, self.foundation.encryption
+        data = context.workload.data
+        # A namespace captures under an identity only if it has it.
+        captures = [foundation.identities[Purpose.INGEST]] if stream else []
+        self.namespace = eventhub.Namespace(
+            context.logical("events"),
+            resource_group_name=foundation.group,
+            location=foundation.location,
+            sku=eventhub.SkuArgs(
+                name=eventhub.SkuName.PREMIUM,
+                tier=eventhub.SkuTier.PREMIUM,
+                capacity=processing_units(data.events_per_second),
+            ),
+            disable_local_auth=True,
+            public_network_access=eventhub.PublicNetworkAccess.DISABLED,
+            minimum_tls_version="1.2",
+            zone_redundant=True,
+            identity=eventhub.IdentityArgs(
+                type=eventhub.ManagedServiceIdentityType.USER_ASSIGNED,
+                user_assigned_identities=[encryption.identity, *captures],
+            ),
+            encryption=eventhub.EncryptionArgs(
+                key_source=eventhub.KeySource.MICROSOFT_KEY_VAULT,
+                key_vault_properties=[
+                    eventhub.KeyVaultPropertiesArgs(
+                        key_name=encryption.name,
+                        key_vault_uri=encryption.vault_url,
+                        identity=eventhub.UserAssignedIdentityPropertiesArgs(
+                            user_assigned_identity=encryption.identity
+                        ),
+                    )
+                ],
+                require_infrastructure_encryption=True,
+            ),
+            tags=context.tags,
+            opts=self.child(depends_on=foundation.ready),
+        )
+        foundation.private_endpoint("events", self.namespace.id, "namespace", self.namespace)
+        self.contracts = eventhub.SchemaRegistry(
+            context.logical("contracts"),
+            resource_group_name=foundation.group,
+            namespace_name=self.namespace.name,
+            schema_group_name="contracts",
+            schema_type=eventhub.SchemaType.AVRO,
+            schema_compatibility=facts.SCHEMA_COMPATIBILITY[data.contract.compatibility],
+            group_properties={"contract": data.contract.record["name"], "compatibility": data.contract.compatibility},
+            opts=pulumi.ResourceOptions(parent=self.namespace),
+        )
+        self.realise("schema-registry", self.contracts)
+
+    def _stream(self) -> None:
+        """Events are kept for replay, and captured to the raw zone under the identity that ingests.
+
+        https://learn.microsoft.com/azure/event-hubs/event-hubs-capture-managed-identity
+        """
+        context, data = self.context, self.context.workload.data
+        self.dead_letter_hub = self._event_hub("dead-letters", facts.MINIMUM_PARTITIONS)
+        self.hub = self._event_hub("events", partitions(data.events_per_second))
+        self.consumer_group = eventhub.ConsumerGroup(
+            context.logical("processor"),
+            resource_group_name=self.foundation.group,
+            namespace_name=self.namespace.name,
+            event_hub_name=self.hub.name,
+            consumer_group_name="processor",
+            opts=pulumi.ResourceOptions(parent=self.hub),
+        )
+        self.foundation.grant(Purpose.INGEST, "events", facts.ROLE_EVENT_RECEIVER, self.hub.id)
+        self.foundation.grant(Purpose.INGEST, "dead-letters", facts.ROLE_EVENT_SENDER, self.dead_letter_hub.id)
+        self.realise("stream-ingest", self.hub)
+        self.realise("dead-letters", self.dead_letter_hub)
+
+    def _event_hub(self, name: str, partition_count: int) -> eventhub.EventHub:
+        days = min(REPLAY_DAYS, self.context.workload.data.retention_days)
+        return eventhub.EventHub(
+            self.context.logical(name),
+            resource_group_name=self.foundation.group,
+            namespace_name=self.namespace.name,
+            event_hub_name=name,
+            partition_count=partition_count,
+            retention_description=eventhub.RetentionDescriptionArgs(
+                cleanup_policy=eventhub.CleanupPolicyRetentionDescription.DELETE, retention_time_in_hours=24 * days
+            ),
+            capture_description=eventhub.CaptureDescriptionArgs(
+                enabled=True,
+                encoding=eventhub.EncodingCaptureDescription.AVRO,
+                interval_in_seconds=CAPTURE_SECONDS,
+                size_limit_in_bytes=CAPTURE_BYTES,
+                skip_empty_archives=True,
+                destination=eventhub.DestinationArgs(
+                    name="EventHubArchive.AzureBlockBlob",
+                    storage_account_resource_id=self.account.id,
+                    blob_container=self.containers[Zone.RAW].name,
+                    archive_name_format=f"{name}/{CAPTURE_PATH}",
+                    identity=eventhub.CaptureIdentityArgs(
+                        type=eventhub.CaptureIdentityType.USER_ASSIGNED,
+                        user_assigned_identity=self.foundation.identities[Purpose.INGEST],
+                    ),
+                ),
+            ),
+            opts=pulumi.ResourceOptions(parent=self.namespace, depends_on=self.grants[Purpose.INGEST]),
+        )
+
+    def _rights(self) -> None:
+        """Who may read and write which zone: ingest writes raw and features, training reads them and writes models."""
+        roles = {
+            Purpose.INGEST: {Zone.RAW: facts.ROLE_BLOB_WRITER, Zone.FEATURES: facts.ROLE_BLOB_WRITER},
+            Purpose.TRAINING: {
+                Zone.RAW: facts.ROLE_BLOB_READER,
+                Zone.CURATED: facts.ROLE_BLOB_WRITER,
+                Zone.FEATURES: facts.ROLE_BLOB_READER,
+                Zone.MODELS: facts.ROLE_BLOB_WRITER,
+            },
+            Purpose.SERVING: {
+                Zone.CURATED: facts.ROLE_BLOB_WRITER,
+                Zone.FEATURES: facts.ROLE_BLOB_READER,
+                Zone.MODELS: facts.ROLE_BLOB_READER,
+            },
+            Purpose.MONITORING: {Zone.CURATED: facts.ROLE_BLOB_WRITER, Zone.MODELS: facts.ROLE_BLOB_READER},
+        }
+        self.grants = {
+            purpose: [
+                grant
+                for zone, role in zones.items()
+                for grant in self.foundation.grant(purpose, zone, role, self.containers[zone].id)
+            ]
+            for purpose, zones in roles.items()
+        }
+        self.foundation.grant(Purpose.INGEST, "contracts", facts.ROLE_SCHEMA_READER, self.namespace.id)
+        self.foundation.grant(Purpose.TRAINING, "contracts", facts.ROLE_SCHEMA_WRITER, self.namespace.id)

@@ -1,0 +1,200 @@
+"""Facts of Azure that the layers rely on, each with its source."""
+
+from ml_blueprints.limits import Limits
+
+LIMITS = Limits(
+    cloud="azure",
+    # An online endpoint's name has 3 to 32 characters and is unique in its region, so that a hyphen and eight
+    # characters of our own follow it (https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas).
+    name_length=23,
+    name_reason="names of online endpoints begin with it and have at most 32 characters",
+    # 20 deployments in an endpoint; mirrored traffic goes to one of them and is at most 50 percent
+    # (https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas,
+    # https://learn.microsoft.com/azure/machine-learning/concept-endpoints-online#mirror-traffic).
+    live_models=19,
+    shadow_models=1,
+    shadow_percent=50,
+    canary_beside_shadow=True,
+    # Managed online deployments keep at least one instance.
+    # https://learn.microsoft.com/azure/machine-learning/how-to-autoscale-endpoints
+    scale_to_zero=False,
+)
+
+# Built-in roles, each granted on one resource.
+# https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
+ROLE_KEY_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"  # Key Vault Crypto Service Encryption User
+ROLE_VAULT_ADMINISTRATOR = "00482a5a-887f-4fb3-b363-3b7fe8e74483"  # Key Vault Administrator
+ROLE_CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"  # Contributor
+ROLE_BLOB_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"  # Storage Blob Data Reader
+ROLE_BLOB_WRITER = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"  # Storage Blob Data Contributor
+ROLE_FILE_WRITER = "69566ab7-960f-475b-8e7c-b3118f30c6bd"  # Storage File Data Privileged Contributor
+ROLE_EVENT_RECEIVER = "a638d3c7-ab3a-418d-83e6-5f17a39d4fde"  # Azure Event Hubs Data Receiver
+ROLE_EVENT_SENDER = "2b629674-e913-4c01-ae53-ef4638d8f975"  # Azure Event Hubs Data Sender
+ROLE_SCHEMA_READER = "2c56ea50-c6b3-40a6-83c0-9d98858bc7d2"  # Schema Registry Reader
+ROLE_SCHEMA_WRITER = "5dffeca3-4936-4216-b2bc-10343a5abb25"  # Schema Registry Contributor
+ROLE_IMAGE_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"  # AcrPull
+ROLE_IMAGE_PUSH = "8311e382-0749-4cb8-b61a-304f252e45ec"  # AcrPush
+ROLE_METRICS_WRITER = "635dd51f-9968-44d3-b7fb-6d9a6bd613ae"  # AzureML Metrics Writer (preview)
+ROLE_CONNECTION_APPROVER = "b556d68e-0be0-4f35-a333-ad7ee1ce17ea"  # Azure AI Enterprise Network Connection Approver
+
+# What roles of the platform's own may do; no built-in role holds so little.
+# https://learn.microsoft.com/azure/role-based-access-control/permissions/ai-machine-learning
+_ML = "Microsoft.MachineLearningServices/workspaces"
+TRAINING_ACTIONS = (
+    f"{_ML}/read",
+    f"{_ML}/components/read",
+    f"{_ML}/components/versions/read",
+    f"{_ML}/computes/read",
+    f"{_ML}/data/read",
+    f"{_ML}/data/versions/read",
+    f"{_ML}/datastores/read",
+    f"{_ML}/environments/read",
+    f"{_ML}/environments/versions/read",
+    f"{_ML}/experiments/read",
+    f"{_ML}/experiments/runs/read",
+    f"{_ML}/experiments/runs/write",
+    f"{_ML}/experiments/write",
+    f"{_ML}/featuresets/read",
+    f"{_ML}/featuresets/versions/read",
+    f"{_ML}/metrics/*/write",
+    f"{_ML}/models/read",
+    f"{_ML}/models/versions/read",
+    f"{_ML}/models/versions/write",
+    f"{_ML}/models/write",
+)
+START_ACTIONS = (
+    f"{_ML}/read",
+    f"{_ML}/components/versions/read",
+    f"{_ML}/computes/read",
+    f"{_ML}/jobs/read",
+    f"{_ML}/jobs/write",
+)
+SCORE_ACTIONS = (f"{_ML}/onlineEndpoints/score/action",)
+DEPLOY_ACTIONS = (
+    *START_ACTIONS,
+    f"{_ML}/components/read",
+    f"{_ML}/components/versions/write",
+    f"{_ML}/components/write",
+    f"{_ML}/environments/read",
+    f"{_ML}/environments/versions/read",
+    f"{_ML}/models/read",
+    f"{_ML}/models/versions/read",
+    f"{_ML}/models/versions/write",
+)
+
+# Private endpoints: the zones in which a service's names are found, by the service's group id.
+# https://learn.microsoft.com/azure/private-link/private-endpoint-dns
+PRIVATE_ZONES = {
+    "vault": ("privatelink.vaultcore.azure.net",),
+    "blob": ("privatelink.blob.core.windows.net",),
+    "dfs": ("privatelink.dfs.core.windows.net",),
+    "file": ("privatelink.file.core.windows.net",),
+    "namespace": ("privatelink.servicebus.windows.net",),
+    "registry": ("privatelink.azurecr.io",),
+    "amlworkspace": ("privatelink.api.azureml.ms", "privatelink.notebooks.azure.net"),
+    "redisEnterprise": ("privatelink.redis.azure.net",),
+}
+
+# Container Apps' environments have a subnet of their own, delegated to them, of at least /27.
+# https://learn.microsoft.com/azure/container-apps/custom-virtual-networks
+CONTAINER_APPS_DELEGATION = "Microsoft.App/environments"
+
+# What workloads may reach beside the virtual network: services without a private endpoint of ours, by service tag.
+# https://learn.microsoft.com/azure/container-apps/firewall-integration
+OUTBOUND_TAGS = ("AzureActiveDirectory", "AzureMonitor", "MicrosoftContainerRegistry", "AzureFrontDoor.FirstParty")
+
+# The watcher that Azure makes in each region. https://learn.microsoft.com/azure/network-watcher/network-watcher-create
+WATCHER_GROUP = "NetworkWatcherRG"
+WATCHER = "NetworkWatcher_{location}"
+
+LOG_RETENTION_DAYS = 365
+
+# Throughput of one processing unit of the Premium tier, which is the one that takes a customer-managed key: about 5
+# to 10 MB a second. Events of our contracts have less than 1 kB.
+# https://learn.microsoft.com/azure/event-hubs/event-hubs-scalability#processing-units
+EVENTS_PER_PROCESSING_UNIT = 5000
+PROCESSING_UNITS = (1, 2, 4, 8, 16)
+EVENTS_PER_PARTITION = 1000
+MINIMUM_PARTITIONS = 2
+
+# Event Hubs knows three rules; a stricter one of ours is kept by the pipelines, which publish the schemas.
+# https://learn.microsoft.com/azure/event-hubs/schema-registry-concepts#compatibility-modes
+SCHEMA_COMPATIBILITY = {
+    "BACKWARD": "Backward",
+    "BACKWARD_ALL": "Backward",
+    "FORWARD": "Forward",
+    "FORWARD_ALL": "Forward",
+    "FULL": "Backward",
+    "FULL_ALL": "Backward",
+}
+
+# Types of the columns by which a feature store finds an entity, from Avro's.
+# https://learn.microsoft.com/azure/machine-learning/reference-yaml-featurestore-entity
+INDEX_TYPES = {"string": "String", "int": "Integer", "long": "Long"}
+
+# Azure Managed Redis: the smallest size with two nodes for high availability.
+# https://learn.microsoft.com/azure/redis/overview#choosing-the-right-tier
+REDIS_SKU = "Balanced_B5"
+REDIS_PORT = 10000
+REDIS_ACCESS_POLICY = "default"
+
+# Size classes of a scoring instance.
+# https://learn.microsoft.com/azure/machine-learning/reference-managed-online-endpoints-vm-sku-list
+INSTANCE_TYPES = {"small": "Standard_DS2_v2", "medium": "Standard_DS3_v2", "large": "Standard_DS4_v2"}
+SERVICE_PORT = 8080
+HEALTH_PATH = "/health"
+SCORE_PATH = "/score"
+
+# Processor load at which an instance is added, and below which one is taken away, in percent.
+# https://learn.microsoft.com/azure/machine-learning/how-to-autoscale-endpoints
+SCALE_OUT_LOAD = 70
+SCALE_IN_LOAD = 30
+
+# Nodes of training and batch scoring jobs, which are there while a job runs.
+# https://learn.microsoft.com/azure/machine-learning/concept-compute-target
+JOB_VM_SIZE = "Standard_DS3_v2"
+JOB_NODES = 4
+
+# What runs model monitors. https://learn.microsoft.com/azure/machine-learning/reference-yaml-monitor
+MONITOR_INSTANCE_TYPE = "standard_e4s_v3"
+MONITOR_SPARK_VERSION = "3.4"
+
+# The metrics of data drift, for numbers and for categories, of which some metrics know only one.
+# https://learn.microsoft.com/azure/machine-learning/concept-model-monitoring
+DRIFT_METRICS = {
+    "population_stability_index": ("PopulationStabilityIndex", "PopulationStabilityIndex"),
+    "kolmogorov_smirnov": ("TwoSampleKolmogorovSmirnovTest", "PearsonsChiSquaredTest"),
+    "jensen_shannon": ("JensenShannonDistance", "JensenShannonDistance"),
+    "wasserstein": ("NormalizedWassersteinDistance", "JensenShannonDistance"),
+}
+
+# The event of a monitor that found drift, and the text by which it is told from other ends of a run.
+# https://learn.microsoft.com/azure/machine-learning/how-to-monitor-model-performance
+DRIFT_EVENT = "Microsoft.MachineLearningServices.RunStatusChanged"
+DRIFT_EVENT_KEY = "data.RunTags.azureml_modelmonitor_threshold_breached"
+DRIFT_EVENT_TEXT = "has failed due to one or more features violating metric thresholds"
+
+# What a container of the platform's image runs; without a command it is the scoring service.
+COMMANDS = {
+    "process": ("python", "-m", "ml_pipelines.streaming.azure"),
+    "train": ("python", "-m", "ml_pipelines.steps.train"),
+    "score": ("python", "-m", "ml_pipelines.steps.score"),
+}
+
+# Size of the event processor. https://learn.microsoft.com/azure/container-apps/containers#allocations
+PROCESSOR_CPU = 1.0
+PROCESSOR_MEMORY = "2Gi"
+
+# Azure Resource Manager, and the API version of Azure Machine Learning that the SDK speaks too.
+MANAGEMENT_URL = "https://management.azure.com"
+ML_API_VERSION = "2025-12-01"
+
+# Whose tokens a deployment trusts, for which audience, and what their subject says of a repository's environment.
+# https://learn.microsoft.com/entra/workload-id/workload-identity-federation-create-trust-user-assigned-managed-identity,
+# https://docs.github.com/en/actions/concepts/security/openid-connect and https://docs.gitlab.com/ci/cloud_services/azure/
+OIDC_ISSUERS = {"github": "https://token.actions.githubusercontent.com", "gitlab": "https://gitlab.com"}
+OIDC_AUDIENCE = "api://AzureADTokenExchange"
+OIDC_SUBJECTS = {
+    "github": "repo:{repository}:environment:{environment}",
+    "gitlab": "project_path:{repository}:ref_type:branch:ref:main",
+}

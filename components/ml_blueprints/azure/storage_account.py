@@ -1,0 +1,55 @@
+"""Storage accounts as this platform makes them: private, without shared keys, encrypted with the customer's key."""
+
+import pulumi
+from pulumi_azure_native import storage
+
+from ml_blueprints.azure.encryption import Encryption
+from ml_blueprints.layers import Context
+
+
+def private_account(
+    context: Context,
+    part: str,
+    group: pulumi.Input[str],
+    location: str,
+    encryption: Encryption,
+    hierarchical: bool,
+    opts: pulumi.ResourceOptions,
+) -> storage.StorageAccount:
+    """A storage account that is reached by private endpoints only; `hierarchical` makes it a data lake.
+
+    Its name has at most 24 lower case letters and digits and is unique in the world, so `part` must be short.
+    """
+    return storage.StorageAccount(
+        context.logical(part),
+        account_name=f"{part}{context.token}",
+        resource_group_name=group,
+        location=location,
+        kind=storage.Kind.STORAGE_V2,
+        sku=storage.SkuArgs(name=storage.SkuName.STANDARD_ZRS),
+        is_hns_enabled=hierarchical,
+        allow_blob_public_access=False,
+        allow_shared_key_access=False,
+        allow_cross_tenant_replication=False,
+        default_to_o_auth_authentication=True,
+        is_local_user_enabled=False,
+        enable_https_traffic_only=True,
+        minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
+        public_network_access=storage.PublicNetworkAccess.DISABLED,
+        network_rule_set=storage.NetworkRuleSetArgs(
+            default_action=storage.DefaultAction.DENY, bypass=storage.Bypass.AZURE_SERVICES
+        ),
+        identity=storage.IdentityArgs(
+            type=storage.IdentityType.USER_ASSIGNED, user_assigned_identities=[encryption.identity]
+        ),
+        encryption=storage.EncryptionArgs(
+            key_source=storage.KeySource.MICROSOFT_KEYVAULT,
+            key_vault_properties=storage.KeyVaultPropertiesArgs(
+                key_name=encryption.name, key_vault_uri=encryption.vault_url
+            ),
+            encryption_identity=storage.EncryptionIdentityArgs(encryption_user_assigned_identity=encryption.identity),
+            require_infrastructure_encryption=True,
+        ),
+        tags=context.tags,
+        opts=opts,
+    )
