@@ -15,6 +15,7 @@ from sandbox.schema import Failure, ResourceSchema
 
 ACCOUNT = "123456789012"
 ZONES = "abc"
+_REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 # Type to the format of its id and of its ARN. Names in braces are inputs; `{hex}` are 17 digits, `{uuid}` a UUID, `{id}`
 # is the id itself. A type that isn't here has its name as id.
@@ -241,10 +242,10 @@ class Aws(Cloud):
     @property
     def region(self) -> str:
         """The region of the provider's configuration, or of the variables that the AWS provider reads."""
-        return self.configuration.get("region") or os.environ.get("AWS_REGION", "")
+        return self.configuration.get("region") or next(filter(None, map(os.environ.get, _REGION_VARIABLES)), "")
 
     def check_configuration(self, configuration: Mapping[str, Any]) -> list[Failure]:
-        if configuration.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
+        if configuration.get("region") or any(map(os.environ.get, _REGION_VARIABLES)):
             return []
         return [Failure("region", "missing region; set it with `pulumi config set aws:region ...`")]
 
@@ -293,6 +294,7 @@ class Aws(Cloud):
             "keyId": id_,
             "url": id_ if id_.startswith("https://sqs.") else None,
             "repositoryUrl": f"{ACCOUNT}.dkr.ecr.{self.region}.amazonaws.com/{inputs.get('name')}",
+            "bucketRegion": inputs.get("region", self.region),
             "bucketDomainName": f"{id_}.s3.amazonaws.com",
             "bucketRegionalDomainName": f"{id_}.s3.{self.region}.amazonaws.com",
             "prefixListId": f"pl-{hexadecimal(id_, 8)}",

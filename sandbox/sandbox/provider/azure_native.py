@@ -10,6 +10,7 @@ from typing import Any
 
 from sandbox.provider.cloud import Cloud, CloudError, hexadecimal
 from sandbox.schema import Failure, ResourceSchema
+from sandbox.store import Record
 
 SUBSCRIPTION = "5c4b3a29-1807-4655-9443-322110ffeedd"
 TENANT = "7d6e5f40-3c2b-4a19-8877-665544332211"
@@ -69,6 +70,7 @@ PATHS: Mapping[str, str] = {
         "machinelearningservices:Registry": f"{_ML}/registries/{{registryName}}",
         "machinelearningservices:Schedule": f"{_WORKSPACE}/schedules/{{name}}",
         "machinelearningservices:Workspace": _WORKSPACE,
+        "machinelearningservices:WorkspaceConnection": f"{_WORKSPACE}/connections/{{connectionName}}",
         "managedidentity:FederatedIdentityCredential": f"{_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}/federatedIdentityCredentials/{{federatedIdentityCredentialResourceName}}",
         "managedidentity:UserAssignedIdentity": f"{_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}",
         "monitor:ActionGroup": f"{_GROUP}/providers/Microsoft.Insights/actionGroups/{{actionGroupName}}",
@@ -93,6 +95,7 @@ PATHS: Mapping[str, str] = {
         "redisenterprise:AccessPolicyAssignment": f"{_GROUP}/providers/Microsoft.Cache/redisEnterprise/{{clusterName}}/databases/{{databaseName}}/accessPolicyAssignments/{{accessPolicyAssignmentName}}",
         "redisenterprise:Database": f"{_GROUP}/providers/Microsoft.Cache/redisEnterprise/{{clusterName}}/databases/{{databaseName}}",
         "redisenterprise:RedisEnterprise": f"{_GROUP}/providers/Microsoft.Cache/redisEnterprise/{{clusterName}}",
+        "resources:Deployment": f"{_GROUP}/providers/Microsoft.Resources/deployments/{{deploymentName}}",
         "resources:ResourceGroup": _GROUP,
         "storage:BlobContainer": f"{_STORAGE}/blobServices/default/containers/{{containerName}}",
         "storage:BlobServiceProperties": f"{_STORAGE}/blobServices/default",
@@ -240,6 +243,16 @@ class AzureNative(Cloud):
             known["properties"] = {**inputs["properties"], "scoringUri": uri, "provisioningState": "Succeeded"}
         return known
 
+    def outputs(
+        self, resource: ResourceSchema, inputs: Mapping[str, Any], id_: str, computed: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return _with_identities(super().outputs(resource, inputs, id_, computed))
+
+    def preview(
+        self, resource: ResourceSchema, inputs: Mapping[str, Any], computed: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return _with_identities(super().preview(resource, inputs, computed))
+
     def identifiers(self, id_: str, outputs: Mapping[str, Any]) -> set[str]:
         urls = {outputs[name] for name in ("keyUri", "keyUriWithVersion") if name in outputs}
         return {self.normal(value) for value in urls | {id_}}
@@ -260,6 +273,8 @@ class AzureNative(Cloud):
         if token == "azure-native:authorization:getClientConfig":
             return {"subscriptionId": SUBSCRIPTION, "tenantId": TENANT, "clientId": CLIENT, "objectId": CLIENT}
         if match := re.fullmatch(r"(azure-native:\w+:)list(\w+?)(Key|Secret|TriggerCallbackUrl)s?", token):
+            if match[1] + match[2] in PATHS:
+                self._find(token, match[1] + match[2], arguments)
             seed = hexadecimal(f"{token}{sorted(arguments.items())}", 43)
             if match[3] == "TriggerCallbackUrl":
                 return {"value": f"https://prod.westeurope.logic.azure.com/workflows/{seed}?sig={seed[:20]}"}
@@ -271,12 +286,38 @@ class AzureNative(Cloud):
         type_ = re.sub(r":get(\w+)$", r":\1", token)
         if type_ not in PATHS:
             raise CloudError(f"the sandbox has no function {token}")
+        record = self._find(token, type_, arguments)
+        return {"id": record.id, **record.outputs}
+
+    def _find(self, token: str, type_: str, arguments: Mapping[str, Any]) -> Record:
+        """The resource that a function's arguments name. Raises CloudError if it doesn't exist."""
         values = {name: str(value).strip("/") for name, value in arguments.items()}
         id_ = PATHS[type_].format_map({"subscription": SUBSCRIPTION, **values})
-        record = self.store.get((type_, "", id_))
-        if record is None:
-            raise CloudError(f"{token}: there is no `{id_}`")
-        return {"id": record.id, **record.outputs}
+        for key in self.store.identified_by(self.normal(id_)):
+            if key[0] == type_ and (record := self.store.get(key)) is not None:
+                return record
+        raise CloudError(f"{token}: there is no `{id_}`")
+
+
+def _with_identities(value: Any) -> Any:
+    """Outputs with user-assigned identities by their ids, as Azure answers; inputs have a list of ids."""
+    if isinstance(value, list):
+        return [_with_identities(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    answered = {}
+    for key, item in value.items():
+        if key == "userAssignedIdentities" and isinstance(item, list):
+            answered[key] = {
+                identity: {
+                    "principalId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{identity}/principal")),
+                    "clientId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{identity}/client")),
+                }
+                for identity in item
+            }
+        else:
+            answered[key] = _with_identities(item)
+    return answered
 
 
 def _parent(id_: str) -> str:

@@ -134,7 +134,9 @@ class Cloud(ABC):
         computed: what a resource that exists already has got from the cloud, which it keeps.
         """
         known = self.known_outputs(resource, inputs, id_)
-        return _Filler(resource, self, id_).object(resource.outputs, {**computed, **inputs, **known})
+        return _Filler(resource, self, id_).object(
+            resource.outputs, {**_usual_values(resource), **computed, **inputs, **known}
+        )
 
     def preview(
         self, resource: ResourceSchema, inputs: Mapping[str, Any], computed: Mapping[str, Any]
@@ -186,7 +188,10 @@ class Cloud(ABC):
         name = self.name_property(resource)
         if name is not None and any(note in new for note in self.named_by_us(name)):
             return False
-        return self.identify(resource, old) == self.identify(resource, new)
+        # What isn't known yet may be anything, which is different from what it was.
+        anything = str(uuid.uuid4())
+        expected = {name: anything if value is UNKNOWN else value for name, value in new.items()}
+        return self.identify(resource, old) == self.identify(resource, expected)
 
     # Functions
 
@@ -233,6 +238,23 @@ class _Filler:
             case "union":
                 return self.missing(name, type_.options[0])
         return self.cloud.plain_value(name, type_.kind, self.id)
+
+
+def _usual_values(resource: ResourceSchema) -> dict[str, Any]:
+    """What an input is where it isn't given: of the values that are allowed, the first is the usual one."""
+    usual = {}
+    for name, property_ in resource.inputs.items():
+        output = resource.outputs.get(name)
+        if output is not None and output.required and (allowed := _allowed_texts(resource, property_)):
+            usual[name] = allowed[0]
+    return usual
+
+
+def _allowed_texts(resource: ResourceSchema, property_: Property) -> tuple[object, ...]:
+    if property_.values and property_.type.kind == "string":
+        return property_.values
+    options = (property_.type, *property_.type.options)
+    return next((resource.enums[option.ref or ""] for option in options if option.kind == "enum"), ())
 
 
 def texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from sandbox import faults, schema
 from sandbox.provider.cloud import Cloud, CloudError
 from sandbox.provider.diff import Difference, compare
 from sandbox.schema import UNKNOWN, Failure
-from sandbox.store import AlreadyExistsError, Record
+from sandbox.store import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,11 @@ class Naming:
     """How a resource without a name gets one.
 
     random: hexadecimal digits that the engine determines, or "". proposed: the name that the project's auto-naming
-    asks for, or "". enforced: whether it may not be changed. disabled: whether a name must be given.
+    asks for, or "". disabled: whether a name must be given.
     """
 
     random: str = ""
     proposed: str = ""
-    enforced: bool = False
     disabled: bool = False
 
 
@@ -76,11 +75,10 @@ class ControlPlane:
             id_ = self.cloud.identify(resource, inputs)
             outputs = self.cloud.outputs(resource, inputs, id_, computed={})
             record = Record(resource.token, scope, id_, urn, dict(inputs), outputs)
-            try:
-                self.store.add(record, self.cloud.identifiers(id_, outputs), used, overwrite)
-            except AlreadyExistsError:
-                place = f" in {scope}" if scope else ""
-                raise CloudError(f"{resource.token} `{id_}` already exists{place}") from None
+            place = f" in {scope}" if scope else ""
+            if not overwrite and self._is_taken(record):
+                raise CloudError(f"{resource.token} `{id_}` already exists{place}")
+            self.store.add(record, self.cloud.identifiers(id_, outputs), used, overwrite)
         return id_, outputs
 
     def read(self, type_: str, id_: str, properties: Mapping[str, Any]) -> Record | None:
@@ -136,10 +134,15 @@ class ControlPlane:
         failures = schema.check(self.schema.function(token), arguments)
         return ({}, failures) if failures else (self.cloud.call(token, arguments), [])
 
+    def _is_taken(self, record: Record) -> bool:
+        """Whether its id names something already, in whatever spelling the cloud takes for the same."""
+        id_ = self.cloud.normal(record.id)
+        return any(
+            key[:2] == record.key[:2] and self.cloud.normal(key[2]) == id_ for key in self.store.identified_by(id_)
+        )
+
     def _name(self, urn: str, naming: Naming) -> str:
         resource = self.schema.resource(_type(urn))
-        if naming.proposed and naming.enforced:
-            return naming.proposed
         random = naming.random or uuid.uuid4().hex
         return naming.proposed or self.cloud.generated_name(resource, urn.rpartition("::")[2], random)
 

@@ -105,7 +105,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         naming = Naming(
             random=request.randomSeed.hex(),
             proposed=autonaming.proposed_name,
-            enforced=autonaming.mode == modes.ENFORCE,
             disabled=autonaming.mode == modes.DISABLE,
         )
         old, new = from_struct(request.olds), from_struct(request.news)
@@ -154,7 +153,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     @_answers
     def Invoke(self, request: provider_pb2.InvokeRequest, context: grpc.ServicerContext):  # noqa: N802
         result, failures = self.control_plane.invoke(request.tok, from_struct(request.args))
-        return provider_pb2.InvokeResponse(failures=_failures(failures), **{"return": to_struct(result)})
+        response = provider_pb2.InvokeResponse(failures=_failures(failures))
+        # The field's name is a keyword of Python's.
+        getattr(response, "return").CopyFrom(to_struct(result))
+        return response
 
     @_answers
     def GetSchema(self, request: provider_pb2.GetSchemaRequest, context: grpc.ServicerContext):  # noqa: N802

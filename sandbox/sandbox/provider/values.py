@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 
 from sandbox.schema import UNKNOWN
 
-# How the engine writes a value that isn't known yet: `UnknownStringValue` in the engine's resource/plugin package. It has
-# one for each type; they differ in the last part only where a provider asks for typed unknowns, which ours don't.
+# How the engine writes a value that isn't known yet: `UnknownStringValue` in the engine's resource/plugin package. It
+# has one for each type; they differ in the last part only where a provider asks for typed unknowns, which ours don't.
 _UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
-# A secret, as an object with this key and the value beside it: `SigKey` and `SecretSig` in the engine's resource package.
-# Our providers leave secrets to the engine, which takes them off its requests, but not off a provider's configuration.
+# A secret or an output, as an object with this key and the value beside it; an output without one isn't known yet:
+# `SigKey`, `SecretSig` and `OutputValueSig` in the engine's resource package. Our providers leave both to the engine,
+# which takes them off its requests, but not off a provider's configuration.
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a public constant of the protocol
+_OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 
 
 def from_struct(struct: Struct) -> dict[str, Any]:
@@ -43,7 +45,10 @@ def _from_value(value: Value) -> Any:
             return [_from_value(item) for item in value.list_value.values]
         case "struct_value":
             properties = from_struct(value.struct_value)
-            return properties["value"] if properties.get(_SIGNATURE) == _SECRET else properties
+            signature = properties.get(_SIGNATURE)
+            if signature in (_SECRET, _OUTPUT):
+                return properties.get("value", UNKNOWN if signature == _OUTPUT else None)
+            return properties
     return None
 
 
@@ -60,13 +65,4 @@ def _to_value(value: Any) -> Value:
         return Value(list_value=ListValue(values=[_to_value(item) for item in value]))
     if isinstance(value, Mapping):
         return Value(struct_value=to_struct(value))
-    return Value(null_value=0)  # type: ignore[arg-type]
-
-
-def contains_unknown(value: Any) -> bool:
-    """Whether any part of a value isn't known yet."""
-    if isinstance(value, Mapping):
-        return any(contains_unknown(item) for item in value.values())
-    if isinstance(value, list):
-        return any(contains_unknown(item) for item in value)
-    return value is UNKNOWN
+    return Value(null_value=NULL_VALUE)

@@ -1,0 +1,259 @@
+"""Azure: resource ids, names, parents and what lies in them, references, what is replaced, and the functions."""
+
+import uuid
+from typing import Any
+
+import pytest
+from sandbox.provider.azure_native import SUBSCRIPTION, TENANT
+from sandbox.provider.cloud import CloudError
+
+GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ml"
+STORAGE = {"resourceGroupName": "ml", "kind": "StorageV2", "sku": {"name": "Standard_LRS"}}
+VAULT_PROPERTIES = {"tenantId": TENANT, "sku": {"family": "A", "name": "standard"}}
+
+GROUP = "azure-native:resources:ResourceGroup"
+ACCOUNT = "azure-native:storage:StorageAccount"
+CONTAINER = "azure-native:storage:BlobContainer"
+VAULT = "azure-native:keyvault:Vault"
+KEY = "azure-native:keyvault:Key"
+NETWORK = "azure-native:network:VirtualNetwork"
+SUBNET = "azure-native:network:Subnet"
+ENDPOINT_OF_NETWORK = "azure-native:network:PrivateEndpoint"
+IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"
+ASSIGNMENT = "azure-native:authorization:RoleAssignment"
+WORKSPACE = "azure-native:machinelearningservices:Workspace"
+ENDPOINT = "azure-native:machinelearningservices:OnlineEndpoint"
+DEPLOYMENT = "azure-native:machinelearningservices:OnlineDeployment"
+
+
+@pytest.fixture(autouse=True)
+def group(azure):
+    return azure.make(GROUP, {"resourceGroupName": "ml"}, "ml")
+
+
+def test_ids_are_paths_from_the_subscription_down(azure, group) -> None:
+    assert group.id == GROUP_ID
+    account = azure.make(ACCOUNT, {**STORAGE, "accountName": "lake"})
+    assert account.id == f"{GROUP_ID}/providers/Microsoft.Storage/storageAccounts/lake"
+    container = azure.make(CONTAINER, {"resourceGroupName": "ml", "accountName": "lake", "containerName": "raw"})
+    assert container.id == f"{account.id}/blobServices/default/containers/raw"
+    workspace = azure.make(WORKSPACE, {"resourceGroupName": "ml", "workspaceName": "hub"})
+    endpoint = azure.make(
+        ENDPOINT,
+        {
+            "resourceGroupName": "ml",
+            "workspaceName": "hub",
+            "endpointName": "fraud",
+            "properties": {"authMode": "Key"},
+        },
+    )
+    assert endpoint.id == f"{workspace.id}/onlineEndpoints/fraud"
+
+
+def test_outputs_follow_from_the_id(azure, group) -> None:
+    assert group.outputs["type"] == "Microsoft.Resources/resourceGroups"
+    assert group.outputs["location"] == "westeurope"
+    account = azure.make(ACCOUNT, {**STORAGE, "accountName": "lake", "location": "northeurope"}).outputs
+    assert account["type"] == "Microsoft.Storage/storageAccounts"
+    assert account["location"] == "northeurope"
+    assert account["primaryEndpoints"]["dfs"] == "https://lake.dfs.core.windows.net/"
+    assert account["provisioningState"] == "Succeeded"
+    vault = azure.make(VAULT, {"resourceGroupName": "ml", "vaultName": "safe", "properties": VAULT_PROPERTIES}).outputs
+    assert vault["properties"]["vaultUri"] == "https://safe.vault.azure.net/"
+    key = azure.make(
+        KEY, {"resourceGroupName": "ml", "vaultName": "safe", "keyName": "lake", "properties": {"kty": "RSA"}}
+    ).outputs
+    assert key["keyUri"] == "https://safe.vault.azure.net/keys/lake"
+    identity = azure.make(IDENTITY, {"resourceGroupName": "ml", "resourceName": "trainer"}).outputs
+    assert identity["tenantId"] == TENANT
+    assert uuid.UUID(identity["principalId"]) != uuid.UUID(identity["clientId"])
+
+
+@pytest.mark.parametrize(
+    ("type_", "inputs", "logical", "name"),
+    [
+        (GROUP, {}, "rg", "rga1b2c3d4"),
+        (ACCOUNT, STORAGE, "Data-Lake", "datalakea1b2c3d4"),
+        (ACCOUNT, STORAGE, "lake-with-a-very-long-name", "lakewithaverylona1b2c3d4"),
+        (WORKSPACE, {"resourceGroupName": "ml"}, "hub", "huba1b2c3d4"),
+        (
+            VAULT,
+            {"resourceGroupName": "ml", "properties": VAULT_PROPERTIES},
+            "safe-for-model-secrets",
+            "safe-for-model-sa1b2c3d4",
+        ),
+    ],
+)
+def test_auto_naming_adds_eight_digits_and_keeps_to_the_services_rules(
+    azure, type_: str, inputs: dict[str, Any], logical: str, name: str
+) -> None:
+    assert azure.make(type_, inputs, logical).outputs["name"] == name
+
+
+def test_the_generated_name_of_a_role_assignment_is_a_uuid(azure, group) -> None:
+    identity = azure.make(IDENTITY, {"resourceGroupName": "ml"})
+    inputs = {
+        "scope": group.id,
+        "principalId": identity.outputs["principalId"],
+        "roleDefinitionId": f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/reader",
+    }
+    names = [azure.make(ASSIGNMENT, inputs, name).outputs["name"] for name in ("first", "second")]
+    assert uuid.UUID(names[0]) != uuid.UUID(names[1])
+
+
+@pytest.mark.parametrize("name", ["Lake", "la-ke", "l" * 25])
+def test_a_name_against_the_services_rules_is_refused(azure, name: str) -> None:
+    (refusal,) = azure.refusals(ACCOUNT, {**STORAGE, "accountName": name})
+    assert refusal.startswith(f"accountName: `{name}` is not a legal name: at most 24 characters")
+
+
+def test_a_name_that_is_taken_is_refused_in_any_spelling(azure) -> None:
+    azure.make(IDENTITY, {"resourceGroupName": "ml", "resourceName": "trainer"})
+    for group_name, name in (("ml", "trainer"), ("ML", "trainer"), ("ml", "Trainer")):
+        with pytest.raises(CloudError, match=rf"/userAssignedIdentities/{name}` already exists$"):
+            azure.make(IDENTITY, {"resourceGroupName": group_name, "resourceName": name})
+
+
+def test_a_resource_needs_what_it_lies_in(azure) -> None:
+    with pytest.raises(CloudError, match=r"^there is no `/subs.*/resourceGroups/none` in which `lake` could be made"):
+        azure.make(ACCOUNT, {**STORAGE, "resourceGroupName": "none", "accountName": "lake"})
+    with pytest.raises(CloudError, match=r"^there is no `.*/storageAccounts/none` in which `raw` could be made"):
+        azure.make(CONTAINER, {"resourceGroupName": "ml", "accountName": "none", "containerName": "raw"})
+
+
+def test_a_group_is_named_in_any_spelling(azure) -> None:
+    assert azure.make(IDENTITY, {"resourceGroupName": "ML", "resourceName": "trainer"}).id.startswith("/subscriptions/")
+
+
+def test_what_lies_in_a_resource_disappears_with_it(azure, group) -> None:
+    account = azure.make(ACCOUNT, {**STORAGE, "accountName": "lake"})
+    container = azure.make(CONTAINER, {"resourceGroupName": "ml", "accountName": "lake", "containerName": "raw"})
+    other = azure.make(ACCOUNT, {**STORAGE, "accountName": "lake2"})
+    azure.delete(account)
+    assert not azure.exists(container)
+    assert azure.exists(other)
+    azure.delete(group)
+    assert azure.store.find() == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "path", "missing"),
+    [
+        (
+            {"storageAccount": f"{GROUP_ID}/providers/Microsoft.Storage/storageAccounts/none"},
+            "storageAccount",
+            f"{GROUP_ID}/providers/Microsoft.Storage/storageAccounts/none".lower(),
+        ),
+        (
+            {
+                "encryption": {
+                    "status": "Enabled",
+                    "keyVaultProperties": {
+                        "keyVaultArmId": "",
+                        "keyIdentifier": "https://safe.vault.azure.net/keys/none",
+                    },
+                }
+            },
+            "encryption.keyVaultProperties.keyIdentifier",
+            "https://safe.vault.azure.net/keys/none",
+        ),
+    ],
+)
+def test_a_reference_to_what_does_not_exist_is_refused_by_its_path(
+    azure, inputs: dict[str, Any], path: str, missing: str
+) -> None:
+    with pytest.raises(CloudError) as error:
+        azure.make(WORKSPACE, {"resourceGroupName": "ml", **inputs})
+    assert str(error.value) == f"{path}: there is nothing with the identifier `{missing}` on this cloud"
+
+
+def test_references_to_what_exists_are_taken_in_any_spelling(azure) -> None:
+    account = azure.make(ACCOUNT, {**STORAGE, "accountName": "lake"})
+    azure.make(VAULT, {"resourceGroupName": "ml", "vaultName": "safe", "properties": VAULT_PROPERTIES})
+    azure.make(KEY, {"resourceGroupName": "ml", "vaultName": "safe", "keyName": "k", "properties": {"kty": "RSA"}})
+    azure.make(WORKSPACE, {"resourceGroupName": "ml", "storageAccount": account.id.upper(), "description": "hub"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/reader",
+        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/NetworkWatcherRG/providers/Microsoft.Network/networkWatchers/w",
+        "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/theirs",
+        "https://example.com/keys",
+    ],
+)
+def test_what_exists_by_itself_or_elsewhere_is_no_reference(azure, text: str) -> None:
+    azure.make(WORKSPACE, {"resourceGroupName": "ml", "description": text})
+
+
+def test_a_subnet_is_held_fast_by_the_private_endpoint_in_it(azure) -> None:
+    azure.make(
+        NETWORK,
+        {"resourceGroupName": "ml", "virtualNetworkName": "net", "addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}},
+    )
+    subnet = azure.make(
+        SUBNET,
+        {
+            "resourceGroupName": "ml",
+            "virtualNetworkName": "net",
+            "subnetName": "private",
+            "addressPrefix": "10.0.1.0/24",
+        },
+    )
+    endpoint = azure.make(ENDPOINT_OF_NETWORK, {"resourceGroupName": "ml", "subnet": {"id": subnet.id}})
+    with pytest.raises(CloudError, match=r"can't be deleted: it is in use by azure-native:network:PrivateEndpoint"):
+        azure.delete(subnet)
+    azure.delete(endpoint)
+    azure.delete(subnet)
+    assert not azure.exists(subnet)
+
+
+@pytest.mark.parametrize(
+    ("type_", "property_", "replaced"),
+    [
+        (ACCOUNT, "accountName", True),
+        (ACCOUNT, "resourceGroupName", True),
+        (ACCOUNT, "location", True),
+        (ACCOUNT, "minimumTlsVersion", False),
+        (CONTAINER, "accountName", True),
+        (CONTAINER, "publicAccess", False),
+        (WORKSPACE, "description", False),
+        (DEPLOYMENT, "endpointName", True),
+        (ASSIGNMENT, "scope", True),
+    ],
+)
+def test_what_is_part_of_the_path_is_replaced(azure, type_: str, property_: str, replaced: bool) -> None:
+    difference = azure.plane.diff(azure.urn(type_), {property_: "old"}, {property_: "new"})
+    assert bool(difference.replacing) is replaced
+    assert difference.changes == {property_: "update"}
+
+
+def test_a_type_of_which_the_form_of_the_id_is_not_known_is_refused(azure) -> None:
+    (refusal,) = azure.refusals("azure-native:compute:VirtualMachine", {"resourceGroupName": "ml"})
+    assert "does not know how Azure forms the id of azure-native:compute:VirtualMachine" in refusal
+
+
+def test_functions_know_the_client_and_the_keys_of_what_exists(azure) -> None:
+    client, _ = azure.plane.invoke("azure-native:authorization:getClientConfig", {})
+    assert (client["subscriptionId"], client["tenantId"]) == (SUBSCRIPTION, TENANT)
+    azure.make(ACCOUNT, {**STORAGE, "accountName": "lake"})
+    names = {"resourceGroupName": "ml", "accountName": "lake"}
+    keys, _ = azure.plane.invoke("azure-native:storage:listStorageAccountKeys", names)
+    assert len(keys["keys"][0]["value"]) == 43
+    assert azure.plane.invoke("azure-native:storage:listStorageAccountKeys", names)[0] == keys
+
+
+@pytest.mark.parametrize("function", ["listStorageAccountKeys", "getStorageAccount"])
+def test_functions_refuse_what_does_not_exist(azure, function: str) -> None:
+    arguments = {"resourceGroupName": "ml", "accountName": "none"}
+    with pytest.raises(CloudError, match=rf"^azure-native:storage:{function}: there is no `.*/storageAccounts/none`$"):
+        azure.plane.invoke(f"azure-native:storage:{function}", arguments)
+
+
+def test_a_data_source_finds_what_exists_in_any_spelling(azure) -> None:
+    account = azure.make(ACCOUNT, {**STORAGE, "accountName": "lake"})
+    for group_name in ("ml", "ML"):
+        arguments = {"resourceGroupName": group_name, "accountName": "lake"}
+        result, _ = azure.plane.invoke("azure-native:storage:getStorageAccount", arguments)
+        assert result["id"] == account.id
