@@ -13,6 +13,7 @@ as attributes besides. A cloud's package exports one class per layer, built in t
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -62,7 +63,7 @@ class Context:
             "environment": self.settings.environment,
             "architecture": self.settings.architecture.value,
             "classification": self.workload.data.classification,
-            "owner": self.workload.owner.lower().replace("@", "_at_").replace(".", "_")[:63],
+            "owner": re.sub(r"[^a-z0-9_-]", "_", self.workload.owner.lower().replace("@", "_at_"))[:63],
         }
 
 

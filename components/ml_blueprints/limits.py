@@ -13,7 +13,7 @@ class Limits:
 
     name_length: of the workload's name, which begins resource names; `name_reason` says which resource sets it.
     live_models: champion and canaries behind one endpoint. shadow_models, shadow_percent: beside them, and their share.
-    canary_beside_shadow: whether both may be there at once. scale_to_zero: whether an endpoint can be without instances.
+    canary_beside_shadow: whether both may be there at once. scale_to_zero: whether endpoints can be without instances.
     """
 
     cloud: str

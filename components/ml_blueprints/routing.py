@@ -1,5 +1,6 @@
 """What the scoring service must know of a workload: which models it loads, their shares, and how they answer."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -25,10 +26,15 @@ def deployed(workload: Workload) -> tuple[Model, ...]:
 def deployment_name(model: Model) -> str:
     """Name of a deployed version behind an endpoint: lower case letters, digits and `-`, at most 32 characters.
 
-    32 is the shortest limit of the three clouds (Azure ML online deployments).
+    32 is the shortest limit of the three clouds (Azure ML online deployments). A name that is cut ends with characters
+    that tell it from others with the same beginning.
     """
     version = model.version.replace(".", "-")
-    return f"{model.name[: 31 - len(version)].rstrip('-')}-{version}"
+    space = 31 - len(version)
+    if len(model.name) <= space:
+        return f"{model.name}-{version}"
+    tail = hashlib.sha256(model.name.encode()).hexdigest()[:4]
+    return f"{model.name[: space - 5].rstrip('-')}-{tail}-{version}"
 
 
 def document(workload: Workload, models: tuple[Model, ...]) -> dict[str, Any]:

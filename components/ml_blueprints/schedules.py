@@ -3,7 +3,7 @@
 import re
 
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
-_TERM = re.compile(r"(?:\*|(?P<low>\d+)(?:-(?P<high>\d+))?)(?:/(?P<step>\d+))?")
+_TERM = re.compile(r"(?:\*|(?P<low>\d+)(?:-(?P<high>\d+))?)(?:/(?P<step>\d+))?", re.ASCII)
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 
@@ -26,7 +26,7 @@ def parse(expression: str) -> tuple[str, str, str, str, str]:
                 match is None
                 or not all(lowest <= number <= highest for number in numbers)
                 or numbers != sorted(numbers)
-                or (match["step"] is not None and int(match["step"]) == 0)
+                or (match["step"] is not None and not 1 <= int(match["step"]) <= highest)
             ):
                 raise ValueError(
                     f"the {name} of a cron schedule is from {lowest} to {highest}, `*`, a range, a list or a step; "
@@ -49,8 +49,17 @@ def aws(expression: str) -> str:
     minute, hour, day, month, weekday = parse(expression)
     if weekday == "*":
         return f"cron({minute} {hour} {day} {month} ? *)"
-    named = re.sub(r"(?<!/)\b\d\b", lambda match: _WEEKDAYS[int(match[0])], weekday)
+    named = re.sub(r"(?<!/)\b\d\b", lambda match: _WEEKDAYS[int(match[0])], ",".join(map(_week, weekday.split(","))))
     return f"cron({minute} {hour} ? {month} {named} *)"
+
+
+def _week(term: str) -> str:
+    """A range that ends on 7 = Sunday, day by day: AWS's weeks begin on Sunday, and its ranges don't go round."""
+    days, _, step = term.partition("/")
+    low, _, high = days.partition("-")
+    if high != "7":
+        return term
+    return ",".join(str(day) for day in range(int(low), 8, int(step or 1)))
 
 
 def sagemaker_monitoring(expression: str) -> str:

@@ -4,15 +4,17 @@ import json
 import os
 from dataclasses import replace
 from enum import StrEnum
+from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal, Self
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from ml_blueprints.errors import BlueprintError, Problem
-from ml_blueprints.workload import ArchitectureKind, Strict, explain
+from ml_blueprints.explanations import disagreement, explain, written_as
+from ml_blueprints.workload import ArchitectureKind, Strict
 
 NAMESPACE = "ml-blueprints"
 
@@ -37,25 +39,41 @@ class Purpose(StrEnum):
     MONITORING = "monitoring"
 
 
+def _ipv4_range(cidr: str) -> str:
+    try:
+        IPv4Network(cidr)
+    except ValueError as error:
+        raise PydanticCustomError("cidr", "an IPv4 range is expected: {reason}", {"reason": str(error)}) from None
+    return cidr
+
+
+# The id of something that exists: nobody means an empty text by it.
+Id = Annotated[str, Field(min_length=1)]
+
+
 class Network(Strict):
     """The network of the platform: ours, or one that exists."""
 
     cidr: Annotated[
-        str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/(1[6-9]|2[0-2])$", description="IPv4 range, /16 to /22")
+        str,
+        written_as(
+            r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/(1[6-9]|2[0-2])$",
+            "an IPv4 range from /16 to /22, as in `10.64.0.0/16`",
+            description="IPv4 range, /16 to /22",
+        ),
+        AfterValidator(_ipv4_range),
     ] = "10.64.0.0/16"
     zones: Annotated[int, Field(ge=2, le=3)] = 2
     internet_egress: Annotated[bool, Field(description="Let private subnets reach the internet through NAT")] = False
-    existing_network: Annotated[str | None, Field(description="Id of a network to use instead of a new one")] = None
-    existing_subnets: Annotated[tuple[str, ...], Field(strict=False, description="Ids of its private subnets")] = ()
+    existing_network: Annotated[Id | None, Field(description="Id of a network to use instead of a new one")] = None
+    existing_subnets: Annotated[tuple[Id, ...], Field(strict=False, description="Ids of its private subnets")] = ()
 
     @model_validator(mode="after")
     def _existing_is_whole(self) -> Self:
-        if (self.existing_network is None) != (not self.existing_subnets):
-            raise PydanticCustomError(
-                "existing",
-                "an existing network is given with its subnets: `existing_network` and `existing_subnets` go together",
-                {"field": "network"},
-            )
+        if self.existing_network is not None and not self.existing_subnets:
+            raise disagreement(Problem("network.existing_subnets", "nothing", "an existing network needs its subnets"))
+        if self.existing_network is None and self.existing_subnets:
+            raise disagreement(Problem("network.existing_network", "nothing", "existing subnets need their network"))
         return self
 
 
@@ -63,7 +81,7 @@ class Encryption(Strict):
     """The customer-managed key of data at rest: ours, or one that exists."""
 
     existing_key: Annotated[
-        str | None, Field(description="ARN (AWS), resource name (Google Cloud) or key identifier URL (Azure)")
+        Id | None, Field(description="ARN (AWS), resource name (Google Cloud) or key identifier URL (Azure)")
     ] = None
     rotation_days: Annotated[int, Field(ge=90, le=2560)] = 365
 
@@ -72,7 +90,10 @@ class Delivery(Strict):
     """Who may deploy: workflows of one repository, without long-lived keys."""
 
     provider: Literal["github", "gitlab"] = "github"
-    repository: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)+$", description="owner/name")]
+    repository: Annotated[
+        str,
+        written_as(r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$", "a repository as `owner/name`", description="owner/name"),
+    ]
     create_issuer: Annotated[
         bool,
         Field(description="AWS only: register the provider's issuer, which an account has once; else it must exist"),
@@ -88,15 +109,16 @@ class Settings(Strict):
     workload: Annotated[str, Field(description="Workload file, relative to the program")]
     serving_image: Annotated[
         str,
-        Field(
-            pattern=r"^[a-z0-9./_:-]+@sha256:[0-9a-f]{64}$",
+        written_as(
+            r"^[a-z0-9./_:-]+@sha256:[0-9a-f]{64}$",
+            "an image by digest, `name@sha256:` and 64 hexadecimal digits",
             description="Image by digest: `name@sha256:...` in the platform's own repository, or a whole reference",
         ),
     ]
     network: Network = Network()
     encryption: Encryption = Encryption()
     identities: Annotated[
-        dict[Annotated[Purpose, Field(strict=False)], str],
+        dict[Annotated[Purpose, Field(strict=False)], Id],
         Field(default_factory=dict, description="Existing identities by purpose, to use instead of new ones"),
     ]
     delivery: Delivery
@@ -108,7 +130,7 @@ class Settings(Strict):
         try:
             settings = cls.model_validate(_own_config())
         except ValidationError as error:
-            raise BlueprintError(stack, [_as_key(explain(detail)) for detail in error.errors()]) from None
+            raise BlueprintError(stack, [_as_key(problem) for problem in explain(error)]) from None
         missing = [key for key in _PROVIDER_KEYS[settings.cloud] if not _provider_value(key)]
         if missing:
             raise BlueprintError(
@@ -123,12 +145,21 @@ class Settings(Strict):
 
 def _own_config() -> dict[str, Any]:
     """All keys of our namespace, so that unknown ones are refused; Pulumi hands objects over as JSON text."""
-    values: dict[str, Any] = {}
-    for key, value in (get_config_env() | CONFIG.get()).items():
-        if key.startswith(f"{NAMESPACE}:"):
-            is_object = isinstance(value, str) and value.startswith(("{", "["))
-            values[key.removeprefix(f"{NAMESPACE}:")] = json.loads(value) if is_object else value
-    return values
+    return {
+        key.removeprefix(f"{NAMESPACE}:"): _parsed(value)
+        for key, value in (get_config_env() | CONFIG.get()).items()
+        if key.startswith(f"{NAMESPACE}:")
+    }
+
+
+def _parsed(value: Any) -> Any:
+    """An object that was handed over as text; any other value, and what only begins like an object, as it is."""
+    if not isinstance(value, str) or not value.startswith(("{", "[")):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def _provider_value(key: str) -> str | None:

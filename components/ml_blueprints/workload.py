@@ -5,28 +5,28 @@ with the file, the field, the value that was found and what would be right.
 """
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
     ValidationInfo,
-    field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
-from ml_blueprints import schedules
+from ml_blueprints import avro, schedules
 from ml_blueprints.errors import BlueprintError, Problem
+from ml_blueprints.explanations import disagreement, explain, written_as
 
 
 class ArchitectureKind(StrEnum):
@@ -63,17 +63,28 @@ MODES: Mapping[ArchitectureKind, frozenset[Mode]] = {
 
 def _cron(expression: str) -> str:
     try:
-        schedules.parse(expression)
+        return " ".join(schedules.parse(expression))
     except ValueError as error:
         raise PydanticCustomError("cron", "{reason}", {"reason": str(error)}) from None
-    return expression
 
 
 # Names become part of resource names on every cloud, so they keep to what all of them take.
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
-Column = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
-Version = Annotated[str, Field(pattern=r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")]
-Cron = Annotated[str, BeforeValidator(lambda value: _cron(value) if isinstance(value, str) else value)]
+Name = Annotated[
+    str,
+    written_as(
+        r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", "lower case letters and digits, in parts joined by `-`", max_length=40
+    ),
+]
+Column = Annotated[
+    str, written_as(r"^[a-z][a-z0-9_]*$", "lower case letters, digits and `_`, a letter first", max_length=60)
+]
+Version = Annotated[
+    str,
+    written_as(
+        r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$", "a version as in `1.4.2`, in quotes", max_length=20
+    ),
+]
+Cron = Annotated[str, AfterValidator(_cron)]
 
 
 class Strict(BaseModel):
@@ -101,21 +112,16 @@ class Contract(Strict):
 
     @model_validator(mode="after")
     def _read(self, info: ValidationInfo) -> Self:
+        field, found = "data.contract.path", f"`{self.path}`"
         path = (info.context or {}).get("directory", Path()) / self.path
         try:
             schema = json.loads(path.read_text(encoding="utf-8"))
         except OSError:
-            raise _disagreement("data.contract.path", f"no file is at {path}") from None
-        except ValueError as error:
-            raise _disagreement("data.contract.path", f"an Avro schema is JSON, and {path} is not: {error}") from None
-        if not (
-            isinstance(schema, dict)
-            and schema.get("type") == "record"
-            and isinstance(schema.get("fields"), list)
-            and schema["fields"]
-            and all(isinstance(field, dict) and {"name", "type"} <= field.keys() for field in schema["fields"])
-        ):
-            raise _disagreement("data.contract.path", f"{path} should hold an Avro record with at least one field")
+            raise disagreement(Problem(field, found, f"no file is at {path}")) from None
+        except (ValueError, RecursionError) as error:
+            raise disagreement(Problem(field, found, f"an Avro schema is JSON, and {path} is not: {error}")) from None
+        if reason := avro.wrong(schema):
+            raise disagreement(Problem(field, found, f"{path} should hold an Avro record: {reason}"))
         self._record = schema
         return self
 
@@ -206,11 +212,12 @@ class Drift(Strict):
     metric: Literal["population_stability_index", "kolmogorov_smirnov", "jensen_shannon", "wasserstein"] = (
         "population_stability_index"
     )
-    threshold: Annotated[float, Field(gt=0, strict=False)] = 0.2
+    threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.2
     schedule: Annotated[
         str,
-        Field(
-            pattern=r"^0 (\*|\*/([2-9]|1[0-2])|1?\d|2[0-3]) \* \* \*$",
+        written_as(
+            r"^0 (\*|\*/([2-9]|1[0-2])|1?[0-9]|2[0-3]) \* \* \*$",
+            "`0 * * * *` (hourly), `0 */n * * *` (every n hours, 2 to 12) or `0 h * * *` (daily)",
             description="Hourly, every n hours, or daily; UTC. SageMaker's monitoring schedules take no other",
         ),
     ] = "0 * * * *"
@@ -221,9 +228,7 @@ class Monitoring(Strict):
 
     drift: Drift = Drift()
     latency_objective_ms: Annotated[int | None, Field(ge=1, le=60_000, description="p99 of a request")] = None
-    error_rate_objective: Annotated[
-        float, Field(gt=0, lt=1, strict=False, description="Share of requests that may fail")
-    ] = 0.01
+    error_rate_objective: Annotated[float, Field(gt=0, lt=1, description="Share of requests that may fail")] = 0.01
 
 
 class Retraining(Strict):
@@ -250,7 +255,12 @@ class Workload(Strict):
     name: Name
     description: str
     owner: Annotated[
-        str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", description="E-mail address of the team that answers for it")
+        str,
+        written_as(
+            r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
+            "an e-mail address",
+            description="E-mail address of the team that answers for it",
+        ),
     ]
     architecture: Annotated[ArchitectureKind, Field(strict=False)]
     data: Data
@@ -268,7 +278,7 @@ class Workload(Strict):
         try:
             return cls.model_validate(_read_yaml(path), context={"directory": path.parent})
         except ValidationError as error:
-            raise BlueprintError(str(path), [explain(detail) for detail in error.errors()]) from None
+            raise BlueprintError(str(path), explain(error)) from None
 
     @property
     def champion(self) -> Model:
@@ -279,103 +289,130 @@ class Workload(Strict):
         """The model versions with one of these roles, in the order of the file."""
         return tuple(model for model in self.models if model.role in roles)
 
-    @field_validator("models")
-    @classmethod
-    def _roles_and_traffic(cls, models: tuple[Model, ...]) -> tuple[Model, ...]:
-        champions = [f"{model.name} {model.version}" for model in models if model.role is Role.CHAMPION]
-        if len(champions) != 1:
-            found = ", ".join(champions) or "none"
-            raise PydanticCustomError(
-                "champion", "exactly one model has the role champion, here: {found}", {"found": found}
-            )
-        seen: set[tuple[str, str]] = set()
-        for model in models:
-            if (model.name, model.version) in seen:
-                raise PydanticCustomError(
-                    "twice", "{model} is listed twice", {"model": f"{model.name} {model.version}"}
-                )
-            seen.add((model.name, model.version))
-            if model.role is Role.CHALLENGER and model.traffic:
-                raise PydanticCustomError(
-                    "challenger",
-                    "challenger {name} takes no traffic; make it a canary or a shadow",
-                    {"name": model.name},
-                )
-            if model.role in (Role.CANARY, Role.SHADOW) and not model.traffic:
-                raise PydanticCustomError(
-                    "no_traffic",
-                    "{role} {name} needs traffic from 1 to 100",
-                    {"role": model.role.value, "name": model.name},
-                )
-        live = sum(model.traffic for model in models if model.role in (Role.CHAMPION, Role.CANARY))
-        if live != 100:
-            raise PydanticCustomError(
-                "traffic", "traffic of champion and canaries adds up to 100, not {live}", {"live": live}
-            )
-        return models
-
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        for field, reason in self._disagreements():
-            raise _disagreement(field, reason)
+        if problems := [*self._wrong_roles(), *self._wrong_serving(), *self._wrong_data(), *self._wrong_dates()]:
+            raise disagreement(*problems)
         return self
 
-    def _disagreements(self) -> Iterator[tuple[str, str]]:
-        """Fields that are right by themselves but not beside the others, each with what would be right."""
+    def _wrong_roles(self) -> Iterator[Problem]:
+        """Versions, roles and traffic that don't go together."""
+        champions = [f"{model.name} {model.version}" for model in self.models_in(Role.CHAMPION)]
+        live = sum(model.traffic for model in self.models_in(Role.CHAMPION, Role.CANARY))
+        if len(champions) != 1:
+            found = " and ".join(champions) or "none"
+            yield Problem("models", found, "exactly one model has the role champion")
+        elif live != 100:
+            yield Problem("models", f"traffic of {live}", "traffic of champion and canaries adds up to 100")
+        versions = [f"{model.name} {model.version}" for model in self.models]
+        if twice := _twice(versions):
+            yield Problem("models", twice, "each version of a model is listed once")
+        for index, model in enumerate(self.models):
+            if model.role is Role.CHALLENGER and model.traffic:
+                yield Problem(
+                    f"models[{index}].traffic",
+                    f"`{model.traffic}`",
+                    "a challenger takes no traffic; make it a canary or a shadow",
+                )
+            if model.role in (Role.CANARY, Role.SHADOW) and not model.traffic:
+                yield Problem(f"models[{index}].traffic", "`0`", f"a {model.role} needs traffic from 1 to 100")
+            if model.role in (Role.CANARY, Role.SHADOW) and self.architecture is ArchitectureKind.BATCH:
+                yield Problem(
+                    f"models[{index}].role",
+                    f"`{model.role}`",
+                    f"a {model.role} needs live requests; in a batch workload make it a challenger",
+                )
+
+    def _wrong_serving(self) -> Iterator[Problem]:
+        """Ways of serving that don't go with the architecture, with the models or with one another."""
         modes = sorted(MODES[self.architecture])
         if self.serving.mode not in modes:
-            yield (
+            yield Problem(
                 "serving.mode",
-                f"a {self.architecture} workload is served by {' or '.join(modes)}, not {self.serving.mode}",
+                f"`{self.serving.mode}`",
+                f"a {self.architecture} workload is served by {' or '.join(modes)}",
             )
-        if self.architecture is ArchitectureKind.BATCH:
-            if live := self.models_in(Role.CANARY, Role.SHADOW):
-                yield (
-                    "models",
-                    f"{live[0].role} {live[0].name} needs live requests; in a batch workload make it a challenger",
-                )
-            if self.serving.schedule is None:
-                yield (
-                    "serving.schedule",
-                    "a batch workload needs a cron schedule for its predictions, such as `0 3 * * *`",
-                )
-        elif self.architecture is ArchitectureKind.STREAMING and self.serving.schedule is not None:
-            yield "serving.schedule", "a streaming workload predicts when events arrive; remove the schedule"
         replicas = self.serving.replicas
         if replicas.minimum > replicas.maximum:
-            yield "serving.replicas", f"minimum {replicas.minimum} is above maximum {replicas.maximum}"
+            yield Problem(
+                "serving.replicas.minimum", f"`{replicas.minimum}`", f"at most the maximum, which is {replicas.maximum}"
+            )
         if replicas.minimum == 0 and not self.serving.scale_to_zero:
-            yield "serving.replicas.minimum", "0 replicas need `scale_to_zero: true`"
+            yield Problem("serving.replicas.minimum", "`0`", "no replicas need `scale_to_zero: true`")
         if self.serving.scale_to_zero and replicas.minimum > 0:
-            yield "serving.scale_to_zero", f"scaling to zero needs `replicas.minimum: 0`, not {replicas.minimum}"
+            yield Problem(
+                "serving.scale_to_zero",
+                "`true`",
+                f"scaling to zero needs `replicas: {{minimum: 0}}`, and the minimum is {replicas.minimum}",
+            )
         if self.serving.ensemble:
             names = {model.name for model in self.models}
-            for member in self.serving.ensemble.members:
+            members = self.serving.ensemble.members
+            for index, member in enumerate(members):
                 if member not in names:
-                    yield "serving.ensemble.members", f"`{member}` is not among the models {sorted(names)}"
-        tenants = [tenant.name for tenant in self.serving.tenants]
-        if len(tenants) != len(set(tenants)):
-            yield "serving.tenants", f"each tenant is listed once, not {tenants}"
-        names = [feature.name for feature in self.features.definitions]
-        if len(names) != len(set(names)):
-            yield (
-                "features.definitions",
-                f"each feature is defined once; twice: {sorted({name for name in names if names.count(name) > 1})}",
-            )
+                    yield Problem(
+                        f"serving.ensemble.members[{index}]",
+                        f"`{member}`",
+                        f"a member is one of the models: {', '.join(sorted(names))}",
+                    )
+            if twice := _twice(members):
+                yield Problem("serving.ensemble.members", twice, "each member is listed once")
+        if twice := _twice(tenant.name for tenant in self.serving.tenants):
+            yield Problem("serving.tenants", twice, "each tenant is listed once")
+
+    def _wrong_data(self) -> Iterator[Problem]:
+        """Columns that the contract doesn't have, and features that the store can't hold side by side."""
         columns = self.data.contract.columns
         for field, column in (("data.entity", self.data.entity), ("data.event_time", self.data.event_time)):
             if column not in columns:
-                yield field, f"`{column}` is not a field of {self.data.contract.path}, which has {', '.join(columns)}"
-        if clash := set(names) & {self.data.entity, self.data.event_time}:
-            yield (
-                "features.definitions",
-                f"the store adds {sorted(clash)} itself, as the key or the time of each row; remove it",
+                yield Problem(
+                    field, f"`{column}`", f"{self.data.contract.path} has the fields {', '.join(columns)} instead"
+                )
+        names = [feature.name for feature in self.features.definitions]
+        if twice := _twice(names):
+            yield Problem("features.definitions", twice, "each feature is defined once")
+        for index, name in enumerate(names):
+            if name in (self.data.entity, self.data.event_time):
+                yield Problem(
+                    f"features.definitions[{index}].name",
+                    f"`{name}`",
+                    "the store adds the key and the time of each row itself; remove it",
+                )
+
+    def _wrong_dates(self) -> Iterator[Problem]:
+        """Schedules that are missing or in vain, and alerts that repeat one another."""
+        schedule = self.serving.schedule
+        if self.architecture is not ArchitectureKind.STREAMING and schedule is None:
+            yield Problem(
+                "serving.schedule",
+                "nothing",
+                f"a {self.architecture} workload needs a cron schedule for its batch predictions, such as `0 3 * * *`",
             )
-        if "schedule" in self.retraining.trigger and self.retraining.schedule is None:
-            yield (
+        if self.architecture is ArchitectureKind.STREAMING and schedule is not None:
+            yield Problem(
+                "serving.schedule",
+                f"`{schedule}`",
+                "a streaming workload predicts when events arrive; remove the schedule",
+            )
+        trigger, schedule = self.retraining.trigger, self.retraining.schedule
+        if trigger != "drift" and schedule is None:
+            yield Problem(
+                "retraining.schedule", "nothing", f"trigger `{trigger}` needs a cron schedule, such as `0 2 * * 0`"
+            )
+        if trigger == "drift" and schedule is not None:
+            yield Problem(
                 "retraining.schedule",
-                f"trigger `{self.retraining.trigger}` needs a cron schedule, such as `0 2 * * 0`",
+                f"`{schedule}`",
+                "trigger `drift` follows no schedule; remove it, or make the trigger `drift_or_schedule`",
             )
+        if twice := _twice(str(percent) for percent in self.budget.alert_percent):
+            yield Problem("budget.alert_percent", twice, "each percentage is listed once")
+
+
+def _twice(names: Iterable[str]) -> str:
+    """The names that are there more than once, for people to read; empty if there are none."""
+    counted = Counter(names)
+    return ", ".join(f"`{name}` {count} times" for name, count in counted.items() if count > 1)
 
 
 class _NoDuplicates(yaml.SafeLoader):
@@ -384,61 +421,36 @@ class _NoDuplicates(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
-            if key.value in seen:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"the field `{key.value}` is written twice", problem_mark=key.start_mark
+                    problem=f"the field `{key.value}` a second time", problem_mark=key.start_mark
                 )
-            seen.add(key.value)
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    def refuse(field: str, found: str, right: str) -> BlueprintError:
+        return BlueprintError(str(path), [Problem(field, found, right)])
+
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates)  # noqa: S506 (a SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise BlueprintError(
-            str(path), [Problem("(file)", str(error), "a workload file in UTF-8 is expected here")]
-        ) from None
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise refuse("(file)", (error.strerror or str(error)).lower(), "a workload file is expected here") from None
+    except UnicodeDecodeError as error:
+        raise refuse("(file)", f"byte {error.start} is not UTF-8", "a workload file is in UTF-8") from None
+    except ValueError as error:
+        raise refuse("(file)", str(error), "a workload file is expected here") from None
+    try:
+        content = yaml.load(text, Loader=_NoDuplicates)  # noqa: S506 (a SafeLoader)
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise BlueprintError(
-            str(path), [Problem(f"line {line}", str(error.problem), "a workload is written in YAML")]
-        ) from None
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise refuse(f"line {line}", str(error.problem), "a workload is YAML, each field once") from None
+    # PyYAML lets through what Python raises for a date, a number or a tag that can't be, or for endless nesting.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise refuse("(file)", found, "a workload is YAML, each field once") from None
     if not isinstance(content, dict):
-        raise BlueprintError(
-            str(path),
-            [Problem("(file)", type(content).__name__, "a workload is a YAML mapping that begins with `name:`")],
-        )
+        found = {"NoneType": "nothing", "list": "a list"}.get(type(content).__name__, "a single value")
+        raise refuse("(file)", found, "a workload is a YAML mapping that begins with `name:`")
     return content
-
-
-def _disagreement(field: str, reason: str) -> PydanticCustomError:
-    """An error of a field that only shows beside other fields or files; `explain` names that field."""
-    return PydanticCustomError("disagreement", "{reason}", {"reason": reason, "field": field})
-
-
-def explain(detail: ErrorDetails) -> Problem:
-    """Turn one of Pydantic's errors into ours: the path as the user wrote it, the value, and what would be right."""
-    context = detail.get("ctx", {})
-    where = context.get("field") or re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in detail["loc"]))
-    found = "nothing" if detail["type"] == "missing" else _brief(detail["input"])
-    match detail["type"]:
-        case "missing":
-            right = "this field is required"
-        case "extra_forbidden":
-            right = "there is no such field; remove it or correct its name"
-        case "enum" | "literal_error":
-            right = f"one of {context['expected']} is expected"
-        case "string_pattern_mismatch":
-            right = f"text that matches {context['pattern']} is expected"
-        case _:
-            message = detail["msg"]
-            right = message[0].lower() + message[1:]
-    return Problem(where or "(file)", found, right)
-
-
-def _brief(value: object) -> str:
-    if isinstance(value, BaseModel):
-        return "this combination"
-    text = json.dumps(value, default=str)
-    return f"`{text if len(text) <= 80 else text[:77] + '...'}`"
