@@ -25,6 +25,10 @@ _Result = TypeVar("_Result")
 _ENGINE_SETTINGS = frozenset({"version", "pluginDownloadURL"})
 
 
+class _NotServedError(Exception):
+    """The request is for something that the sandbox doesn't have at all."""
+
+
 def _answers(method: Callable[..., _Result]) -> Callable[..., _Result]:
     """Turn what a cloud refuses into the protocol's error, so that the engine shows its text and nothing else."""
 
@@ -34,8 +38,8 @@ def _answers(method: Callable[..., _Result]) -> Callable[..., _Result]:
             return method(self, request, context)
         except (CloudError, FaultError, SandboxError, UnknownTypeError) as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
-        except grpc.RpcError:
-            raise
+        except _NotServedError as error:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, str(error))
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{place.filename}:{place.lineno}"
@@ -83,6 +87,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             Failure(name, f"the provider {self.cloud.package} has no such setting")
             for name in configuration
             if name not in known and name not in _ENGINE_SETTINGS and not name.startswith("__")
+        ]
+        failures += [
+            Failure(name, "this is not the JSON of an object or a list")
+            for name, value in configuration.items()
+            if _looks_like_json(value)
         ]
         failures += self.cloud.check_configuration(configuration)
         return provider_pb2.CheckResponse(inputs=request.news, failures=_failures(failures))
@@ -160,44 +169,53 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answers
     def GetSchema(self, request: provider_pb2.GetSchemaRequest, context: grpc.ServicerContext):  # noqa: N802
-        self._refuse(context, "a package schema")
+        self._refuse("a package schema")
 
     @_answers
     def Call(self, request: provider_pb2.CallRequest, context: grpc.ServicerContext):  # noqa: N802
-        self._refuse(context, "methods of resources")
+        self._refuse("methods of resources")
 
     @_answers
     def Construct(self, request: provider_pb2.ConstructRequest, context: grpc.ServicerContext):  # noqa: N802
-        self._refuse(context, "components")
+        self._refuse("components")
 
     @_answers
     def Parameterize(self, request: provider_pb2.ParameterizeRequest, context: grpc.ServicerContext):  # noqa: N802
-        self._refuse(context, "parameters")
+        self._refuse("parameters")
 
     @_answers
     def GetMapping(self, request: provider_pb2.GetMappingRequest, context: grpc.ServicerContext):  # noqa: N802
-        self._refuse(context, "mappings")
+        self._refuse("mappings")
 
     @_answers
     def GetMappings(self, request: provider_pb2.GetMappingsRequest, context: grpc.ServicerContext):  # noqa: N802
-        self._refuse(context, "mappings")
+        self._refuse("mappings")
 
     @_answers
     def List(self, request: provider_pb2.ListRequest, context: grpc.ServicerContext):  # noqa: N802
-        self._refuse(context, "listings")
+        self._refuse("listings")
 
-    def _refuse(self, context: grpc.ServicerContext, what: str) -> NoReturn:
-        text = f"the sandbox's provider {self.cloud.package} has no {what}: it serves resources and functions only"
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, text)
-        raise AssertionError("abort always raises")
+    def _refuse(self, what: str) -> NoReturn:
+        raise _NotServedError(
+            f"the sandbox's provider {self.cloud.package} has no {what}: it serves resources and functions only"
+        )
 
 
 def _configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A provider's configuration; the engine hands objects and lists over as JSON."""
-    return {
-        name: json.loads(value) if isinstance(value, str) and value[:1] in ("{", "[") else value
-        for name, value in settings.items()
-    }
+    return {name: _from_json(value) if _looks_like_json(value) else value for name, value in settings.items()}
+
+
+def _looks_like_json(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("{", "["))
+
+
+def _from_json(text: str) -> Any:
+    """What a JSON text means; a text that is none means itself, for the check to complain of."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 def _failures(failures: list[Failure]) -> list[provider_pb2.CheckFailure]:

@@ -222,7 +222,8 @@ class _Nested:
                 folder = self.source.root / step.removeprefix("_").replace(self.source.module, "")
                 folder = folder if folder.exists() else self.source.root / step.strip("_")
         file = "outputs.py" if "outputs" in path else "_inputs.py"
-        key = f"{folder.relative_to(self.source.root).as_posix()}/{'outputs' if file == 'outputs.py' else 'inputs'}:{name}"
+        kind = "outputs" if file == "outputs.py" else "inputs"
+        key = f"{folder.relative_to(self.source.root).as_posix()}/{kind}:{name}"
         if _class_text(folder / file, name) is not None:
             if key not in self.objects:
                 self.objects[key] = {}
@@ -321,7 +322,7 @@ def _wire_names_of_call(function: ast.FunctionDef) -> dict[str, str]:
     for node in ast.walk(function):
         match node:
             case ast.Assign(
-                targets=[ast.Subscript(value=ast.Name(id="__args__"), slice=ast.Constant(value=wire))],
+                targets=[ast.Subscript(value=ast.Name(id="__args__"), slice=ast.Constant(value=str(wire)))],
                 value=ast.Name(id=name),
             ):
                 names[name] = wire
@@ -333,9 +334,9 @@ def _constants(function: ast.FunctionDef) -> dict[str, str]:
     found = {}
     for node in ast.walk(function):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "pulumi.set" and len(node.args) == 3:
-            name, value = node.args[1], node.args[2]
-            if isinstance(name, ast.Constant) and isinstance(value, ast.Constant) and isinstance(value.value, str):
-                found[name.value] = value.value
+            match node.args[1:]:
+                case [ast.Constant(value=str(name)), ast.Constant(value=str(value))]:
+                    found[name] = value
     return found
 
 
