@@ -231,21 +231,20 @@ class Data(layers.Data):
             Purpose.SERVING: (Zone.CURATED,),
             Purpose.MONITORING: (Zone.CURATED,),
         }
-        self.grants = {
-            purpose: self.foundation.grant(
+        for purpose in Purpose:
+            self.foundation.grant(
                 purpose,
                 "lake",
                 policy.allow(
                     ["s3:GetBucketAcl", "s3:GetBucketLocation", "s3:ListBucket"],
                     [self.buckets[zone].arn for zone in reads[purpose]],
                 ),
-                policy.allow(["s3:GetObject"], [self._objects(zone) for zone in reads[purpose]]),
+                policy.allow(["s3:GetObject"], [self.objects(zone) for zone in reads[purpose]]),
                 policy.allow(
-                    ["s3:AbortMultipartUpload", "s3:PutObject"], [self._objects(zone) for zone in writes[purpose]]
+                    ["s3:AbortMultipartUpload", "s3:PutObject"], [self.objects(zone) for zone in writes[purpose]]
                 ),
             )
-            for purpose in Purpose
-        }
 
-    def _objects(self, zone: Zone) -> pulumi.Output[str]:
+    def objects(self, zone: Zone) -> pulumi.Output[str]:
+        """The ARN pattern of everything in a zone."""
         return pulumi.Output.concat(self.buckets[zone].arn, "/*")

@@ -72,6 +72,7 @@ class Delivery(layers.Delivery):
                     },
                 }
             ),
+            permissions_boundary=self.foundation.boundary.arn,
             max_session_duration=3600,
             tags=context.tags,
             opts=self.child(),

@@ -106,7 +106,7 @@ class Development(layers.Development):
             tracking_server_size="Small",
             automatic_model_registration=False,
             tags=context.tags,
-            opts=self.child(depends_on=self.data.grants[Purpose.TRAINING]),
+            opts=self.child(depends_on=self.foundation.rights(Purpose.TRAINING)),
         )
         self.realise("experiment-tracking", self.tracking_server)
         self.foundation.grant(

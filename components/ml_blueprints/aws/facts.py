@@ -9,8 +9,8 @@ LIMITS = Limits(
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html
     name_length=28,
     name_reason="names of SageMaker models begin with it and have at most 63 characters",
-    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html: up to 10 variants, and one
-    # shadow variant, which is only taken beside a single production variant.
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html: up to 10 variants, and
+    # one shadow variant, which is only taken beside a single production variant.
     live_models=10,
     shadow_models=1,
     shadow_percent=100,
@@ -29,7 +29,7 @@ TRUSTED_SERVICES = {
     Purpose.MONITORING: ("sagemaker.amazonaws.com", "scheduler.amazonaws.com", "events.amazonaws.com"),
 }
 
-# The most that any identity of a platform may ever be granted: its permissions boundary. Grants are narrower by far.
+# The most that any role of a platform may ever be granted: its permissions boundary. Grants are narrower by far.
 BOUNDARY_ACTIONS = (
     "cloudwatch:PutMetricData",
     "ec2:CreateNetworkInterface",
@@ -43,10 +43,15 @@ BOUNDARY_ACTIONS = (
     "ec2:DescribeVpcs",
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",
+    "ecr:CompleteLayerUpload",
     "ecr:GetAuthorizationToken",
     "ecr:GetDownloadUrlForLayer",
+    "ecr:InitiateLayerUpload",
+    "ecr:PutImage",
+    "ecr:UploadLayerPart",
     "glue:GetSchemaVersion",
     "glue:GetTable",
+    "glue:UpdateTable",
     "iam:PassRole",
     "kinesis:DescribeStream",
     "kinesis:DescribeStreamSummary",
@@ -56,8 +61,11 @@ BOUNDARY_ACTIONS = (
     "kms:CreateGrant",
     "kms:Decrypt",
     "kms:DescribeKey",
+    "kms:Encrypt",
     "kms:GenerateDataKey",
+    "logs:CreateLogGroup",
     "logs:CreateLogStream",
+    "logs:DescribeLogStreams",
     "logs:PutLogEvents",
     "s3:AbortMultipartUpload",
     "s3:GetBucketAcl",
@@ -65,6 +73,7 @@ BOUNDARY_ACTIONS = (
     "s3:GetObject",
     "s3:ListBucket",
     "s3:PutObject",
+    "s3:PutObjectAcl",
     "sagemaker:AddTags",
     "sagemaker:BatchGetRecord",
     "sagemaker:CreateModelPackage",
@@ -72,6 +81,7 @@ BOUNDARY_ACTIONS = (
     "sagemaker:CreateTrainingJob",
     "sagemaker:CreateTransformJob",
     "sagemaker:DescribeModel",
+    "sagemaker:DescribePipeline",
     "sagemaker:DescribeProcessingJob",
     "sagemaker:DescribeTrainingJob",
     "sagemaker:DescribeTransformJob",
@@ -82,6 +92,7 @@ BOUNDARY_ACTIONS = (
     "sagemaker:StopProcessingJob",
     "sagemaker:StopTrainingJob",
     "sagemaker:StopTransformJob",
+    "sagemaker:UpdatePipeline",
     "sagemaker-mlflow:AccessUI",
     "sagemaker-mlflow:CreateExperiment",
     "sagemaker-mlflow:CreateRun",
@@ -107,7 +118,7 @@ JOB_INSTANCE_TYPE = "ml.m5.xlarge"
 JOB_VOLUME_GIB = 30
 
 # Requests per minute and instance at which SageMaker adds another one.
-# https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-loadtest.html recommends a share of the measured most.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-loadtest.html: a share of the measured most.
 INVOCATIONS_PER_INSTANCE = 2000
 
 # Days that CloudWatch Logs can keep a group. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html

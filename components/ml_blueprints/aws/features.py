@@ -26,8 +26,9 @@ class Features(layers.Features):
     ):
         super().__init__(context, opts)
         self.foundation, self.data = foundation, data
+        self._rights_of_the_offline_store()
         self._feature_group(online)
-        self._rights(online)
+        self._rights_of_the_online_store(online)
         self.give(
             offline=self.feature_group.arn,
             online=self.feature_group.feature_group_name if online else None,
@@ -58,7 +59,7 @@ class Features(layers.Features):
             online_store_config=self._online_store() if online else None,
             tags=context.tags,
             # SageMaker tries the role on the bucket and the key when the group is made.
-            opts=self.child(depends_on=self.data.grants[Purpose.INGEST]),
+            opts=self.child(depends_on=self.foundation.rights(Purpose.INGEST)),
         )
         self.realise("offline-features", self.feature_group)
         if online:
@@ -73,7 +74,27 @@ class Features(layers.Features):
             ),
         )
 
-    def _rights(self, online: bool) -> None:
+    def _rights_of_the_offline_store(self) -> None:
+        """SageMaker writes records and the Iceberg table as the ingest identity.
+
+        What AmazonSageMakerFeatureStoreAccess allows beyond the rights on the zone:
+        https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonSageMakerFeatureStoreAccess.html
+        """
+        catalog = pulumi.Output.concat("arn:aws:glue:", self.foundation.region, ":", self.foundation.account, ":")
+        self.foundation.grant(
+            Purpose.INGEST,
+            "offline-features",
+            policy.allow(["s3:PutObjectAcl"], [self.data.objects(Zone.FEATURES)]),
+            policy.allow(
+                ["glue:GetTable", "glue:UpdateTable"],
+                [
+                    pulumi.Output.concat(catalog, part)
+                    for part in ("catalog", "database/sagemaker_featurestore", "table/sagemaker_featurestore/*")
+                ],
+            ),
+        )
+
+    def _rights_of_the_online_store(self, online: bool) -> None:
         """Ingest writes records, serving reads them; nobody else sees the online store."""
         if not online:
             return

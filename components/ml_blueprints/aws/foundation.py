@@ -27,8 +27,10 @@ class Foundation(layers.Foundation):
         self.account = get_caller_identity_output(opts=invoke).account_id
         self.region = get_region_output(opts=invoke).region
         self.roles: dict[Purpose, iam.Role] = {}
+        self._granted: dict[Purpose, list[pulumi.Resource]] = {purpose: [] for purpose in Purpose}
         self._encryption()
         self._logs()
+        self._boundary()
         self._network()
         self._identities()
         self.give(
@@ -46,18 +48,28 @@ class Foundation(layers.Foundation):
         """
         if purpose not in self.roles:
             return []
-        return [
-            iam.RolePolicy(
-                self.context.logical(f"{purpose}-{name}"),
-                role=self.roles[purpose].name,
-                policy=policy.document(*statements),
-                opts=self.child(),
-            )
-        ]
+        granted = iam.RolePolicy(
+            self.context.logical(f"{purpose}-{name}"),
+            role=self.roles[purpose].name,
+            policy=policy.document(*statements),
+            opts=self.child(),
+        )
+        self._granted[purpose].append(granted)
+        return [granted]
 
-    def use_key(self) -> policy.Statement:
-        """The statement that lets an identity encrypt and decrypt with the platform's key."""
-        return policy.allow(["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], [self.key_arn])
+    def rights(self, purpose: Purpose) -> list[pulumi.Resource]:
+        """All grants so far of an identity of ours, for what is only made once its identity can do its work."""
+        return list(self._granted[purpose])
+
+    def use_key(self) -> tuple[policy.Statement, ...]:
+        """The statements that let an identity use the platform's key, also on volumes, for which AWS makes grants.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+        """
+        return (
+            policy.allow(["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], [self.key_arn]),
+            policy.allow(["kms:CreateGrant"], [self.key_arn], Bool={"kms:GrantIsForAWSResource": "true"}),
+        )
 
     def _encryption(self) -> None:
         context, settings = self.context, self.context.settings.encryption
@@ -117,7 +129,7 @@ class Foundation(layers.Foundation):
         self.realise("central-logs", self.log_group)
 
     def _network(self) -> None:
-        network = Network(self.context, self.account, self.log_group.arn, opts=self.child())
+        network = Network(self.context, self.account, self.log_group.arn, self.boundary.arn, opts=self.child())
         self.network_component = network
         self.security_group = network.security_group
         if network.vpc is None:
@@ -128,15 +140,17 @@ class Foundation(layers.Foundation):
         self.realise("private-service-access", *network.endpoints)
         self.realise("flow-logs", network.flow_log)
 
-    def _identities(self) -> None:
-        context = self.context
+    def _boundary(self) -> None:
         self.boundary = iam.Policy(
-            context.logical("boundary"),
-            description=f"The most that an identity of {context.name} may be granted",
+            self.context.logical("boundary"),
+            description=f"The most that a role of {self.context.name} may be granted",
             policy=policy.document(policy.allow(facts.BOUNDARY_ACTIONS, ["*"])),
-            tags=context.tags,
+            tags=self.context.tags,
             opts=self.child(),
         )
+
+    def _identities(self) -> None:
+        context = self.context
         self.role_arns: dict[Purpose, pulumi.Output[str]] = {}
         for purpose in Purpose:
             if existing := context.settings.identities.get(purpose):
@@ -170,7 +184,7 @@ class Foundation(layers.Foundation):
         ]
         interfaces = pulumi.Output.concat("arn:aws:ec2:", self.region, ":", self.account, ":network-interface/*")
         groups = pulumi.Output.concat("arn:aws:ec2:", self.region, ":", self.account, ":security-group/")
-        log_groups = pulumi.Output.concat("arn:aws:logs:", self.region, ":", self.account, ":log-group:")
+        job_logs = pulumi.Output.concat("arn:aws:logs:", self.region, ":", self.account, ":log-group:/aws/sagemaker/*")
         describe: Sequence[str] = (
             "ec2:DescribeDhcpOptions",
             "ec2:DescribeNetworkInterfaces",
@@ -195,17 +209,15 @@ class Foundation(layers.Foundation):
                     ],
                     [interfaces],
                 ),
+                policy.allow(["logs:CreateLogGroup"], [job_logs]),
                 policy.allow(
-                    ["logs:CreateLogStream", "logs:PutLogEvents"],
-                    [
-                        pulumi.Output.concat(self.log_group.arn, ":*"),
-                        pulumi.Output.concat(log_groups, "/aws/sagemaker/*"),
-                    ],
+                    ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+                    [pulumi.Output.concat(self.log_group.arn, ":*"), job_logs],
                 ),
                 policy.allow(
                     ["cloudwatch:PutMetricData"],
                     ["*"],
                     StringEquals={"cloudwatch:namespace": ["/aws/sagemaker/Endpoints/data-metrics", "ml-blueprints"]},
                 ),
-                self.use_key(),
+                *self.use_key(),
             )

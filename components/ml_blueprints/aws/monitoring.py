@@ -11,7 +11,6 @@ from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.aws.serving import Serving
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
-from ml_blueprints.workload import Role
 
 
 class Monitoring(layers.Monitoring):
@@ -76,11 +75,10 @@ class Monitoring(layers.Monitoring):
 
     def _alarms(self) -> None:
         """Errors and latency of each live variant, or failed runs of the batch pipeline."""
-        workload, monitoring = self.context.workload, self.context.workload.monitoring
+        monitoring = self.context.workload.monitoring
         self.alarms: list[cloudwatch.MetricAlarm] = []
         if self.serving.real_time is not None:
-            for model in workload.models_in(Role.CHAMPION, Role.CANARY):
-                variant = routing.deployment_name(model)
+            for variant in self.serving.variants:
                 dimensions = {"EndpointName": self.serving.real_time.name, "VariantName": variant}
                 self.alarms.append(
                     self._alarm(
@@ -108,7 +106,9 @@ class Monitoring(layers.Monitoring):
             self.alarms.append(
                 self._alarm(
                     "batch-failed",
-                    "AWS/SageMaker/ModelBuildingPipeline",
+                    # The namespace's own spelling, and the case counts.
+                    # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+                    "AWS/Sagemaker/ModelBuildingPipeline",
                     "ExecutionFailed",
                     {"PipelineName": self.serving.batch_pipeline.pipeline_name},
                     threshold=0,
@@ -185,7 +185,7 @@ class Monitoring(layers.Monitoring):
             ),
             stopping_condition=sagemaker.DataQualityJobDefinitionStoppingConditionArgs(max_runtime_in_seconds=3300),
             tags=context.tags,
-            opts=self.child(depends_on=self.data.grants[Purpose.MONITORING]),
+            opts=self.child(depends_on=self.foundation.rights(Purpose.MONITORING)),
         )
         self.drift_schedule = sagemaker.MonitoringSchedule(
             context.logical("drift"),

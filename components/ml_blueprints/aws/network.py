@@ -23,6 +23,7 @@ class Network(pulumi.ComponentResource):
         context: Context,
         account: pulumi.Input[str],
         log_group_arn: pulumi.Input[str],
+        boundary_arn: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ):
         super().__init__("ml-blueprints:aws:Network", context.logical("network"), None, opts)
@@ -41,7 +42,7 @@ class Network(pulumi.ComponentResource):
             self._vpc()
             self._subnets()
             self._endpoints()
-            self._flow_logs(account, log_group_arn)
+            self._flow_logs(account, log_group_arn, boundary_arn)
         self.register_outputs({"vpcId": self.vpc_id, "subnetIds": self.subnet_ids})
 
     def _child(self) -> pulumi.ResourceOptions:
@@ -165,6 +166,7 @@ class Network(pulumi.ComponentResource):
             from_port=443,
             to_port=443,
             description="HTTPS from the workloads",
+            tags=context.tags,
             opts=self._child(),
         )
         for service in self._interface_services():
@@ -208,16 +210,20 @@ class Network(pulumi.ComponentResource):
                 from_port=443,
                 to_port=443,
                 description="HTTPS to AWS's services",
+                tags=context.tags,
                 opts=self._child(),
                 **destination,
             )
         return group
 
-    def _flow_logs(self, account: pulumi.Input[str], log_group_arn: pulumi.Input[str]) -> None:
+    def _flow_logs(
+        self, account: pulumi.Input[str], log_group_arn: pulumi.Input[str], boundary_arn: pulumi.Input[str]
+    ) -> None:
         context = self.context
         role = iam.Role(
             context.logical("flow-logs"),
             assume_role_policy=policy.trust(["vpc-flow-logs.amazonaws.com"], account),
+            permissions_boundary=boundary_arn,
             tags=context.tags,
             opts=self._child(),
         )

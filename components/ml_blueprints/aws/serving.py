@@ -1,5 +1,7 @@
 """The serving layer on AWS: SageMaker endpoint with canary and shadow variants, Lambda on Kinesis, scheduled batch."""
 
+from collections import Counter
+
 import pulumi
 from pulumi_aws import appautoscaling, cloudwatch, lambda_, sagemaker, scheduler
 
@@ -14,11 +16,26 @@ from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Mode, Model, Role
 
 
+def by_variant(models: tuple[Model, ...]) -> dict[str, Model]:
+    """Models by the names of their variants, which are roles: a new version takes the place of the one before.
+
+    A blue/green deployment is only made between configurations whose variants have the same names
+    (https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html).
+    """
+    variants: dict[str, Model] = {}
+    counts: Counter[Role] = Counter()
+    for model in models:
+        counts[model.role] += 1
+        variants[model.role.value + (f"-{counts[model.role]}" if counts[model.role] > 1 else "")] = model
+    return variants
+
+
 class Serving(layers.Serving):
     """Predictions on AWS.
 
     Native resources: `models` by deployment name; with real time `configuration`, `real_time`, `rollback_alarms`,
     `scaling`; with streams `stream_processor`, `event_source`; with batch `batch_pipeline`, `batch_schedule`.
+    `variants` are the live models by the names of their variants behind the endpoint.
     `captured` is the S3 URI of what was asked and answered.
     """
 
@@ -38,6 +55,7 @@ class Serving(layers.Serving):
         self.foundation, self.data, self.features, self.development = foundation, data, features, development
         self.captured = pulumi.Output.concat(data.zones[Zone.CURATED], "/captured")
         self.real_time: sagemaker.Endpoint | None = None
+        self.variants: dict[str, Model] = {}
         self.stream_processor: lambda_.Function | None = None
         self.batch_pipeline: sagemaker.Pipeline | None = None
         self._models()
@@ -73,8 +91,8 @@ class Serving(layers.Serving):
                     environment=routing.environment(context.workload, (model,)),
                 ),
                 tags=context.tags | {"model": model.name, "version": model.version, "role": model.role.value},
-                # SageMaker tries the role on the bucket when the model is made.
-                opts=self.child(depends_on=self.data.grants[Purpose.SERVING]),
+                # SageMaker tries the role on the bucket when the model is made, and on the image when it is served.
+                opts=self.child(depends_on=self.foundation.rights(Purpose.SERVING)),
             )
 
     def _artifact(self, model: Model) -> pulumi.Output[str]:
@@ -83,17 +101,19 @@ class Serving(layers.Serving):
     def _real_time(self) -> None:
         context, workload = self.context, self.context.workload
         name = f"{context.name}-{context.token}"
-        live = workload.models_in(Role.CHAMPION, Role.CANARY)
-        shadows = workload.models_in(Role.SHADOW)
+        self.variants = by_variant(workload.models_in(Role.CHAMPION, Role.CANARY))
+        shadows = by_variant(workload.models_in(Role.SHADOW))
         # Without a name of its own each change makes a new configuration, which is how an endpoint notices it.
         self.configuration = sagemaker.EndpointConfiguration(
             context.logical("endpoint"),
             kms_key_arn=self.foundation.key,
             production_variants=[
-                sagemaker.EndpointConfigurationProductionVariantArgs(**self._variant(model)) for model in live
+                sagemaker.EndpointConfigurationProductionVariantArgs(**self._variant(*variant))
+                for variant in self.variants.items()
             ],
             shadow_production_variants=[
-                sagemaker.EndpointConfigurationShadowProductionVariantArgs(**self._variant(model)) for model in shadows
+                sagemaker.EndpointConfigurationShadowProductionVariantArgs(**self._variant(*variant))
+                for variant in shadows.items()
             ],
             data_capture_config=sagemaker.EndpointConfigurationDataCaptureConfigArgs(
                 enable_capture=True,
@@ -108,7 +128,7 @@ class Serving(layers.Serving):
             tags=context.tags,
             opts=self.child(),
         )
-        self.rollback_alarms = [self._rollback_alarm(name, model) for model in live]
+        self.rollback_alarms = [self._rollback_alarm(name, variant) for variant in self.variants]
         self.real_time = sagemaker.Endpoint(
             context.logical("endpoint"),
             name=name,
@@ -122,22 +142,20 @@ class Serving(layers.Serving):
             self.realise("canary", self.configuration)
         if shadows:
             self.realise("shadow", self.configuration)
-        self._autoscaling(live)
+        self._autoscaling()
 
-    def _variant(self, model: Model) -> dict[str, pulumi.Input[object]]:
+    def _variant(self, name: str, model: Model) -> dict[str, pulumi.Input[object]]:
         """A variant's weight is its share of the requests, or for a shadow the share that it sees copies of."""
-        name = routing.deployment_name(model)
         return {
             "variant_name": name,
-            "model_name": self.models[name].name,
+            "model_name": self.models[routing.deployment_name(model)].name,
             "instance_type": facts.INSTANCE_TYPES[self.context.workload.serving.size],
             "initial_instance_count": self.context.workload.serving.replicas.minimum,
             "initial_variant_weight": model.traffic / 100,
         }
 
-    def _rollback_alarm(self, endpoint: str, model: Model) -> cloudwatch.MetricAlarm:
+    def _rollback_alarm(self, endpoint: str, variant: str) -> cloudwatch.MetricAlarm:
         """Server errors of a variant while it is rolled out; the endpoint goes back to the old fleet when it fires."""
-        variant = routing.deployment_name(model)
         return cloudwatch.MetricAlarm(
             self.context.logical(f"rollback-{variant}"),
             alarm_description=f"{variant} fails: the deployment is rolled back",
@@ -176,11 +194,10 @@ class Serving(layers.Serving):
             ),
         )
 
-    def _autoscaling(self, live: tuple[Model, ...]) -> None:
+    def _autoscaling(self) -> None:
         context, replicas = self.context, self.context.workload.serving.replicas
         self.scaling: list[appautoscaling.Policy] = []
-        for model in live:
-            variant = routing.deployment_name(model)
+        for variant in self.variants:
             target = appautoscaling.Target(
                 context.logical(variant),
                 service_namespace="sagemaker",
@@ -218,7 +235,7 @@ class Serving(layers.Serving):
 
     def _stream(self) -> None:
         context = self.context
-        grants = self._rights_of_the_processor()
+        self._rights_of_the_processor()
         self.stream_processor = lambda_.Function(
             context.logical("processor"),
             role=self.foundation.identities[Purpose.INGEST],
@@ -240,7 +257,8 @@ class Serving(layers.Serving):
             ),
             tracing_config=lambda_.FunctionTracingConfigArgs(mode="PassThrough"),
             tags=context.tags,
-            opts=self.child(depends_on=grants),
+            # Lambda tries the role on the network when the function is made.
+            opts=self.child(depends_on=self.foundation.rights(Purpose.INGEST)),
         )
         self.event_source = lambda_.EventSourceMapping(
             context.logical("processor"),
@@ -262,8 +280,8 @@ class Serving(layers.Serving):
         )
         self.realise("stream-scoring", self.event_source)
 
-    def _rights_of_the_processor(self) -> list[pulumi.Resource]:
-        return self.foundation.grant(
+    def _rights_of_the_processor(self) -> None:
+        self.foundation.grant(
             Purpose.INGEST,
             "processor",
             policy.allow(
