@@ -1,4 +1,8 @@
-"""What an organisation may bring along to AWS; ids told apart, so that a test sees where each of them goes."""
+"""What an organisation may bring along to AWS, with ids told apart; and what IAM allows an identity of ours."""
+
+import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -25,3 +29,34 @@ def brought_along() -> dict[str, object]:
         "encryption": {"existing_key": KEY},
         "identities": IDENTITIES,
     }
+
+
+@pytest.fixture
+def rights() -> Callable:
+    """The statements of all policies that the identity of a purpose has."""
+
+    def find(built, purpose: str) -> list[dict[str, Any]]:
+        prefix = f"{built.platform.context.name}-{purpose}-"
+        return [
+            statement
+            for grant in built.of_type("aws:iam/rolePolicy:RolePolicy")
+            if grant.name.startswith(prefix)
+            for statement in json.loads(grant.inputs["policy"])["Statement"]
+        ]
+
+    return find
+
+
+@pytest.fixture
+def allowed(rights: Callable) -> Callable:
+    """The resources on which the identity of a purpose may do an action."""
+
+    def find(built, purpose: str, action: str) -> list[str]:
+        return [
+            resource
+            for statement in rights(built, purpose)
+            if action in statement["Action"]
+            for resource in statement["Resource"]
+        ]
+
+    return find

@@ -1,0 +1,168 @@
+"""The foundation on AWS: the key and who may use it, identities under a boundary and their rights, logs."""
+
+import json
+import re
+
+import pytest
+from ml_blueprints.aws import LIMITS
+from ml_blueprints.settings import Purpose
+
+KEY = "arn:aws:kms:eu-west-1:210987654321:key/5ec0de00-da7a-4000-8000-000000000000"
+ROLE = "aws:iam/role:Role"
+GRANT = "aws:iam/rolePolicy:RolePolicy"
+KMS_KEY = "aws:kms/key:Key"
+
+
+def statements(document: str) -> list[dict]:
+    return json.loads(document)["Statement"]
+
+
+def test_the_key_rotates_as_the_settings_say(once):
+    (key,) = once("credit_scoring", encryption={"rotation_days": 90}).of_type(KMS_KEY)
+    assert key.inputs["enableKeyRotation"] is True
+    assert key.inputs["rotationPeriodInDays"] == 90
+    assert key.inputs["deletionWindowInDays"] == 30
+
+
+def test_the_key_has_an_alias_of_this_platform(streaming):
+    (key,) = streaming.of_type(KMS_KEY)
+    (alias,) = streaming.of_type("aws:kms/alias:Alias")
+    assert re.fullmatch(r"alias/ml-blueprints/fraud-detection-[0-9a-f]{8}", alias.inputs["name"])
+    assert key.urn in alias.depends_on
+
+
+def test_the_account_administers_the_key_and_services_use_it_for_this_account_only(streaming):
+    (key,) = streaming.of_type(KMS_KEY)
+    account, logs, alerts = statements(key.inputs["policy"])
+    assert account["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
+    assert logs["Principal"] == {"Service": ["logs.eu-west-1.amazonaws.com"]}
+    assert logs["Condition"] == {
+        "ArnLike": {"kms:EncryptionContext:aws:logs:arn": "arn:aws:logs:eu-west-1:123456789012:log-group:*"}
+    }
+    assert "cloudwatch.amazonaws.com" in alerts["Principal"]["Service"]
+    assert alerts["Action"] == ["kms:Decrypt", "kms:GenerateDataKey*"]
+    assert alerts["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+def test_an_existing_key_is_used_and_its_owner_grants_it(house, named):
+    assert not house.of_type(KMS_KEY)
+    assert not house.of_type("aws:kms/alias:Alias")
+    assert named(house, "aws:cloudwatch/logGroup:LogGroup", "fraud-detection-logs").inputs["kmsKeyId"] == KEY
+
+
+@pytest.mark.parametrize(
+    ("purpose", "services"),
+    [
+        ("ingest", ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]),
+        ("training", ["sagemaker.amazonaws.com"]),
+        ("serving", ["sagemaker.amazonaws.com"]),
+        ("monitoring", ["sagemaker.amazonaws.com", "scheduler.amazonaws.com", "events.amazonaws.com"]),
+        ("flow-logs", ["vpc-flow-logs.amazonaws.com"]),
+    ],
+)
+def test_each_role_trusts_its_services_for_this_account_only(streaming, named, purpose, services):
+    role = named(streaming, ROLE, f"fraud-detection-{purpose}").inputs
+    (trust,) = statements(role["assumeRolePolicy"])
+    assert trust["Principal"] == {"Service": services}
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+def test_every_role_is_under_the_boundary(streaming):
+    (boundary,) = streaming.of_type("aws:iam/policy:Policy")
+    roles = streaming.of_type(ROLE)
+    assert {role.name.removeprefix("fraud-detection-") for role in roles} == {*Purpose, "flow-logs", "deployer"}
+    for role in roles:
+        assert "policy/fraud-detection-boundary" in role.inputs["permissionsBoundary"]
+        assert boundary.urn in role.depends_on
+
+
+@pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid"])
+def test_what_is_granted_is_within_the_boundary(request, platform):
+    built = request.getfixturevalue(platform)
+    (boundary,) = built.of_type("aws:iam/policy:Policy")
+    (most,) = statements(boundary.inputs["policy"])
+    granted = {
+        action
+        for grant in built.of_type(GRANT)
+        for statement in statements(grant.inputs["policy"])
+        for action in statement["Action"]
+    }
+    assert granted <= set(most["Action"])
+    assert not [action for action in most["Action"] if "*" in action]
+
+
+# https://docs.aws.amazon.com/service-authorization/latest/reference/: these have no resource but `*`.
+WITHOUT_RESOURCE = {
+    "cloudwatch:PutMetricData",
+    "ec2:DescribeDhcpOptions",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+    "ecr:GetAuthorizationToken",
+}
+
+
+@pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid"])
+def test_no_grant_has_a_wildcard_where_aws_takes_a_name(request, platform):
+    for grant in request.getfixturevalue(platform).of_type(GRANT):
+        for statement in statements(grant.inputs["policy"]):
+            assert statement["Effect"] == "Allow"
+            assert not [action for action in statement["Action"] if "*" in action]
+            if "*" in statement["Resource"]:
+                assert set(statement["Action"]) <= WITHOUT_RESOURCE, grant.name
+            if "cloudwatch:PutMetricData" in statement["Action"]:
+                assert statement["Condition"]["StringEquals"]["cloudwatch:namespace"]
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_jobs_work_in_our_subnets_with_our_key_and_logs(streaming, allowed, purpose):
+    interfaces = allowed(streaming, purpose, "ec2:CreateNetworkInterface")
+    kinds = [arn.split(":")[5].split("/")[0] for arn in interfaces]
+    assert kinds == ["subnet", "subnet", "network-interface", "security-group"]
+    assert not [arn for arn in interfaces if arn.endswith(("subnet/*", "security-group/*"))]
+    (key,) = allowed(streaming, purpose, "kms:GenerateDataKey")
+    assert key.startswith("arn:aws:kms:eu-west-1:123456789012:key/")
+    own, of_sagemaker = allowed(streaming, purpose, "logs:PutLogEvents")
+    assert "log-group:fraud-detection-logs" in own
+    assert of_sagemaker.endswith(":log-group:/aws/sagemaker/*")
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_jobs_encrypt_volumes_and_results_and_make_their_log_groups(streaming, rights, allowed, purpose):
+    assert allowed(streaming, purpose, "kms:Encrypt") == allowed(streaming, purpose, "kms:Decrypt")
+    (grants,) = [statement for statement in rights(streaming, purpose) if "kms:CreateGrant" in statement["Action"]]
+    assert grants["Resource"] == allowed(streaming, purpose, "kms:Decrypt")
+    assert grants["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    assert allowed(streaming, purpose, "logs:CreateLogGroup") == [
+        "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/sagemaker/*"
+    ]
+
+
+def test_existing_identities_are_used_and_get_no_rights(house):
+    assert [role.name for role in house.of_type(ROLE)] == ["fraud-detection-deployer"]
+    assert [grant.name for grant in house.of_type(GRANT)] == ["fraud-detection-deployer"]
+
+
+def test_one_existing_identity_leaves_the_others_new(once, named):
+    trainer = "arn:aws:iam::210987654321:role/trainer"
+    built = once("credit_scoring", identities={"training": trainer})
+    roles = {role.name for role in built.of_type(ROLE)}
+    assert "credit-scoring-training" not in roles
+    assert {"credit-scoring-ingest", "credit-scoring-serving", "credit-scoring-monitoring"} <= roles
+    assert not [grant.name for grant in built.of_type(GRANT) if grant.name.startswith("credit-scoring-training-")]
+    assert named(built, "aws:sagemaker/pipeline:Pipeline", "credit-scoring-training").inputs["roleArn"] == trainer
+
+
+def test_logs_are_encrypted_and_kept_for_a_year(streaming):
+    (group,) = streaming.of_type("aws:cloudwatch/logGroup:LogGroup")
+    (key,) = streaming.of_type(KMS_KEY)
+    assert group.inputs["retentionInDays"] == 365
+    assert group.inputs["kmsKeyId"].startswith("arn:aws:kms:")
+    assert key.urn in group.depends_on
+
+
+def test_the_longest_name_fits_a_sagemaker_model():
+    # 63 characters; a deployment has at most 32, and auto-naming adds a hyphen and seven characters.
+    assert LIMITS.name_length + len("-gradient-boosting-10-10-10") + 8 <= 63
+    assert LIMITS.name_length >= len("demand-forecasting")

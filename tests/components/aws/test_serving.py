@@ -1,0 +1,287 @@
+"""The serving layer on AWS: the endpoint and its variants, the processor of events, scheduled batch."""
+
+import json
+import re
+
+import pytest
+from ml_blueprints.aws.serving import by_variant
+from ml_blueprints.workload import Model
+
+KEY = "arn:aws:kms:eu-west-1:210987654321:key/5ec0de00-da7a-4000-8000-000000000000"
+SUBNETS = ["subnet-0123456789abcdef1", "subnet-0123456789abcdef2"]
+MODEL = "aws:sagemaker/model:Model"
+CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+FUNCTION = "aws:lambda/function:Function"
+SOURCE = "aws:lambda/eventSourceMapping:EventSourceMapping"
+PIPELINE = "aws:sagemaker/pipeline:Pipeline"
+SCHEDULE = "aws:scheduler/schedule:Schedule"
+
+
+def group_of_workloads(built) -> str:
+    rule, *_ = built.of_type("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+    return rule.inputs["securityGroupId"]
+
+
+def configuration(built) -> dict:
+    (found,) = built.of_type(CONFIGURATION)
+    return found.inputs
+
+
+def test_each_version_that_runs_is_a_model_isolated_in_the_network(house):
+    models = house.of_type(MODEL)
+    assert {model.name for model in models} == {
+        "fraud-detection-gradient-boosting-1-2-0",
+        "fraud-detection-sequence-network-0-3-0",
+    }
+    for model in models:
+        assert model.inputs["enableNetworkIsolation"] is True
+        assert model.inputs["vpcConfig"] == {"subnets": SUBNETS, "securityGroupIds": [group_of_workloads(house)]}
+        assert model.inputs["executionRoleArn"] == "arn:aws:iam::210987654321:role/house-serving"
+
+
+def test_a_challenger_is_registered_but_does_not_run(batch):
+    assert [model.name for model in batch.of_type(MODEL)] == ["credit-scoring-scorecard-3-1-0"]
+
+
+def test_a_model_loads_its_artifact_and_knows_its_role(streaming, named):
+    shadow = named(streaming, MODEL, "fraud-detection-sequence-network-0-3-0").inputs
+    container = shadow["primaryContainer"]
+    assert re.fullmatch(
+        r"s3://fraud-detection-models-[0-9a-f]+/sequence-network/0\.3\.0/model\.tar\.gz", container["modelDataUrl"]
+    )
+    assert "/ml-serving@sha256:" in container["image"]
+    (told,) = json.loads(container["environment"]["ML_BLUEPRINTS_ROUTING"])["models"]
+    assert (told["name"], told["role"], told["traffic"]) == ("sequence-network", "shadow", 20)
+    assert (shadow["tags"]["model"], shadow["tags"]["version"]) == ("sequence-network", "0.3.0")
+
+
+def test_models_wait_for_the_rights_of_their_identity(streaming):
+    for model in streaming.of_type(MODEL):
+        waits_for = {urn.rpartition("::")[2] for urn in model.depends_on}
+        assert {f"fraud-detection-serving-{grant}" for grant in ("lake", "network", "images")} <= waits_for
+
+
+def test_a_change_makes_a_new_configuration_for_the_same_endpoint(streaming):
+    (endpoint,) = streaming.of_type(ENDPOINT)
+    (config,) = streaming.of_type(CONFIGURATION)
+    assert "name" not in config.inputs
+    assert not config.delete_before_replace
+    assert re.fullmatch(r"fraud-detection-[0-9a-f]{8}", endpoint.inputs["name"])
+    assert endpoint.inputs["endpointConfigName"].startswith("fraud-detection-endpoint-")
+    assert config.urn in endpoint.depends_on
+
+
+def test_the_champion_answers_and_the_shadow_sees_its_share(streaming):
+    config = configuration(streaming)
+    (live,) = config["productionVariants"]
+    (shadow,) = config["shadowProductionVariants"]
+    assert live["initialVariantWeight"] == 1
+    assert shadow["initialVariantWeight"] == 0.2
+    assert live["modelName"].startswith("fraud-detection-gradient-boosting-1-2-0-")
+    assert shadow["modelName"].startswith("fraud-detection-sequence-network-0-3-0-")
+    assert live["instanceType"] == shadow["instanceType"] == "ml.m5.xlarge"
+    assert live["initialInstanceCount"] == shadow["initialInstanceCount"] == 2
+
+
+def test_the_canary_takes_its_share(hybrid):
+    config = configuration(hybrid)
+    assert [
+        (variant["modelName"].rpartition("-")[0].removeprefix("delivery-eta-"), variant["initialVariantWeight"])
+        for variant in config["productionVariants"]
+    ] == [("gradient-boosting-4-0-0", 0.95), ("gradient-boosting-4-1-0", 0.05)]
+    assert not config.get("shadowProductionVariants")
+
+
+@pytest.mark.parametrize(
+    ("platform", "live", "shadows"),
+    [("streaming", ["champion"], ["shadow"]), ("hybrid", ["champion", "canary"], [])],
+)
+def test_variants_keep_their_names_when_versions_change(request, platform, live, shadows):
+    # A blue/green deployment is only made between configurations whose variants have the same names:
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html
+    config = configuration(request.getfixturevalue(platform))
+    assert [variant["variantName"] for variant in config["productionVariants"]] == live
+    assert [variant["variantName"] for variant in config.get("shadowProductionVariants", [])] == shadows
+
+
+def test_several_canaries_are_told_apart():
+    roles = {"3.0.0": "champion", "3.1.0": "canary", "3.2.0": "canary", "4.0.0": "shadow"}
+    models = tuple(Model(name="ranker", version=version, role=role, traffic=1) for version, role in roles.items())
+    assert {name: model.version for name, model in by_variant(models).items()} == {
+        "champion": "3.0.0",
+        "canary": "3.1.0",
+        "canary-2": "3.2.0",
+        "shadow": "4.0.0",
+    }
+
+
+def test_what_is_asked_and_answered_is_captured_and_encrypted(house):
+    config = configuration(house)
+    assert config["kmsKeyArn"] == KEY
+    captured = config["dataCaptureConfig"]
+    assert captured["enableCapture"] is True
+    assert captured["initialSamplingPercentage"] == 100
+    assert captured["kmsKeyId"] == KEY
+    assert [option["captureMode"] for option in captured["captureOptions"]] == ["Input", "Output"]
+    assert re.fullmatch(r"s3://fraud-detection-curated-[0-9a-f]+/captured", captured["destinationS3Uri"])
+
+
+def test_a_deployment_takes_a_tenth_first_and_goes_back_when_an_alarm_fires(hybrid):
+    (endpoint,) = hybrid.of_type(ENDPOINT)
+    deployment = endpoint.inputs["deploymentConfig"]
+    update = deployment["blueGreenUpdatePolicy"]
+    routing = update["trafficRoutingConfiguration"]
+    assert routing["type"] == "CANARY"
+    assert routing["canarySize"] == {"type": "CAPACITY_PERCENT", "value": 10}
+    assert routing["waitIntervalInSeconds"] == 300
+    assert update["terminationWaitInSeconds"] == 600
+    assert update["maximumExecutionTimeoutInSeconds"] > 300 + 600
+    alarms = [alarm for alarm in hybrid.of_type(ALARM) if "-rollback-" in alarm.name]
+    watched = {alarm["alarmName"].rpartition("-")[0] for alarm in deployment["autoRollbackConfiguration"]["alarms"]}
+    assert watched == {alarm.name for alarm in alarms}
+    assert sorted(alarm.inputs["dimensions"]["VariantName"] for alarm in alarms) == ["canary", "champion"]
+    for alarm in alarms:
+        assert alarm.inputs["dimensions"]["EndpointName"] == endpoint.inputs["name"]
+        assert alarm.inputs["metricName"] == "Invocation5XXErrors"
+        assert alarm.inputs["treatMissingData"] == "notBreaching"
+
+
+def test_a_rollback_alarm_fires_at_the_workloads_error_rate(streaming, named):
+    alarm = named(streaming, ALARM, "fraud-detection-rollback-champion").inputs
+    assert (alarm["threshold"], alarm["statistic"]) == (0.001, "Average")
+    assert alarm["comparisonOperator"] == "GreaterThanThreshold"
+
+
+@pytest.mark.parametrize(
+    ("platform", "variants", "bounds"),
+    [("streaming", ["champion"], (2, 8)), ("hybrid", ["champion", "canary"], (1, 4))],
+)
+def test_live_variants_scale_between_the_workloads_bounds(request, platform, variants, bounds):
+    built = request.getfixturevalue(platform)
+    (endpoint,) = built.of_type(ENDPOINT)
+    targets = [target.inputs for target in built.of_type("aws:appautoscaling/target:Target")]
+    resources = {f"endpoint/{endpoint.inputs['name']}/variant/{variant}" for variant in variants}
+    assert {target["resourceId"] for target in targets} == resources
+    assert [(target["minCapacity"], target["maxCapacity"]) for target in targets] == [bounds] * len(variants)
+    policies = [policy.inputs for policy in built.of_type("aws:appautoscaling/policy:Policy")]
+    assert {policy["resourceId"] for policy in policies} == resources
+    for policy in policies:
+        tracking = policy["targetTrackingScalingPolicyConfiguration"]
+        assert tracking["targetValue"] == 2000
+        assert tracking["scaleOutCooldown"] < tracking["scaleInCooldown"]
+
+
+def test_the_processor_is_encrypted_in_the_network_and_under_its_identity(house):
+    (function,) = house.of_type(FUNCTION)
+    assert function.inputs["role"] == "arn:aws:iam::210987654321:role/house-ingest"
+    assert function.inputs["kmsKeyArn"] == KEY
+    assert function.inputs["vpcConfig"] == {"subnetIds": SUBNETS, "securityGroupIds": [group_of_workloads(house)]}
+    assert function.inputs["loggingConfig"]["logGroup"].startswith("fraud-detection-logs-")
+
+
+def test_the_processor_runs_the_image_and_knows_endpoint_and_features(streaming):
+    (function,) = streaming.of_type(FUNCTION)
+    (endpoint,) = streaming.of_type(ENDPOINT)
+    (group,) = streaming.of_type("aws:sagemaker/featureGroup:FeatureGroup")
+    assert function.inputs["packageType"] == "Image"
+    assert "/ml-serving@sha256:" in function.inputs["imageUri"]
+    assert function.inputs["imageConfig"]["commands"] == ["ml_pipelines.streaming.aws.handler"]
+    told = function.inputs["environment"]["variables"]
+    assert told["SCORING_ENDPOINT"] == endpoint.inputs["name"]
+    assert told["FEATURE_STORE"] == group.inputs["featureGroupName"]
+    models = json.loads(told["ML_BLUEPRINTS_ROUTING"])["models"]
+    assert [model["role"] for model in models] == ["champion", "shadow"]
+
+
+def test_the_processor_waits_for_the_rights_that_lambda_tries(streaming):
+    (function,) = streaming.of_type(FUNCTION)
+    waits_for = {urn.rpartition("::")[2] for urn in function.depends_on}
+    assert {f"fraud-detection-ingest-{grant}" for grant in ("processor", "network", "images", "lake")} <= waits_for
+
+
+def test_events_that_fail_are_tried_again_and_then_become_dead_letters(streaming):
+    (source,) = streaming.of_type(SOURCE)
+    (stream,) = streaming.of_type("aws:kinesis/stream:Stream")
+    assert ":stream/fraud-detection-events-" in source.inputs["eventSourceArn"]
+    assert stream.urn in source.depends_on
+    assert ":function:fraud-detection-processor-" in source.inputs["functionName"]
+    assert source.inputs["functionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source.inputs["bisectBatchOnFunctionError"] is True
+    assert source.inputs["maximumRetryAttempts"] == 5
+    letters = source.inputs["destinationConfig"]["onFailure"]["destinationArn"]
+    assert ":fraud-detection-dead-letters-" in letters
+
+
+@pytest.mark.parametrize(
+    ("action", "target"),
+    [
+        ("kinesis:GetRecords", ":stream/fraud-detection-events-"),
+        ("sqs:SendMessage", ":fraud-detection-dead-letters-"),
+        ("sagemaker:InvokeEndpoint", ":endpoint/fraud-detection-"),
+    ],
+)
+def test_only_the_processor_reads_events_and_asks_the_endpoint(streaming, allowed, action, target):
+    (resource,) = allowed(streaming, "ingest", action)
+    assert target in resource
+    for purpose in ("training", "serving", "monitoring"):
+        assert not allowed(streaming, purpose, action)
+
+
+def test_hybrid_has_an_endpoint_and_batch_but_no_processor(hybrid):
+    assert hybrid.of_type(ENDPOINT)
+    assert not hybrid.of_type(FUNCTION)
+    assert not hybrid.of_type(SOURCE)
+    assert hybrid.platform.serving.processor is None
+    assert "delivery-eta-batch" in [pipeline.name for pipeline in hybrid.of_type(PIPELINE)]
+
+
+def test_streaming_has_no_scheduled_batch(streaming):
+    assert [pipeline.name for pipeline in streaming.of_type(PIPELINE)] == ["fraud-detection-training"]
+    assert streaming.platform.serving.batch is None
+
+
+def test_batch_has_no_endpoint(batch):
+    assert not batch.of_type(ENDPOINT)
+    assert not batch.of_type(CONFIGURATION)
+    assert not batch.of_type("aws:appautoscaling/target:Target")
+    assert batch.platform.serving.url is None
+
+
+@pytest.mark.parametrize(
+    ("workload", "expression"),
+    [
+        ("delivery_eta", "cron(15 2 * * ? *)"),
+        ("credit_scoring", "cron(0 3 * * ? *)"),
+        ("churn", "cron(0 4 ? * MON *)"),
+    ],
+)
+def test_batch_scoring_is_started_on_the_workloads_schedule(once, workload, expression):
+    built = once(workload)
+    (schedule,) = [schedule for schedule in built.of_type(SCHEDULE) if schedule.name.endswith("-batch")]
+    assert schedule.inputs["scheduleExpression"] == expression
+    assert schedule.inputs["flexibleTimeWindow"] == {"mode": "OFF"}
+    (pipeline,) = [pipeline for pipeline in built.of_type(PIPELINE) if pipeline.name == schedule.name]
+    assert schedule.inputs["target"]["arn"].endswith(f":pipeline/{pipeline.inputs['pipelineName']}")
+    waits_for = {urn.rpartition("::")[2] for urn in schedule.depends_on}
+    assert f"{built.platform.context.name}-monitoring-batch" in waits_for
+
+
+def test_batch_scoring_is_encrypted_and_started_by_monitoring(hybrid_house, named):
+    schedule = named(hybrid_house, SCHEDULE, "delivery-eta-batch").inputs
+    assert schedule["kmsKeyArn"] == KEY
+    assert schedule["target"]["roleArn"] == "arn:aws:iam::210987654321:role/house-monitoring"
+    assert schedule["target"]["retryPolicy"] == {"maximumRetryAttempts": 3}
+
+
+def test_batch_scoring_uses_the_champion_on_the_features(hybrid, named):
+    pipeline = named(hybrid, PIPELINE, "delivery-eta-batch").inputs
+    (step,) = json.loads(pipeline["pipelineDefinition"])["Steps"]
+    arguments = step["Arguments"]
+    assert arguments["ModelName"].startswith("delivery-eta-gradient-boosting-4-0-0-")
+    read = arguments["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+    assert re.fullmatch(r"s3://delivery-eta-features-[0-9a-f]+/to-score", read)
+    written = arguments["TransformOutput"]["S3OutputPath"]
+    assert re.fullmatch(r"s3://delivery-eta-curated-[0-9a-f]+/predictions", written)
+    assert ":role/delivery-eta-training-" in pipeline["roleArn"]
