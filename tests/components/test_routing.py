@@ -1,0 +1,119 @@
+"""Routing: what the scoring service is told of a workload, and the names of what runs behind an endpoint."""
+
+import json
+import re
+from pathlib import Path
+
+import pulumi
+import pytest
+from ml_blueprints import routing
+from ml_blueprints.workload import Ensemble, Model, Role, Workload
+
+WORKLOADS = Path(__file__).parents[2] / "stacks" / "workloads"
+
+
+def model(name: str, version: str = "1.2.0") -> Model:
+    return Model(name=name, version=version, role=Role.CHAMPION, traffic=100)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "expected"),
+    [
+        ("gradient-boosting", "1.2.0", "gradient-boosting-1-2-0"),
+        ("a", "0.0.0", "a-0-0-0"),
+        ("twenty-six-characters-name", "1.2.0", "twenty-six-characters-name-1-2-0"),
+    ],
+)
+def test_a_deployment_is_named_after_model_and_version(name, version, expected):
+    assert routing.deployment_name(model(name, version)) == expected
+
+
+@pytest.mark.parametrize("name", ["a" * 40, "a" * 20 + "-" + "b" * 19, "-".join("a" * 20)])
+@pytest.mark.parametrize("version", ["1.2.0", "100.200.300", "99999999.99999999.99"])
+def test_a_deployment_name_of_any_model_has_at_most_32_characters(name, version):
+    called = routing.deployment_name(model(name, version))
+    assert len(called) <= 32
+    assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", called)
+    assert called.endswith("-" + version.replace(".", "-"))
+
+
+def test_long_names_with_the_same_beginning_have_deployments_of_their_own():
+    names = [f"gradient-boosting-of-customers-{letter}" for letter in "abcdefgh"]
+    assert len({routing.deployment_name(model(name)) for name in names}) == len(names)
+
+
+def test_the_champion_comes_first_and_challengers_do_not_run():
+    workload = Workload.load(WORKLOADS / "fraud_detection.yaml")
+    champion, shadow = workload.models
+    challenger = Model(name="forest", version="1.0.0", role=Role.CHALLENGER)
+    turned = workload.model_copy(update={"models": (challenger, shadow, champion)})
+    assert routing.deployed(turned) == (champion, shadow)
+
+
+def test_the_scoring_service_is_told_models_features_and_quotas():
+    workload = Workload.load(WORKLOADS / "personalization.yaml")
+    told = routing.document(workload, routing.deployed(workload))
+    assert told == {
+        "workload": "personalization",
+        "entity": "user_id",
+        "features": ["ratings_30d", "mean_rating_30d", "favourite_genre", "days_since_last"],
+        "models": [
+            {"name": "two-tower", "version": "2.0.1", "role": "champion", "traffic": 90},
+            {"name": "two-tower", "version": "2.1.0", "role": "canary", "traffic": 10},
+        ],
+        "ensemble": None,
+        "tenants": {"web": 200, "mobile": 400},
+    }
+
+
+def test_the_scoring_service_is_told_of_an_ensemble():
+    workload = Workload.load(WORKLOADS / "fraud_detection.yaml")
+    ensemble = Ensemble(method="cascade", members=("sequence-network", "gradient-boosting"))
+    serving = workload.serving.model_copy(update={"ensemble": ensemble})
+    told = routing.document(workload.model_copy(update={"serving": serving}), workload.models)
+    assert told["ensemble"] == {"method": "cascade", "members": ["sequence-network", "gradient-boosting"]}
+
+
+def test_the_container_reads_the_routing_table_from_one_variable():
+    workload = Workload.load(WORKLOADS / "fraud_detection.yaml")
+    variables = routing.environment(workload, workload.models)
+    assert set(variables) == {"ML_BLUEPRINTS_ROUTING"}
+    assert json.loads(variables["ML_BLUEPRINTS_ROUTING"]) == routing.document(workload, workload.models)
+    assert ": " not in variables["ML_BLUEPRINTS_ROUTING"]
+
+
+def test_a_model_version_lies_under_its_name():
+    assert routing.artifact_path(model("two-tower", "2.0.1")) == "two-tower/2.0.1"
+
+
+def test_versions_are_grouped_by_the_name_of_their_model():
+    first, other, second = model("a", "1.0.0"), model("b"), model("a", "2.0.0")
+    assert routing.grouped_by_name((first, other, second)) == {"a": [first, second], "b": [other]}
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("ml-serving@sha256:00", "ml-serving"),
+        ("registry.example.com:5000/team/ml-serving@sha256:00", "ml-serving"),
+        ("team/ml-serving:1.2@sha256:00", "ml-serving"),
+    ],
+)
+def test_an_image_is_called_without_registry_tag_and_digest(image, name):
+    assert routing.image_name(image) == name
+
+
+def test_only_a_relative_image_is_in_the_repository_of_the_platform(run_program):
+    found = {}
+
+    def program(_):
+        for image in ("ml-serving@sha256:00", "registry.example.com/ml-serving@sha256:00"):
+            routing.image_reference(image, pulumi.Output.from_input("images.example.com/platform")).apply(
+                lambda whole, image=image: found.update({image: whole})
+            )
+
+    run_program("aws", program)
+    assert found == {
+        "ml-serving@sha256:00": "images.example.com/platform/ml-serving@sha256:00",
+        "registry.example.com/ml-serving@sha256:00": "registry.example.com/ml-serving@sha256:00",
+    }
