@@ -238,8 +238,9 @@ _SERVING = (
         "A new version takes a stated share of the requests.",
         aws=("aws:sagemaker/endpointConfiguration:EndpointConfiguration",),
         gcp=("gcp:cloudrunv2/service:Service",),
-        azure=("azure-native:machinelearningservices:OnlineEndpoint",),
-        note="On Cloud Run the share is a weight in the scoring service's own routing table.",
+        azure=("azure-native:resources:Deployment",),
+        note="On Cloud Run the share is a weight in the scoring service's own routing table. "
+        "On Azure a template writes the endpoint's shares once its deployments exist.",
     ),
     Capability(
         "shadow",
@@ -247,8 +248,9 @@ _SERVING = (
         "A version sees copies of the requests and answers nobody.",
         aws=("aws:sagemaker/endpointConfiguration:EndpointConfiguration",),
         gcp=("gcp:cloudrunv2/service:Service",),
-        azure=("azure-native:machinelearningservices:OnlineEndpoint",),
-        note="On Cloud Run the copies are made by the scoring service itself.",
+        azure=("azure-native:resources:Deployment",),
+        note="On Cloud Run the copies are made by the scoring service itself. "
+        "On Azure a template writes the endpoint's mirror once its deployments exist.",
     ),
 )
 
@@ -267,7 +269,7 @@ _MONITORING = (
         "Errors and latency beyond the objective raise an alarm.",
         aws=("aws:cloudwatch/metricAlarm:MetricAlarm",),
         gcp=("gcp:monitoring/alertPolicy:AlertPolicy",),
-        azure=("azure-native:monitor:MetricAlert",),
+        azure=("azure-native:monitor:MetricAlert", "azure-native:monitor:ScheduledQueryRule"),
     ),
     Capability(
         "drift-detection",

@@ -47,7 +47,7 @@ class Data(layers.Data):
 
     Native resources: `account`, `containers` by zone, `dependencies`, `workspace_component` with its `workspace`,
     `datastores` by zone, `data_asset`, `data_version`, `namespace`, `contracts` (the schema group), and for streams
-    `hub`, `consumer_group`, `dead_letter_hub`.
+    `hub`, `consumer_group`, `checkpoints`, `dead_letter_hub`; `reads` are what a reader of the stream waits for.
     """
 
     cloud = "azure"
@@ -77,7 +77,9 @@ class Data(layers.Data):
 
     def path(self, zone: Zone, path: str) -> pulumi.Output[str]:
         """A place in a zone as jobs and assets of the workspace take it."""
-        return pulumi.Output.concat("azureml:/", self.datastores[zone].id, f"/paths/{path}")
+        workspace = ("/resourcegroups/", self.foundation.group, "/workspaces/", self.workspace.name)
+        place = ("/datastores/", self.datastores[zone].name, f"/paths/{path}")
+        return pulumi.Output.concat("azureml://subscriptions/", self.foundation.subscription, *workspace, *place)
 
     @property
     def event_host(self) -> pulumi.Output[str]:
@@ -175,11 +177,12 @@ class Data(layers.Data):
                 workspace_name=component.name,
                 # Letters, digits and `_`.
                 name=zone.value,
-                properties=machinelearningservices.AzureDataLakeGen2DatastoreArgs(
-                    datastore_type="AzureDataLakeGen2",
+                # The data collector of endpoints writes to blob datastores, which a lake is too.
+                properties=machinelearningservices.AzureBlobDatastoreArgs(
+                    datastore_type="AzureBlob",
                     description=f"The {zone} zone of {context.workload.name}",
                     account_name=self.account.name,
-                    filesystem=container.name,
+                    container_name=container.name,
                     credentials=machinelearningservices.NoneDatastoreCredentialsArgs(credentials_type="None"),
                 ),
                 opts=pulumi.ResourceOptions(parent=self.workspace),
@@ -295,10 +298,35 @@ class Data(layers.Data):
             consumer_group_name="processor",
             opts=pulumi.ResourceOptions(parent=self.hub),
         )
-        self.foundation.grant(Purpose.INGEST, "events", facts.ROLE_EVENT_RECEIVER, self.hub.id)
-        self.foundation.grant(Purpose.INGEST, "dead-letters", facts.ROLE_EVENT_SENDER, self.dead_letter_hub.id)
+        self._checkpoints()
+        scopes = {
+            "events": (self.hub.id, facts.ROLE_EVENT_RECEIVER),
+            "dead-letters": (self.dead_letter_hub.id, facts.ROLE_EVENT_SENDER),
+            "checkpoints": (self.checkpoints.id, facts.ROLE_BLOB_WRITER),
+        }
+        self.reads = [
+            grant
+            for part, (scope, role) in scopes.items()
+            for grant in self.foundation.grant(Purpose.INGEST, part, role, scope)
+        ]
         self.realise("stream-ingest", self.hub)
         self.realise("dead-letters", self.dead_letter_hub)
+
+    def _checkpoints(self) -> None:
+        """How far the processor has read; not in the lake, whose hierarchical namespace doesn't suit it.
+
+        https://learn.microsoft.com/azure/event-hubs/event-processor-balance-partition-load#checkpointing
+        """
+        account = self.dependencies.account
+        self.checkpoints = storage.BlobContainer(
+            self.context.logical("checkpoints"),
+            resource_group_name=self.foundation.group,
+            account_name=account.name,
+            container_name="checkpoints",
+            public_access=storage.PublicAccess.NONE,
+            opts=pulumi.ResourceOptions(parent=account),
+        )
+        self.checkpoints_url = pulumi.Output.concat(account.primary_endpoints.blob, self.checkpoints.name)
 
     def _event_hub(self, name: str, partition_count: int) -> eventhub.EventHub:
         days = min(REPLAY_DAYS, self.context.workload.data.retention_days)

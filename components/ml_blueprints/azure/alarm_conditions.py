@@ -1,0 +1,75 @@
+"""What an alarm waits for: conditions on the metrics and logs that Azure Monitor has of endpoints and jobs."""
+
+import pulumi
+from pulumi_azure_native import monitor
+
+# https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-machinelearningservices-workspaces-onlineendpoints-metrics
+ENDPOINT_METRICS = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints"
+# https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-machinelearningservices-workspaces-metrics
+WORKSPACE_METRICS = "Microsoft.MachineLearningServices/workspaces"
+
+# The share of requests that failed on the server's side, by deployment.
+# https://learn.microsoft.com/azure/azure-monitor/reference/tables/amlonlineendpointtrafficlog
+ERROR_RATE_QUERY = """AmlOnlineEndpointTrafficLog
+| where EndpointName == '{endpoint}'
+| summarize Failed = countif(toint(ResponseCode) >= 500), Total = count() by DeploymentName, bin(TimeGenerated, 5m)
+| project TimeGenerated, DeploymentName, ErrorRate = 1.0 * Failed / Total"""
+
+
+def latency(deployment: str, objective_ms: int) -> monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs:
+    """The 99th percentile of a deployment's answers is above its objective."""
+    return _metric(
+        ENDPOINT_METRICS,
+        "RequestLatency_P99",
+        objective_ms,
+        "Average",
+        [monitor.MetricDimensionArgs(name="deployment", operator="Include", values=[deployment])],
+    )
+
+
+def failed_runs() -> monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs:
+    """A run of the workspace has failed."""
+    return _metric(WORKSPACE_METRICS, "Failed Runs", 0, "Total", [])
+
+
+def error_rate(endpoint: pulumi.Input[str], objective: float) -> monitor.ScheduledQueryRuleCriteriaArgs:
+    """More of a deployment's requests fail than may. Metrics only count failures; the share comes from the logs."""
+    query = pulumi.Output.from_input(endpoint).apply(lambda name: ERROR_RATE_QUERY.format(endpoint=name))
+    return monitor.ScheduledQueryRuleCriteriaArgs(
+        all_of=[
+            monitor.ConditionArgs(
+                criterion_type="StaticThresholdCriterion",
+                query=query,
+                metric_measure_column="ErrorRate",
+                dimensions=[monitor.DimensionArgs(name="DeploymentName", operator="Include", values=["*"])],
+                time_aggregation="Maximum",
+                operator="GreaterThan",
+                threshold=objective,
+                failing_periods=monitor.ConditionFailingPeriodsArgs(
+                    number_of_evaluation_periods=1, min_failing_periods_to_alert=1
+                ),
+            )
+        ]
+    )
+
+
+def _metric(
+    namespace: str, name: str, threshold: float, aggregation: str, dimensions: list[monitor.MetricDimensionArgs]
+) -> monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs:
+    return monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs(
+        odata_type="Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria",
+        all_of=[
+            monitor.MetricCriteriaArgs(
+                criterion_type="StaticThresholdCriterion",
+                name="condition",
+                metric_namespace=namespace,
+                metric_name=name,
+                operator="GreaterThan",
+                threshold=threshold,
+                time_aggregation=aggregation,
+                dimensions=dimensions,
+                # Metrics appear with the first request or run; until then Azure doesn't know them.
+                skip_metric_validation=True,
+            )
+        ],
+    )

@@ -1,0 +1,84 @@
+"""What capacity follows: instances of online deployments their load, the event processor the events that wait."""
+
+import pulumi
+from pulumi_azure_native import app, monitor
+
+from ml_blueprints.azure import facts
+from ml_blueprints.azure.data import Data
+from ml_blueprints.azure.foundation import Foundation
+from ml_blueprints.layers import Context
+
+# Events that wait for one replica of the processor before another is added.
+EVENTS_PER_REPLICA = "500"
+
+
+def follow_load(
+    context: Context, foundation: Foundation, name: str, deployment: pulumi.Input[str], opts: pulumi.ResourceOptions
+) -> monitor.AutoscaleSetting:
+    """Add an instance to an online deployment (its id) when its processors are busy, and take one away when they rest.
+
+    https://learn.microsoft.com/azure/machine-learning/how-to-autoscale-endpoints
+    """
+    replicas = context.workload.serving.replicas
+    return monitor.AutoscaleSetting(
+        context.logical(name),
+        resource_group_name=foundation.group,
+        location=foundation.location,
+        target_resource_uri=deployment,
+        enabled=True,
+        profiles=[
+            monitor.AutoscaleProfileArgs(
+                name="load",
+                capacity=monitor.ScaleCapacityArgs(
+                    minimum=str(replicas.minimum), maximum=str(replicas.maximum), default=str(replicas.minimum)
+                ),
+                rules=[
+                    _rule(deployment, "GreaterThan", facts.SCALE_OUT_LOAD, "Increase", "PT5M"),
+                    _rule(deployment, "LessThan", facts.SCALE_IN_LOAD, "Decrease", "PT10M"),
+                ],
+            )
+        ],
+        tags=context.tags,
+        opts=opts,
+    )
+
+
+def _rule(
+    deployment: pulumi.Input[str], operator: str, threshold: int, direction: str, window: str
+) -> monitor.ScaleRuleArgs:
+    return monitor.ScaleRuleArgs(
+        metric_trigger=monitor.MetricTriggerArgs(
+            metric_name="CpuUtilizationPercentage",
+            metric_resource_uri=deployment,
+            operator=operator,
+            threshold=threshold,
+            statistic="Average",
+            time_aggregation="Average",
+            time_grain="PT1M",
+            time_window=window,
+        ),
+        scale_action=monitor.ScaleActionArgs(direction=direction, type="ChangeCount", value="1", cooldown=window),
+    )
+
+
+def follow_events(data: Data, identity: pulumi.Input[str]) -> app.ScaleRuleArgs:
+    """Replicas for the events that wait in the hub, which KEDA reads under an identity (its resource id).
+
+    https://keda.sh/docs/latest/scalers/azure-event-hub/
+    """
+    return app.ScaleRuleArgs(
+        name="events",
+        custom=app.CustomScaleRuleArgs(
+            type="azure-eventhub",
+            identity=identity,
+            metadata={
+                "eventHubNamespace": data.namespace.name,
+                "eventHubName": data.hub.name,
+                "consumerGroup": data.consumer_group.name,
+                "storageAccountName": data.dependencies.account.name,
+                "blobContainer": data.checkpoints.name,
+                "checkpointStrategy": "blobMetadata",
+                "unprocessedEventThreshold": EVENTS_PER_REPLICA,
+            },
+        ),
+    )

@@ -1,0 +1,285 @@
+"""The monitoring layer on Azure: alarms, a model monitor, what starts training again, and the budget."""
+
+from datetime import UTC, datetime
+
+import pulumi
+from pulumi_azure_native import consumption, eventgrid, logic, machinelearningservices, monitor
+
+from ml_blueprints import layers, routing
+from ml_blueprints.azure import alarm_conditions, drift_monitor, facts, pipeline_definition, retraining_workflow
+from ml_blueprints.azure.data import Data
+from ml_blueprints.azure.development import Development
+from ml_blueprints.azure.foundation import Foundation
+from ml_blueprints.azure.serving import Serving
+from ml_blueprints.layers import Context, Zone
+from ml_blueprints.settings import Purpose
+from ml_blueprints.workload import Role
+
+
+class Monitoring(layers.Monitoring):
+    """Telemetry, drift, retraining and budget on Azure.
+
+    Native resources: `action_group`, `alarms`, `drift_schedule`, `drift_workflow`, `drift_topic`, `drift_subscription`,
+    `retraining_schedule` (None unless asked for), `budget`.
+    """
+
+    cloud = "azure"
+
+    def __init__(
+        self,
+        context: Context,
+        foundation: Foundation,
+        data: Data,
+        development: Development,
+        serving: Serving,
+        opts: pulumi.ResourceOptions | None = None,
+    ):
+        super().__init__(context, opts)
+        self.foundation, self.data, self.development, self.serving = foundation, data, development, serving
+        self.place = development.place
+        self.alarms: list[monitor.MetricAlert | monitor.ScheduledQueryRule] = []
+        self.drift_workflow: logic.Workflow | None = None
+        self.retraining_schedule: machinelearningservices.Schedule | None = None
+        self._alerts()
+        self._alarms()
+        self._drift()
+        self._retraining()
+        self._budget()
+        self.give(
+            alerts=self.action_group.id,
+            drift=self.drift_schedule.id,
+            retraining=[trigger.id for trigger in (self.drift_workflow, self.retraining_schedule) if trigger],
+        )
+
+    def _alerts(self) -> None:
+        context = self.context
+        self.action_group = monitor.ActionGroup(
+            context.logical("owner"),
+            resource_group_name=self.foundation.group,
+            location="Global",
+            # At most 12 characters, which begin the subject of mails.
+            group_short_name=context.name[:12],
+            enabled=True,
+            email_receivers=[
+                monitor.MicrosoftCommonEmailReceiverArgs(
+                    name="owner", email_address=context.workload.owner, use_common_alert_schema=True
+                )
+            ],
+            tags=context.tags,
+            opts=self.child(),
+        )
+        self.realise("alerts", self.action_group)
+
+    def _alarms(self) -> None:
+        """Errors and latency of each live deployment, or failed runs of the workspace."""
+        workload, objectives = self.context.workload, self.context.workload.monitoring
+        if self.serving.real_time is not None:
+            self._error_alarm(self.serving.real_time, objectives.error_rate_objective)
+            for model in workload.models_in(Role.CHAMPION, Role.CANARY):
+                if objectives.latency_objective_ms:
+                    name = routing.deployment_name(model)
+                    condition = alarm_conditions.latency(name, objectives.latency_objective_ms)
+                    self._metric_alarm(f"latency-{name}", self.serving.real_time.id, condition)
+        if self.serving.batch_deployment is not None:
+            self._metric_alarm("batch-failed", self.development.workspace.id, alarm_conditions.failed_runs())
+        self.realise("alarms", *self.alarms)
+
+    def _metric_alarm(
+        self,
+        part: str,
+        scope: pulumi.Input[str],
+        criteria: monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs,
+    ) -> None:
+        context = self.context
+        self.alarms.append(
+            monitor.MetricAlert(
+                context.logical(part),
+                resource_group_name=self.foundation.group,
+                location="Global",
+                description=f"{part} of {context.workload.name}",
+                enabled=True,
+                severity=1,
+                scopes=[scope],
+                criteria=criteria,
+                evaluation_frequency="PT1M",
+                window_size="PT5M",
+                auto_mitigate=True,
+                actions=[monitor.MetricAlertActionArgs(action_group_id=self.action_group.id)],
+                tags=context.tags,
+                opts=self.child(),
+            )
+        )
+
+    def _error_alarm(self, endpoint: machinelearningservices.OnlineEndpoint, objective: float) -> None:
+        context = self.context
+        self.alarms.append(
+            monitor.ScheduledQueryRule(
+                context.logical("errors"),
+                resource_group_name=self.foundation.group,
+                location=self.foundation.location,
+                kind="LogAlert",
+                display_name=f"{context.name}: errors",
+                description=f"More requests of {context.workload.name} fail than may",
+                enabled=True,
+                severity=1,
+                scopes=[self.foundation.log_workspace.id],
+                criteria=alarm_conditions.error_rate(endpoint.name, objective),
+                evaluation_frequency="PT5M",
+                window_size="PT5M",
+                auto_mitigate=True,
+                # The table is there once an endpoint has written to it.
+                skip_query_validation=True,
+                actions=monitor.ActionsArgs(action_groups=[self.action_group.id]),
+                tags=context.tags,
+                opts=self.child(),
+            )
+        )
+
+    def _drift(self) -> None:
+        """Azure's monitor compares what was collected with the baseline that training left beside the champion."""
+        context, workload = self.context, self.context.workload
+        drift = workload.monitoring.drift
+        online = self.serving.real_time is not None
+        self.drift_schedule = machinelearningservices.Schedule(
+            context.logical("drift"),
+            name="drift",
+            properties=machinelearningservices.SchedulePropertiesArgs(
+                display_name=f"{context.name}-drift",
+                is_enabled=True,
+                trigger=machinelearningservices.CronTriggerArgs(
+                    trigger_type="Cron", expression=drift.schedule, time_zone="UTC"
+                ),
+                action=machinelearningservices.CreateMonitorActionArgs(
+                    action_type="CreateMonitor",
+                    monitor_definition=drift_monitor.definition(
+                        drift,
+                        workload.features.definitions,
+                        scored=self.serving.captured if online else self.data.path(Zone.CURATED, "predictions/"),
+                        baseline=self.data.path(Zone.MODELS, f"{routing.artifact_path(workload.champion)}/baseline/"),
+                        identity=self.foundation.identities[Purpose.MONITORING],
+                        owner=workload.owner,
+                    ),
+                ),
+                tags=context.tags,
+            ),
+            opts=self.child(
+                depends_on=[*self.data.grants[Purpose.MONITORING], *self.data.workspace_component.outbound_rules]
+            ),
+            **self.place,
+        )
+        self.realise("drift-detection", self.drift_schedule)
+
+    def _retraining(self) -> None:
+        """Drift, a schedule or both start the training pipeline."""
+        context, retraining, development = self.context, self.context.workload.retraining, self.development
+        if "drift" in retraining.trigger:
+            self._drift_workflow()
+            self._drift_events()
+        if retraining.schedule:
+            job = pipeline_definition.scheduled(development.job, development.training)
+            self.retraining_schedule = machinelearningservices.Schedule(
+                context.logical("retraining"),
+                name="retraining",
+                properties=pipeline_definition.schedule(retraining.schedule, job, context.tags),
+                opts=self.child(depends_on=self.data.grants[Purpose.TRAINING]),
+                **self.place,
+            )
+        self.realise(
+            "retraining-trigger", *(trigger for trigger in (self.drift_workflow, self.retraining_schedule) if trigger)
+        )
+
+    def _drift_workflow(self) -> None:
+        context, foundation, development = self.context, self.foundation, self.development
+        identity = foundation.identities[Purpose.MONITORING]
+        may_start = foundation.grant(Purpose.MONITORING, "retraining", development.start_role, development.workspace.id)
+        self.drift_workflow = logic.Workflow(
+            context.logical("retraining"),
+            resource_group_name=foundation.group,
+            location=foundation.location,
+            state=logic.WorkflowState.ENABLED,
+            identity=logic.ManagedServiceIdentityArgs(
+                type=logic.ManagedServiceIdentityType.USER_ASSIGNED, user_assigned_identities=[identity]
+            ),
+            definition=retraining_workflow.definition(
+                development.workspace.id,
+                identity,
+                pipeline_definition.requested(development.job, development.training),
+            ),
+            tags=context.tags,
+            opts=self.child(depends_on=may_start),
+        )
+
+    def _drift_events(self) -> None:
+        """Event Grid tells the workflow of monitors that found drift.
+
+        https://learn.microsoft.com/azure/machine-learning/how-to-monitor-model-performance
+        """
+        context, foundation = self.context, self.foundation
+        self.drift_topic = eventgrid.SystemTopic(
+            context.logical("drift"),
+            resource_group_name=foundation.group,
+            location=foundation.location,
+            source=self.development.workspace.id,
+            topic_type="Microsoft.MachineLearningServices.Workspaces",
+            tags=context.tags,
+            opts=self.child(),
+        )
+        # The address holds a signature, by which the workflow knows who calls.
+        address = logic.list_workflow_trigger_callback_url_output(
+            resource_group_name=foundation.group,
+            workflow_name=self.drift_workflow.name,
+            trigger_name=retraining_workflow.TRIGGER,
+            opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[self.drift_workflow]),
+        ).value
+        self.drift_subscription = eventgrid.SystemTopicEventSubscription(
+            context.logical("drift"),
+            resource_group_name=foundation.group,
+            system_topic_name=self.drift_topic.name,
+            event_delivery_schema=eventgrid.EventDeliverySchema.EVENT_GRID_SCHEMA,
+            destination=eventgrid.WebHookEventSubscriptionDestinationArgs(
+                endpoint_type="WebHook",
+                endpoint_url=pulumi.Output.secret(address),
+                max_events_per_batch=1,
+                minimum_tls_version_allowed=eventgrid.TlsVersion.TLS_VERSION_1_2,
+            ),
+            filter=eventgrid.EventSubscriptionFilterArgs(
+                included_event_types=[facts.DRIFT_EVENT],
+                advanced_filters=[
+                    eventgrid.StringContainsAdvancedFilterArgs(
+                        operator_type="StringContains", key=facts.DRIFT_EVENT_KEY, values=[facts.DRIFT_EVENT_TEXT]
+                    )
+                ],
+            ),
+            opts=self.child(),
+        )
+
+    def _budget(self) -> None:
+        """Spending of the platform's resource group, in the currency of the subscription's bill.
+
+        A budget begins with a month that isn't over when it is made, and keeps its beginning
+        (https://learn.microsoft.com/rest/api/consumption/budgets/create-or-update).
+        """
+        context, budget = self.context, self.context.workload.budget
+        self.budget = consumption.Budget(
+            context.logical("budget"),
+            scope=self.foundation.resource_group.id,
+            amount=budget.monthly_usd,
+            category=consumption.CategoryType.COST,
+            time_grain=consumption.TimeGrainType.MONTHLY,
+            time_period=consumption.BudgetTimePeriodArgs(start_date=f"{datetime.now(UTC):%Y-%m}-01T00:00:00Z"),
+            notifications={
+                f"percent-{percent}": consumption.NotificationArgs(
+                    enabled=True,
+                    operator=consumption.OperatorType.GREATER_THAN,
+                    threshold=percent,
+                    threshold_type=consumption.ThresholdType.FORECASTED
+                    if percent == 100
+                    else consumption.ThresholdType.ACTUAL,
+                    contact_emails=[context.workload.owner],
+                    contact_groups=[self.action_group.id],
+                )
+                for percent in budget.alert_percent
+            },
+            opts=self.child(ignore_changes=["timePeriod"]),
+        )
+        self.realise("budget", self.budget)

@@ -1,0 +1,375 @@
+"""The serving layer on Azure: online endpoint with canary and shadow, container app on events, scheduled batch."""
+
+import pulumi
+from pulumi_azure_native import app, machinelearningservices, monitor, resources
+
+from ml_blueprints import layers, routing
+from ml_blueprints.azure import autoscaling, facts, pipeline_definition, traffic
+from ml_blueprints.azure.data import Data
+from ml_blueprints.azure.development import Development
+from ml_blueprints.azure.features import Features
+from ml_blueprints.azure.foundation import Foundation
+from ml_blueprints.layers import Context, Zone
+from ml_blueprints.settings import Purpose
+from ml_blueprints.workload import Mode, Model, Role
+
+# What the scoring service hands to the data collector. https://learn.microsoft.com/azure/machine-learning/how-to-collect-production-data
+COLLECTIONS = ("model_inputs", "model_outputs")
+
+
+class Serving(layers.Serving):
+    """Predictions on Azure.
+
+    Native resources: `models` by deployment name; with real time `real_time`, `deployments` and `captured_assets` by
+    deployment name, `division` (of the traffic), `scaling`; with streams `environment`, `stream_processor`; with batch
+    `batch_endpoint`, `batch_deployment`, `batch_schedule`. `captured` is the URI of what the champion was asked.
+    """
+
+    cloud = "azure"
+
+    def __init__(
+        self,
+        context: Context,
+        foundation: Foundation,
+        data: Data,
+        features: Features,
+        development: Development,
+        modes: frozenset[Mode],
+        opts: pulumi.ResourceOptions | None = None,
+    ):
+        super().__init__(context, opts)
+        self.foundation, self.data, self.features, self.development = foundation, data, features, development
+        self.place = development.place
+        self.captured = data.path(Zone.CURATED, self._captured(context.workload.champion, COLLECTIONS[0]))
+        self.real_time: machinelearningservices.OnlineEndpoint | None = None
+        self.stream_processor: app.ContainerApp | None = None
+        self.batch_deployment: machinelearningservices.BatchDeployment | None = None
+        self._models()
+        if Mode.REAL_TIME in modes:
+            self._real_time()
+        if Mode.STREAM in modes:
+            self._stream()
+        if Mode.BATCH in modes:
+            self._batch()
+        self.give(
+            endpoint=self.real_time.id if self.real_time else None,
+            url=self.real_time.properties.scoring_uri if self.real_time else None,
+            processor=self.stream_processor.id if self.stream_processor else None,
+            batch=self.batch_deployment.id if self.batch_deployment else None,
+        )
+
+    def _models(self) -> None:
+        """One version in the registry for each that runs; training registers the others itself."""
+        context = self.context
+        self.models = {
+            routing.deployment_name(model): machinelearningservices.ModelVersion(
+                context.logical(routing.deployment_name(model)),
+                name=self.development.model_containers[model.name].name,
+                version=model.version,
+                properties=machinelearningservices.ModelVersionPropertiesArgs(
+                    model_type="custom_model",
+                    model_uri=self.data.path(Zone.MODELS, routing.artifact_path(model)),
+                    description=f"{model.name} {model.version} of {context.workload.name}",
+                    tags=context.tags | {"model": model.name, "version": model.version, "role": model.role.value},
+                ),
+                opts=self.child(),
+                **self.place,
+            )
+            for model in routing.deployed(context.workload)
+        }
+
+    def _captured(self, model: Model, collection: str) -> str:
+        """Where in the curated zone a deployment's collected data lie."""
+        return f"captured/{routing.deployment_name(model)}/{collection}"
+
+    def _real_time(self) -> None:
+        context, foundation, workload = self.context, self.foundation, self.context.workload
+        deployed = routing.deployed(workload)
+        serving = foundation.identities[Purpose.SERVING]
+        properties = {
+            "authMode": "AADToken",
+            "publicNetworkAccess": "Disabled",
+            "description": workload.description,
+        }
+        writes_metrics = foundation.grant(
+            Purpose.SERVING, "metrics", facts.ROLE_METRICS_WRITER, self.development.workspace.id
+        )
+        self.real_time = machinelearningservices.OnlineEndpoint(
+            context.logical("endpoint"),
+            endpoint_name=f"{context.name}-{context.token}",
+            location=foundation.location,
+            identity=machinelearningservices.ManagedServiceIdentityArgs(
+                type=machinelearningservices.ManagedServiceIdentityType.USER_ASSIGNED,
+                user_assigned_identities=[serving],
+            ),
+            properties=machinelearningservices.OnlineEndpointPropertiesArgs(
+                auth_mode=properties["authMode"],
+                public_network_access=properties["publicNetworkAccess"],
+                description=properties["description"],
+            ),
+            tags=context.tags,
+            # An endpoint is tried with its identity when it is made. Its traffic is `division`'s.
+            opts=self.child(
+                depends_on=[
+                    *writes_metrics,
+                    *self.development.pulls[Purpose.SERVING],
+                    *self.data.grants[Purpose.SERVING],
+                    *self.data.workspace_component.outbound_rules,
+                ],
+                ignore_changes=["properties.traffic", "properties.mirrorTraffic"],
+            ),
+            **self.place,
+        )
+        self.captured_assets: dict[str, list[machinelearningservices.DataVersion]] = {}
+        self.deployments = {routing.deployment_name(model): self._deployment(model) for model in deployed}
+        self.division = resources.Deployment(
+            context.logical("traffic"),
+            resource_group_name=foundation.group,
+            properties=resources.DeploymentPropertiesArgs(
+                mode=resources.DeploymentMode.INCREMENTAL,
+                template=traffic.template(
+                    {
+                        "name": pulumi.Output.concat(self.development.workspace.name, "/", self.real_time.name),
+                        "location": foundation.location,
+                        "identity": {
+                            "type": "UserAssigned",
+                            "userAssignedIdentities": serving.apply(lambda id_: {id_: {}}),
+                        },
+                        "tags": context.tags,
+                    },
+                    properties,
+                    deployed,
+                ),
+            ),
+            tags=context.tags,
+            opts=self.child(depends_on=list(self.deployments.values())),
+        )
+        self._diagnostics("endpoint", self.real_time)
+        self.scaling = [
+            autoscaling.follow_load(context, foundation, name, deployment.id, self.child())
+            for name, deployment in self.deployments.items()
+        ]
+        self.realise("real-time-scoring", *self.deployments.values())
+        self.realise("autoscaling", *self.scaling)
+        if workload.models_in(Role.CANARY):
+            self.realise("canary", self.division)
+        if workload.models_in(Role.SHADOW):
+            self.realise("shadow", self.division)
+
+    def _deployment(self, model: Model) -> machinelearningservices.OnlineDeployment:
+        """A version on instances of its own; what it is asked and answers is collected in the curated zone."""
+        context, serving = self.context, self.context.workload.serving
+        name = routing.deployment_name(model)
+        self.captured_assets[name] = [self._captured_asset(model, collection) for collection in COLLECTIONS]
+        environment = routing.environment(context.workload, (model,))
+        if self.features.online is not None:
+            environment = environment | {"FEATURE_STORE": self.features.online}
+        return machinelearningservices.OnlineDeployment(
+            context.logical(name),
+            deployment_name=name,
+            endpoint_name=self.real_time.name,
+            location=self.foundation.location,
+            sku=machinelearningservices.SkuArgs(name="Default", capacity=serving.replicas.minimum),
+            properties=machinelearningservices.ManagedOnlineDeploymentArgs(
+                endpoint_compute_type="Managed",
+                model=self.models[name].id,
+                environment_id=self.development.environment_version.id,
+                instance_type=facts.INSTANCE_TYPES[serving.size],
+                environment_variables=environment,
+                request_settings=machinelearningservices.OnlineRequestSettingsArgs(request_timeout="PT5S"),
+                liveness_probe=machinelearningservices.ProbeSettingsArgs(initial_delay="PT30S", period="PT10S"),
+                readiness_probe=machinelearningservices.ProbeSettingsArgs(initial_delay="PT10S", period="PT10S"),
+                data_collector=machinelearningservices.DataCollectorArgs(
+                    rolling_rate=machinelearningservices.RollingRateType.HOUR,
+                    collections={
+                        collection: machinelearningservices.CollectionArgs(
+                            data_collection_mode=machinelearningservices.DataCollectionMode.ENABLED,
+                            data_id=asset.id,
+                            sampling_rate=1.0,
+                        )
+                        for collection, asset in zip(COLLECTIONS, self.captured_assets[name], strict=True)
+                    },
+                ),
+                scale_settings=machinelearningservices.DefaultScaleSettingsArgs(scale_type="Default"),
+            ),
+            tags=context.tags | {"model": model.name, "version": model.version, "role": model.role.value},
+            # Autoscaling changes the number of instances. A deployment that has traffic can't be deleted, so that one
+            # goes with its endpoint.
+            opts=self.child(ignore_changes=["sku.capacity"], deleted_with=self.real_time),
+            **self.place,
+        )
+
+    def _captured_asset(self, model: Model, collection: str) -> machinelearningservices.DataVersion:
+        name = f"{routing.deployment_name(model)}-{collection.replace('_', '-')}"
+        description = f"{collection} of {model.name} {model.version}"
+        container = machinelearningservices.DataContainer(
+            self.context.logical(name),
+            name=name,
+            properties=machinelearningservices.DataContainerPropertiesArgs(
+                data_type=machinelearningservices.DataType.URI_FOLDER, description=description, tags=self.context.tags
+            ),
+            opts=self.child(),
+            **self.place,
+        )
+        return machinelearningservices.DataVersion(
+            self.context.logical(name),
+            name=container.name,
+            version="1",
+            properties=machinelearningservices.UriFolderDataVersionArgs(
+                data_type="uri_folder",
+                data_uri=self.data.path(Zone.CURATED, self._captured(model, collection)),
+                description=description,
+                tags=self.context.tags,
+            ),
+            opts=self.child(),
+            **self.place,
+        )
+
+    def _diagnostics(self, part: str, resource: pulumi.CustomResource) -> None:
+        monitor.DiagnosticSetting(
+            self.context.logical(f"{part}-logs"),
+            resource_uri=resource.id,
+            workspace_id=self.foundation.log_workspace.id,
+            logs=[monitor.DiagnosticsLogSettingsArgs(category_group="allLogs", enabled=True)],
+            opts=pulumi.ResourceOptions(parent=resource),
+        )
+
+    def _stream(self) -> None:
+        """Events are read by a container app, which keeps the online features and asks the endpoint."""
+        context, foundation, replicas = self.context, self.foundation, self.context.workload.serving.replicas
+        ingest = foundation.identities[Purpose.INGEST]
+        self.environment = app.ManagedEnvironment(
+            context.logical("apps"),
+            resource_group_name=foundation.group,
+            location=foundation.location,
+            vnet_configuration=app.VnetConfigurationArgs(
+                internal=True, infrastructure_subnet_id=foundation.subnets[-1]
+            ),
+            public_network_access=app.PublicNetworkAccess.DISABLED,
+            workload_profiles=[app.WorkloadProfileArgs(name="Consumption", workload_profile_type="Consumption")],
+            zone_redundant=True,
+            peer_traffic_configuration=app.ManagedEnvironmentPeerTrafficConfigurationArgs(
+                encryption=app.ManagedEnvironmentEncryptionArgs(enabled=True)
+            ),
+            app_logs_configuration=app.AppLogsConfigurationArgs(destination="azure-monitor"),
+            tags=context.tags,
+            opts=self.child(),
+        )
+        self._diagnostics("apps", self.environment)
+        may_score = foundation.grant(
+            Purpose.INGEST, "score", foundation.role("score", "score", facts.SCORE_ACTIONS), self.real_time.id
+        )
+        environment = routing.environment(context.workload, routing.deployed(context.workload)) | {
+            "FEATURE_STORE": self.features.online,
+            "SCORING_ENDPOINT": self.real_time.properties.scoring_uri,
+            "EVENT_HUBS": self.data.event_host,
+            "EVENTS": self.data.hub.name,
+            "CONSUMER_GROUP": self.data.consumer_group.name,
+            "DEAD_LETTERS": self.data.dead_letter_hub.name,
+            "CHECKPOINTS": self.data.checkpoints_url,
+            "IDENTITY": ingest,
+        }
+        self.stream_processor = app.ContainerApp(
+            context.logical("processor"),
+            # At most 32 lower case letters, digits and `-`.
+            container_app_name=f"processor-{context.token}",
+            resource_group_name=foundation.group,
+            location=foundation.location,
+            environment_id=self.environment.id,
+            workload_profile_name="Consumption",
+            identity=app.ManagedServiceIdentityArgs(
+                type=app.ManagedServiceIdentityType.USER_ASSIGNED, user_assigned_identities=[ingest]
+            ),
+            configuration=app.ConfigurationArgs(
+                active_revisions_mode=app.ActiveRevisionsMode.SINGLE,
+                registries=[app.RegistryCredentialsArgs(server=self.development.images, identity=ingest)],
+            ),
+            template=app.TemplateArgs(
+                containers=[
+                    app.ContainerArgs(
+                        name="processor",
+                        image=self.development.image,
+                        command=list(facts.COMMANDS["process"]),
+                        env=[app.EnvironmentVarArgs(name=name, value=value) for name, value in environment.items()],
+                        resources=app.ContainerResourcesArgs(cpu=facts.PROCESSOR_CPU, memory=facts.PROCESSOR_MEMORY),
+                    )
+                ],
+                scale=app.ScaleArgs(
+                    min_replicas=max(1, replicas.minimum),
+                    max_replicas=replicas.maximum,
+                    rules=[autoscaling.follow_events(self.data, ingest)],
+                ),
+            ),
+            tags=context.tags,
+            opts=self.child(depends_on=[*may_score, *self.development.pulls[Purpose.INGEST], *self.data.reads]),
+        )
+        self.realise("stream-scoring", self.stream_processor)
+
+    def _batch(self) -> None:
+        """A pipeline scores everything that waits in the features zone, and leaves predictions in the curated zone.
+
+        It is deployed behind a batch endpoint, for whoever wants predictions now, and started on the schedule.
+        """
+        context, development, workload = self.context, self.development, self.context.workload
+        job = pipeline_definition.Job(
+            compute=development.compute.id,
+            identity=self.foundation.identities[Purpose.SERVING],
+            environment=development.environment_version.id,
+        )
+        folders = {"inputs": ("source", "model"), "outputs": ("predictions",)}
+        step = development.component(
+            "score", pipeline_definition.command(job, "score", facts.COMMANDS["score"], **folders)
+        )
+        pipeline = development.component(
+            "scoring", pipeline_definition.pipeline(job, "scoring", "score", step.id, **folders)
+        )
+        # Batch endpoints' names are unique in their region, as online endpoints' are.
+        self.batch_endpoint = machinelearningservices.BatchEndpoint(
+            context.logical("batch"),
+            endpoint_name=f"batch-{context.token}",
+            location=self.foundation.location,
+            properties=machinelearningservices.BatchEndpointPropertiesArgs(
+                auth_mode=machinelearningservices.EndpointAuthMode.AAD_TOKEN, description=workload.description
+            ),
+            tags=context.tags,
+            opts=self.child(),
+            **self.place,
+        )
+        self.batch_deployment = machinelearningservices.BatchDeployment(
+            context.logical("batch"),
+            deployment_name="scoring",
+            endpoint_name=self.batch_endpoint.name,
+            location=self.foundation.location,
+            properties=machinelearningservices.BatchDeploymentPropertiesArgs(
+                description=f"Scores the population of {workload.name}",
+                deployment_configuration=machinelearningservices.BatchPipelineComponentDeploymentConfigurationArgs(
+                    deployment_configuration_type="PipelineComponent",
+                    component_id=machinelearningservices.IdAssetReferenceArgs(
+                        reference_type="Id", asset_id=pipeline.id
+                    ),
+                    settings={"default_compute": development.compute.name},
+                ),
+            ),
+            tags=context.tags,
+            opts=self.child(deleted_with=self.batch_endpoint),
+            **self.place,
+        )
+        self.batch = pipeline_definition.Run(
+            component=pipeline.id,
+            experiment=f"{context.name}-batch",
+            inputs={
+                "source": self.data.path(Zone.FEATURES, "to-score/"),
+                "model": self.data.path(Zone.MODELS, f"{routing.artifact_path(workload.champion)}/"),
+            },
+            outputs={"predictions": self.data.path(Zone.CURATED, "predictions/")},
+        )
+        self.batch_schedule = machinelearningservices.Schedule(
+            context.logical("batch"),
+            name="batch-scoring",
+            properties=pipeline_definition.schedule(
+                workload.serving.schedule, pipeline_definition.scheduled(job, self.batch), context.tags
+            ),
+            opts=self.child(depends_on=self.data.grants[Purpose.SERVING]),
+            **self.place,
+        )
+        self.realise("batch-scoring", self.batch_deployment)
