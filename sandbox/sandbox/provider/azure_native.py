@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.provider.cloud import Cloud, CloudError, hexadecimal
+from sandbox.provider.cloud import Cloud, CloudError, hexadecimal, texts
 from sandbox.schema import Failure, ResourceSchema
 from sandbox.store import Record
 
@@ -114,6 +114,14 @@ _NAME_RULES: Mapping[str, tuple[int, str]] = {
     "azure-native:machinelearningservices:OnlineEndpoint": (32, r"[^A-Za-z0-9-]"),
 }
 
+# Values that Azure takes where the SDK lists those of another enumeration of the same name.
+# https://learn.microsoft.com/rest/api/monitor/scheduled-query-rules/create-or-update#conditionoperator
+_VALUES: Mapping[tuple[str, str], frozenset[str]] = {
+    ("azure-native:monitor:ScheduledQueryRule", "criteria.allOf[].operator"): frozenset(
+        {"Equals", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual"}
+    )
+}
+
 # The watcher of each region exists in every subscription. https://learn.microsoft.com/azure/network-watcher/network-watcher-create
 _GIVEN = re.compile(
     rf"/subscriptions/{SUBSCRIPTION}(/resourcegroups/networkwatcherrg(/providers/microsoft.network/networkwatchers/[^/]+)?)?",
@@ -155,7 +163,12 @@ class AzureNative(Cloud):
                     f"the sandbox does not know how Azure forms the id of {resource.token}; {known} lists those it knows",
                 )
             ]
-        failures = super().check(resource, inputs)
+        mistaken = {
+            path
+            for path, value in texts(inputs)
+            if value in _VALUES.get((resource.token, re.sub(r"\[\d+\]", "[]", path)), ())
+        }
+        failures = [failure for failure in super().check(resource, inputs) if failure.path not in mistaken]
         limit, wrong = _NAME_RULES.get(resource.token, (260, r"[\x00-\x1f]"))
         own = self.name_property(resource) or ""
         if isinstance(name := inputs.get(own), str) and (len(name) > limit or re.search(wrong, name)):
