@@ -268,12 +268,15 @@ class AzureNative(Cloud):
 
     def identifiers(self, id_: str, outputs: Mapping[str, Any]) -> set[str]:
         urls = {outputs[name] for name in ("keyUri", "keyUriWithVersion") if name in outputs}
+        if re.search(r"/Microsoft\.KeyVault/vaults/[^/]+$", id_):
+            urls.add(outputs["properties"]["vaultUri"])
         return {self.normal(value) for value in urls | {id_}}
 
     def is_reference(self, text: str) -> bool:
         normal = self.normal(text)
-        if re.fullmatch(r"https://[a-z0-9-]+\.vault\.azure\.net/keys/[^\s]+", normal):
-            return True
+        if match := re.fullmatch(r"(https://[a-z0-9-]+\.vault\.azure\.net)/keys/[^\s]+", normal):
+            # Vaults of other subscriptions are somebody else's to know.
+            return bool(self.store.identified_by(match[1]))
         is_own = normal.startswith(f"/subscriptions/{SUBSCRIPTION}/") and " " not in normal
         is_built_in = "/providers/microsoft.authorization/roledefinitions/" in normal
         return is_own and not is_built_in and not _GIVEN.fullmatch(normal)
