@@ -1,15 +1,11 @@
-"""What capacity follows: instances of online deployments their load, the event processor the events that wait."""
+"""Autoscaling of online deployments: instances follow their load."""
 
 import pulumi
-from pulumi_azure_native import app, monitor
+from pulumi_azure_native import monitor
 
 from ml_blueprints.azure import facts
-from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.layers import Context
-
-# Events that wait for one replica of the processor before another is added.
-EVENTS_PER_REPLICA = "500"
 
 
 def follow_load(
@@ -58,27 +54,4 @@ def _rule(
             time_window=window,
         ),
         scale_action=monitor.ScaleActionArgs(direction=direction, type="ChangeCount", value="1", cooldown=window),
-    )
-
-
-def follow_events(data: Data, identity: pulumi.Input[str]) -> app.ScaleRuleArgs:
-    """Replicas for the events that wait in the hub, which KEDA reads under an identity (its resource id).
-
-    https://keda.sh/docs/latest/scalers/azure-event-hub/
-    """
-    return app.ScaleRuleArgs(
-        name="events",
-        custom=app.CustomScaleRuleArgs(
-            type="azure-eventhub",
-            identity=identity,
-            metadata={
-                "eventHubNamespace": data.namespace.name,
-                "eventHubName": data.hub.name,
-                "consumerGroup": data.consumer_group.name,
-                "storageAccountName": data.dependencies.account.name,
-                "blobContainer": data.checkpoints.name,
-                "checkpointStrategy": "blobMetadata",
-                "unprocessedEventThreshold": EVENTS_PER_REPLICA,
-            },
-        ),
     )

@@ -10,7 +10,7 @@ import pulumi
 from pulumi_azure_native import eventhub, machinelearningservices, storage
 
 from ml_blueprints import layers
-from ml_blueprints.azure import facts
+from ml_blueprints.azure import event_hubs, facts
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.storage_account import private_account
 from ml_blueprints.azure.workspace import Dependencies, Workspace
@@ -19,27 +19,6 @@ from ml_blueprints.settings import Purpose
 
 # Version of the catalogued data set. It names a place, not a state of it, so that it doesn't change with the data.
 DATA_VERSION = "1"
-
-# How long events can be replayed. https://learn.microsoft.com/azure/event-hubs/event-hubs-quotas
-REPLAY_DAYS = 7
-
-# When captured events are written to the lake: after five minutes or 300 MB, what comes first.
-CAPTURE_SECONDS = 300
-CAPTURE_BYTES = 300 * 1024 * 1024
-
-# All parts must be in the path. https://learn.microsoft.com/azure/event-hubs/event-hubs-capture-overview
-CAPTURE_PATH = "{Namespace}/{EventHub}/{PartitionId}/{Year}/{Month}/{Day}/{Hour}/{Minute}/{Second}"
-
-
-def processing_units(events_per_second: int) -> int:
-    """The size of a namespace of the Premium tier for this many events a second; the largest for more than it takes."""
-    needed = -(-events_per_second // facts.EVENTS_PER_PROCESSING_UNIT)
-    return next((units for units in facts.PROCESSING_UNITS if units >= needed), facts.PROCESSING_UNITS[-1])
-
-
-def partitions(events_per_second: int) -> int:
-    """How many readers can share a stream of this many events a second; it can't be lowered later."""
-    return max(facts.MINIMUM_PARTITIONS, min(100, -(-events_per_second // facts.EVENTS_PER_PARTITION)))
 
 
 class Data(layers.Data):
@@ -227,47 +206,12 @@ class Data(layers.Data):
         self.realise("data-catalog", self.data_asset)
 
     def _contract(self, stream: bool) -> None:
-        """A namespace for contracts, and where the platform has a stream for its events too.
-
-        Premium, since the other tiers take no customer-managed key
-        (https://learn.microsoft.com/azure/event-hubs/configure-customer-managed-key).
-        """
-        context, foundation, encryption = self.context, self.foundation, self.foundation.encryption
-        data = context.workload.data
+        """A namespace for contracts, and where the platform has a stream for its events too."""
+        context, foundation, data = self.context, self.foundation, self.context.workload.data
         # A namespace captures under an identity only if it has it.
         captures = [foundation.identities[Purpose.INGEST]] if stream else []
-        self.namespace = eventhub.Namespace(
-            context.logical("events"),
-            resource_group_name=foundation.group,
-            location=foundation.location,
-            sku=eventhub.SkuArgs(
-                name=eventhub.SkuName.PREMIUM,
-                tier=eventhub.SkuTier.PREMIUM,
-                capacity=processing_units(data.events_per_second),
-            ),
-            disable_local_auth=True,
-            public_network_access=eventhub.PublicNetworkAccess.DISABLED,
-            minimum_tls_version="1.2",
-            zone_redundant=True,
-            identity=eventhub.IdentityArgs(
-                type=eventhub.ManagedServiceIdentityType.USER_ASSIGNED,
-                user_assigned_identities=[encryption.identity, *captures],
-            ),
-            encryption=eventhub.EncryptionArgs(
-                key_source=eventhub.KeySource.MICROSOFT_KEY_VAULT,
-                key_vault_properties=[
-                    eventhub.KeyVaultPropertiesArgs(
-                        key_name=encryption.name,
-                        key_vault_uri=encryption.vault_url,
-                        identity=eventhub.UserAssignedIdentityPropertiesArgs(
-                            user_assigned_identity=encryption.identity
-                        ),
-                    )
-                ],
-                require_infrastructure_encryption=True,
-            ),
-            tags=context.tags,
-            opts=self.child(depends_on=foundation.ready),
+        self.namespace = event_hubs.private_namespace(
+            context, foundation, captures, self.child(depends_on=foundation.ready)
         )
         foundation.private_endpoint("events", self.namespace.id, "namespace", self.namespace)
         self.contracts = eventhub.SchemaRegistry(
@@ -288,8 +232,24 @@ class Data(layers.Data):
         https://learn.microsoft.com/azure/event-hubs/event-hubs-capture-managed-identity
         """
         context, data = self.context, self.context.workload.data
-        self.dead_letter_hub = self._event_hub("dead-letters", facts.MINIMUM_PARTITIONS)
-        self.hub = self._event_hub("events", partitions(data.events_per_second))
+        hubs = {"dead-letters": facts.MINIMUM_PARTITIONS, "events": event_hubs.partitions(data.events_per_second)}
+        capture = event_hubs.Capture(
+            account=self.account.id,
+            container=self.containers[Zone.RAW].name,
+            identity=self.foundation.identities[Purpose.INGEST],
+        )
+        self.dead_letter_hub, self.hub = (
+            event_hubs.captured_hub(
+                context,
+                self.foundation.group,
+                self.namespace.name,
+                name,
+                partition_count,
+                capture,
+                pulumi.ResourceOptions(parent=self.namespace, depends_on=self.grants[Purpose.INGEST]),
+            )
+            for name, partition_count in hubs.items()
+        )
         self.consumer_group = eventhub.ConsumerGroup(
             context.logical("processor"),
             resource_group_name=self.foundation.group,
@@ -327,37 +287,6 @@ class Data(layers.Data):
             opts=pulumi.ResourceOptions(parent=account),
         )
         self.checkpoints_url = pulumi.Output.concat(account.primary_endpoints.blob, self.checkpoints.name)
-
-    def _event_hub(self, name: str, partition_count: int) -> eventhub.EventHub:
-        days = min(REPLAY_DAYS, self.context.workload.data.retention_days)
-        return eventhub.EventHub(
-            self.context.logical(name),
-            resource_group_name=self.foundation.group,
-            namespace_name=self.namespace.name,
-            event_hub_name=name,
-            partition_count=partition_count,
-            retention_description=eventhub.RetentionDescriptionArgs(
-                cleanup_policy=eventhub.CleanupPolicyRetentionDescription.DELETE, retention_time_in_hours=24 * days
-            ),
-            capture_description=eventhub.CaptureDescriptionArgs(
-                enabled=True,
-                encoding=eventhub.EncodingCaptureDescription.AVRO,
-                interval_in_seconds=CAPTURE_SECONDS,
-                size_limit_in_bytes=CAPTURE_BYTES,
-                skip_empty_archives=True,
-                destination=eventhub.DestinationArgs(
-                    name="EventHubArchive.AzureBlockBlob",
-                    storage_account_resource_id=self.account.id,
-                    blob_container=self.containers[Zone.RAW].name,
-                    archive_name_format=f"{name}/{CAPTURE_PATH}",
-                    identity=eventhub.CaptureIdentityArgs(
-                        type=eventhub.CaptureIdentityType.USER_ASSIGNED,
-                        user_assigned_identity=self.foundation.identities[Purpose.INGEST],
-                    ),
-                ),
-            ),
-            opts=pulumi.ResourceOptions(parent=self.namespace, depends_on=self.grants[Purpose.INGEST]),
-        )
 
     def _rights(self) -> None:
         """Who may read and write which zone: ingest writes raw and features, training reads them and writes models."""

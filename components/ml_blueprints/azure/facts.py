@@ -116,6 +116,7 @@ EVENTS_PER_PROCESSING_UNIT = 5000
 PROCESSING_UNITS = (1, 2, 4, 8, 16)
 EVENTS_PER_PARTITION = 1000
 MINIMUM_PARTITIONS = 2
+MAXIMUM_PARTITIONS = 100
 
 # Event Hubs knows three rules; a stricter one of ours is kept by the pipelines, which publish the schemas.
 # https://learn.microsoft.com/azure/event-hubs/schema-registry-concepts#compatibility-modes

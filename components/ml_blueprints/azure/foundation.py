@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 
 import pulumi
-from pulumi_azure_native import authorization, keyvault, managedidentity, network, operationalinsights, resources
+from pulumi_azure_native import (
+    authorization,
+    keyvault,
+    managedidentity,
+    monitor,
+    network,
+    operationalinsights,
+    resources,
+)
 
 from ml_blueprints import layers
 from ml_blueprints.azure import facts
@@ -112,6 +120,16 @@ class Foundation(layers.Foundation):
         endpoint = self.network_component.endpoint(part, target, service, parent)
         self.realise("private-service-access", endpoint)
         return endpoint
+
+    def keep_logs(self, part: str, resource: pulumi.CustomResource) -> None:
+        """Send all logs of a resource to the log workspace."""
+        monitor.DiagnosticSetting(
+            self.context.logical(f"{part}-logs"),
+            resource_uri=resource.id,
+            workspace_id=self.log_workspace.id,
+            logs=[monitor.DiagnosticsLogSettingsArgs(category_group="allLogs", enabled=True)],
+            opts=pulumi.ResourceOptions(parent=resource),
+        )
 
     def identity(self, part: str) -> managedidentity.UserAssignedIdentity:
         """An identity of its own for one part of the platform."""
@@ -231,6 +249,7 @@ class Foundation(layers.Foundation):
         context = self.context
         self.network_component = Network(context, self.group, self.location, opts=self.child())
         self.private_endpoint("vault", self.vault.id, "vault", self.vault)
+        self.keep_logs("vault", self.vault)
         if self.network_component.network is None:
             for capability in ("private-network", "flow-logs"):
                 context.register.brought(capability)

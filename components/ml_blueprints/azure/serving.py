@@ -1,12 +1,13 @@
 """The serving layer on Azure: online endpoint with canary and shadow, container app on events, scheduled batch."""
 
 import pulumi
-from pulumi_azure_native import app, machinelearningservices, monitor, resources
+from pulumi_azure_native import app, machinelearningservices, resources
 
 from ml_blueprints import layers, routing
 from ml_blueprints.azure import autoscaling, facts, pipeline_definition, traffic
 from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.development import Development
+from ml_blueprints.azure.event_processor import EventProcessor
 from ml_blueprints.azure.features import Features
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.layers import Context, Zone
@@ -144,7 +145,7 @@ class Serving(layers.Serving):
             tags=context.tags,
             opts=self.child(depends_on=list(self.deployments.values())),
         )
-        self._diagnostics("endpoint", self.real_time)
+        foundation.keep_logs("endpoint", self.real_time)
         self.scaling = [
             autoscaling.follow_load(context, foundation, name, deployment.id, self.child())
             for name, deployment in self.deployments.items()
@@ -225,84 +226,23 @@ class Serving(layers.Serving):
             **self.place,
         )
 
-    def _diagnostics(self, part: str, resource: pulumi.CustomResource) -> None:
-        monitor.DiagnosticSetting(
-            self.context.logical(f"{part}-logs"),
-            resource_uri=resource.id,
-            workspace_id=self.foundation.log_workspace.id,
-            logs=[monitor.DiagnosticsLogSettingsArgs(category_group="allLogs", enabled=True)],
-            opts=pulumi.ResourceOptions(parent=resource),
-        )
-
     def _stream(self) -> None:
         """Events are read by a container app, which keeps the online features and asks the endpoint."""
-        context, foundation, replicas = self.context, self.foundation, self.context.workload.serving.replicas
-        ingest = foundation.identities[Purpose.INGEST]
-        self.environment = app.ManagedEnvironment(
-            context.logical("apps"),
-            resource_group_name=foundation.group,
-            location=foundation.location,
-            vnet_configuration=app.VnetConfigurationArgs(
-                internal=True, infrastructure_subnet_id=foundation.subnets[-1]
-            ),
-            public_network_access=app.PublicNetworkAccess.DISABLED,
-            workload_profiles=[app.WorkloadProfileArgs(name="Consumption", workload_profile_type="Consumption")],
-            zone_redundant=True,
-            peer_traffic_configuration=app.ManagedEnvironmentPeerTrafficConfigurationArgs(
-                encryption=app.ManagedEnvironmentEncryptionArgs(enabled=True)
-            ),
-            app_logs_configuration=app.AppLogsConfigurationArgs(destination="azure-monitor"),
-            tags=context.tags,
-            opts=self.child(),
-        )
-        self._diagnostics("apps", self.environment)
+        context, foundation = self.context, self.foundation
         may_score = foundation.grant(
             Purpose.INGEST, "score", foundation.role("score", "score", facts.SCORE_ACTIONS), self.real_time.id
         )
-        environment = routing.environment(context.workload, routing.deployed(context.workload)) | {
-            "FEATURE_STORE": self.features.online,
-            "SCORING_ENDPOINT": self.real_time.properties.scoring_uri,
-            "EVENT_HUBS": self.data.event_host,
-            "EVENTS": self.data.hub.name,
-            "CONSUMER_GROUP": self.data.consumer_group.name,
-            "DEAD_LETTERS": self.data.dead_letter_hub.name,
-            "CHECKPOINTS": self.data.checkpoints_url,
-            "IDENTITY": ingest,
-        }
-        self.stream_processor = app.ContainerApp(
-            context.logical("processor"),
-            # At most 32 lower case letters, digits and `-`.
-            container_app_name=f"processor-{context.token}",
-            resource_group_name=foundation.group,
-            location=foundation.location,
-            environment_id=self.environment.id,
-            workload_profile_name="Consumption",
-            identity=app.ManagedServiceIdentityArgs(
-                type=app.ManagedServiceIdentityType.USER_ASSIGNED, user_assigned_identities=[ingest]
-            ),
-            configuration=app.ConfigurationArgs(
-                active_revisions_mode=app.ActiveRevisionsMode.SINGLE,
-                registries=[app.RegistryCredentialsArgs(server=self.development.images, identity=ingest)],
-            ),
-            template=app.TemplateArgs(
-                containers=[
-                    app.ContainerArgs(
-                        name="processor",
-                        image=self.development.image,
-                        command=list(facts.COMMANDS["process"]),
-                        env=[app.EnvironmentVarArgs(name=name, value=value) for name, value in environment.items()],
-                        resources=app.ContainerResourcesArgs(cpu=facts.PROCESSOR_CPU, memory=facts.PROCESSOR_MEMORY),
-                    )
-                ],
-                scale=app.ScaleArgs(
-                    min_replicas=max(1, replicas.minimum),
-                    max_replicas=replicas.maximum,
-                    rules=[autoscaling.follow_events(self.data, ingest)],
-                ),
-            ),
-            tags=context.tags,
-            opts=self.child(depends_on=[*may_score, *self.development.pulls[Purpose.INGEST], *self.data.reads]),
+        processor = EventProcessor(
+            context,
+            foundation,
+            self.data,
+            self.development,
+            variables=routing.environment(context.workload, routing.deployed(context.workload))
+            | {"FEATURE_STORE": self.features.online, "SCORING_ENDPOINT": self.real_time.properties.scoring_uri},
+            ready=may_score,
+            opts=self.child(),
         )
+        self.environment, self.stream_processor = processor.environment, processor.container_app
         self.realise("stream-scoring", self.stream_processor)
 
     def _batch(self) -> None:

@@ -1,7 +1,7 @@
 """Workspaces of Azure Machine Learning, with what they need: storage, images, telemetry, and a managed network."""
 
 import pulumi
-from pulumi_azure_native import applicationinsights, containerregistry, machinelearningservices, monitor
+from pulumi_azure_native import applicationinsights, containerregistry, machinelearningservices
 
 from ml_blueprints.azure import facts
 from ml_blueprints.azure.foundation import Foundation
@@ -139,7 +139,7 @@ class Workspace(pulumi.ComponentResource):
         self._workspace(dependencies, kind, feature_store)
         self.name, self.id = self.workspace.name, self.workspace.id
         foundation.private_endpoint(part, self.id, "amlworkspace", self.workspace)
-        self._diagnostics()
+        foundation.keep_logs(part, self.workspace)
         self.register_outputs({"workspaceId": self.id})
 
     def reach(self, part: str, target: pulumi.Input[str], service: str, spark: bool = False) -> pulumi.Resource:
@@ -220,13 +220,4 @@ class Workspace(pulumi.ComponentResource):
                 depends_on=[*foundation.ready, *dependencies.grants],
                 ignore_changes=["managedNetwork.outboundRules"],
             ),
-        )
-
-    def _diagnostics(self) -> None:
-        monitor.DiagnosticSetting(
-            self.context.logical(f"{self.part}-logs"),
-            resource_uri=self.id,
-            workspace_id=self.foundation.log_workspace.id,
-            logs=[monitor.DiagnosticsLogSettingsArgs(category_group="allLogs", enabled=True)],
-            opts=pulumi.ResourceOptions(parent=self.workspace),
         )

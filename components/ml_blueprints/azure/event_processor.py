@@ -1,0 +1,130 @@
+"""The event processor: a container app in the platform's network, as many replicas as events wait for."""
+
+from collections.abc import Mapping, Sequence
+
+import pulumi
+from pulumi_azure_native import app
+
+from ml_blueprints.azure import facts
+from ml_blueprints.azure.data import Data
+from ml_blueprints.azure.development import Development
+from ml_blueprints.azure.foundation import Foundation
+from ml_blueprints.layers import Context
+from ml_blueprints.settings import Purpose
+
+# Events that wait for one replica before another is added.
+EVENTS_PER_REPLICA = "500"
+
+
+class EventProcessor(pulumi.ComponentResource):
+    """Reads events under the identity that ingests, and reaches what it needs by private endpoints.
+
+    environment: where it runs, in the subnet that is delegated to container apps. container_app: the processor.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        foundation: Foundation,
+        data: Data,
+        development: Development,
+        variables: Mapping[str, pulumi.Input[str]],
+        ready: Sequence[pulumi.Resource],
+        opts: pulumi.ResourceOptions | None = None,
+    ):
+        super().__init__("ml-blueprints:azure:EventProcessor", context.logical("processor"), None, opts)
+        self.context, self.foundation, self.data, self.development = context, foundation, data, development
+        self.identity = foundation.identities[Purpose.INGEST]
+        self._environment()
+        self._container_app(variables, ready)
+        self.register_outputs({"containerAppId": self.container_app.id})
+
+    def _environment(self) -> None:
+        context, foundation = self.context, self.foundation
+        self.environment = app.ManagedEnvironment(
+            context.logical("apps"),
+            resource_group_name=foundation.group,
+            location=foundation.location,
+            vnet_configuration=app.VnetConfigurationArgs(
+                internal=True, infrastructure_subnet_id=foundation.subnets[-1]
+            ),
+            public_network_access=app.PublicNetworkAccess.DISABLED,
+            workload_profiles=[app.WorkloadProfileArgs(name="Consumption", workload_profile_type="Consumption")],
+            zone_redundant=True,
+            peer_traffic_configuration=app.ManagedEnvironmentPeerTrafficConfigurationArgs(
+                encryption=app.ManagedEnvironmentEncryptionArgs(enabled=True)
+            ),
+            app_logs_configuration=app.AppLogsConfigurationArgs(destination="azure-monitor"),
+            tags=context.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        foundation.keep_logs("apps", self.environment)
+
+    def _container_app(self, variables: Mapping[str, pulumi.Input[str]], ready: Sequence[pulumi.Resource]) -> None:
+        context, data, replicas = self.context, self.data, self.context.workload.serving.replicas
+        environment = {
+            **variables,
+            "EVENT_HUBS": data.event_host,
+            "EVENTS": data.hub.name,
+            "CONSUMER_GROUP": data.consumer_group.name,
+            "DEAD_LETTERS": data.dead_letter_hub.name,
+            "CHECKPOINTS": data.checkpoints_url,
+            "IDENTITY": self.identity,
+        }
+        self.container_app = app.ContainerApp(
+            context.logical("processor"),
+            # At most 32 lower case letters, digits and `-`.
+            container_app_name=f"processor-{context.token}",
+            resource_group_name=self.foundation.group,
+            location=self.foundation.location,
+            environment_id=self.environment.id,
+            workload_profile_name="Consumption",
+            identity=app.ManagedServiceIdentityArgs(
+                type=app.ManagedServiceIdentityType.USER_ASSIGNED, user_assigned_identities=[self.identity]
+            ),
+            configuration=app.ConfigurationArgs(
+                active_revisions_mode=app.ActiveRevisionsMode.SINGLE,
+                registries=[app.RegistryCredentialsArgs(server=self.development.images, identity=self.identity)],
+            ),
+            template=app.TemplateArgs(
+                containers=[
+                    app.ContainerArgs(
+                        name="processor",
+                        image=self.development.image,
+                        command=list(facts.COMMANDS["process"]),
+                        env=[app.EnvironmentVarArgs(name=name, value=value) for name, value in environment.items()],
+                        resources=app.ContainerResourcesArgs(cpu=facts.PROCESSOR_CPU, memory=facts.PROCESSOR_MEMORY),
+                    )
+                ],
+                scale=app.ScaleArgs(
+                    min_replicas=max(1, replicas.minimum), max_replicas=replicas.maximum, rules=[self._follow_events()]
+                ),
+            ),
+            tags=context.tags,
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[*ready, *self.development.pulls[Purpose.INGEST], *data.reads]
+            ),
+        )
+
+    def _follow_events(self) -> app.ScaleRuleArgs:
+        """Replicas for the events that wait in the hub: KEDA compares it with the checkpoints.
+
+        https://keda.sh/docs/2.16/scalers/azure-event-hub/
+        """
+        data = self.data
+        return app.ScaleRuleArgs(
+            name="events",
+            custom=app.CustomScaleRuleArgs(
+                type="azure-eventhub",
+                identity=self.identity,
+                metadata={
+                    "eventHubNamespace": data.namespace.name,
+                    "eventHubName": data.hub.name,
+                    "consumerGroup": data.consumer_group.name,
+                    "storageAccountName": data.dependencies.account.name,
+                    "blobContainer": data.checkpoints.name,
+                    "checkpointStrategy": "blobMetadata",
+                    "unprocessedEventThreshold": EVENTS_PER_REPLICA,
+                },
+            ),
+        )
