@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.provider.cloud import Cloud, CloudError, hexadecimal, texts
-from sandbox.schema import Failure, ResourceSchema
+from sandbox.schema import UNKNOWN, Failure, ResourceSchema
 from sandbox.store import Record
 
 SUBSCRIPTION = "5c4b3a29-1807-4655-9443-322110ffeedd"
@@ -327,16 +327,19 @@ def _with_identities(value: Any) -> Any:
     answered = {}
     for key, item in value.items():
         if key == "userAssignedIdentities" and isinstance(item, list):
-            answered[key] = {
-                identity: {
-                    "principalId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{identity}/principal")),
-                    "clientId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{identity}/client")),
-                }
-                for identity in item
-            }
+            known = all(isinstance(identity, str) for identity in item)
+            answered[key] = {identity: _identity(identity) for identity in item} if known else UNKNOWN
         else:
             answered[key] = _with_identities(item)
     return answered
+
+
+def _identity(id_: str) -> dict[str, str]:
+    """What Azure answers of an identity beside its id."""
+    return {
+        name: str(uuid.uuid5(uuid.NAMESPACE_URL, f"{id_}/{part}"))
+        for name, part in (("principalId", "principal"), ("clientId", "client"))
+    }
 
 
 def _parent(id_: str) -> str:
