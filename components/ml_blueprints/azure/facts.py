@@ -37,49 +37,35 @@ ROLE_IMAGE_PUSH = "8311e382-0749-4cb8-b61a-304f252e45ec"  # AcrPush
 ROLE_METRICS_WRITER = "635dd51f-9968-44d3-b7fb-6d9a6bd613ae"  # AzureML Metrics Writer (preview)
 ROLE_CONNECTION_APPROVER = "b556d68e-0be0-4f35-a333-ad7ee1ce17ea"  # Azure AI Enterprise Network Connection Approver
 
-# What roles of the platform's own may do; no built-in role holds so little.
-# https://learn.microsoft.com/azure/role-based-access-control/permissions/ai-machine-learning
+# What roles of the platform's own may do, each granted on one workspace or endpoint; no built-in role holds so little.
+# https://learn.microsoft.com/azure/machine-learning/how-to-assign-roles#common-scenarios and
+# https://learn.microsoft.com/azure/machine-learning/concept-endpoints-online-auth
 _ML = "Microsoft.MachineLearningServices/workspaces"
 TRAINING_ACTIONS = (
     f"{_ML}/read",
-    f"{_ML}/components/read",
-    f"{_ML}/components/versions/read",
-    f"{_ML}/computes/read",
-    f"{_ML}/data/read",
-    f"{_ML}/data/versions/read",
-    f"{_ML}/datastores/read",
-    f"{_ML}/environments/read",
-    f"{_ML}/environments/versions/read",
-    f"{_ML}/experiments/read",
-    f"{_ML}/experiments/runs/read",
-    f"{_ML}/experiments/runs/write",
+    f"{_ML}/*/read",
     f"{_ML}/experiments/write",
-    f"{_ML}/featuresets/read",
-    f"{_ML}/featuresets/versions/read",
-    f"{_ML}/metrics/*/write",
-    f"{_ML}/models/read",
-    f"{_ML}/models/versions/read",
-    f"{_ML}/models/versions/write",
+    f"{_ML}/experiments/runs/write",
+    f"{_ML}/metadata/artifacts/write",
+    f"{_ML}/metrics/resource/write",
     f"{_ML}/models/write",
 )
 START_ACTIONS = (
     f"{_ML}/read",
-    f"{_ML}/components/versions/read",
-    f"{_ML}/computes/read",
-    f"{_ML}/jobs/read",
+    f"{_ML}/*/read",
+    f"{_ML}/experiments/runs/submit/action",
+    f"{_ML}/experiments/runs/write",
     f"{_ML}/jobs/write",
+    f"{_ML}/metadata/artifacts/write",
+    f"{_ML}/metadata/snapshots/write",
 )
 SCORE_ACTIONS = (f"{_ML}/onlineEndpoints/score/action",)
 DEPLOY_ACTIONS = (
     *START_ACTIONS,
-    f"{_ML}/components/read",
-    f"{_ML}/components/versions/write",
     f"{_ML}/components/write",
-    f"{_ML}/environments/read",
-    f"{_ML}/environments/versions/read",
-    f"{_ML}/models/read",
-    f"{_ML}/models/versions/read",
-    f"{_ML}/models/versions/write",
+    f"{_ML}/components/*/write",
+    f"{_ML}/models/write",
+    f"{_ML}/models/*/write",
 )
 
 # Private endpoints: the zones in which a service's names are found, by the service's group id.
