@@ -16,6 +16,7 @@ from sandbox.errors import SandboxError
 
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
+_READER_GONE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,8 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return options.func(options) or 0
-    except SandboxError as error:
+        code = options.func(options) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever reads has seen enough, as in `list | head`; what is left is written nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _READER_GONE
+    except (SandboxError, OSError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return _USAGE_ERROR
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox import faults, home
 from sandbox.errors import SandboxError
-from sandbox.provider.cloud import Cloud
+from sandbox.provider.cloud import Cloud, CloudError
 from sandbox.provider.clouds import CLOUDS, open_cloud
 from sandbox.store import Record
 
@@ -107,6 +107,8 @@ def _edit(options: argparse.Namespace) -> int:
         raise SandboxError(f"`{options.assignment}` is not of the form PATH=VALUE, such as tags.owner=me")
     cloud = open_cloud(options.cloud)
     record = _the_one(cloud, options.id, options.type)
+    # As the provider that made it was configured.
+    cloud.configuration = {name: record.outputs[name] for name in ("project", "region") if name in record.outputs}
     schema = cloud.schema.resource(record.type)
     steps = list(_steps(path))
     if steps[0] not in schema.inputs:
@@ -118,7 +120,10 @@ def _edit(options: argparse.Namespace) -> int:
         raise SandboxError("; ".join(f"{failure.path}: {failure.reason}" for failure in failures))
     changed = replace(record, inputs=inputs, outputs=outputs)
     with cloud.store.change():
-        uses = [identifier for _, identifier, _ in cloud.references(schema, inputs)]
+        try:
+            uses = cloud.check_references(schema, inputs)
+        except CloudError as error:
+            raise SandboxError(str(error)) from None
         cloud.store.replace(changed, cloud.identifiers(record.id, outputs), uses)
     print(f"{record.type} {record.id}: {path} is now {json.dumps(value)}.")
     return 0

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import http.client
 import importlib.metadata
 import os
 import platform
@@ -10,7 +11,6 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +56,9 @@ def on_path() -> Engine | None:
     executable = shutil.which("pulumi")
     if executable is None:
         return None
-    folder = Path(executable).resolve().parent
+    # The language host lies beside the program itself, unless a version manager's launcher stands in for it.
+    program = Path(executable).resolve()
+    folder = program.parent if program.name == "pulumi" else Path(executable).absolute().parent
     version = _version_of(Path(executable))
     if version is None or not _is_new_enough(version):
         return None
@@ -90,7 +92,7 @@ def download(version: str, console: Console, downloads: str = DOWNLOADS) -> Engi
                 _unpack(response, folder)
             if _version_of(folder / "pulumi") != version or not (folder / LANGUAGE_HOST).exists():
                 raise SandboxError(f"{url} does not hold a Pulumi {version} that runs on this machine")
-    except (OSError, urllib.error.URLError, tarfile.TarError, SandboxError) as error:
+    except (OSError, http.client.HTTPException, tarfile.TarError, SandboxError) as error:
         console.print(f"Pulumi's download is not available here ({_reason(error)}).", style="dim")
         return None
     return Engine(_vendor_folder(version), version, "downloaded")

@@ -95,7 +95,8 @@ def print_summary(console: Console, operation: Operation, runs: Sequence[StackRu
 def describe_outcome(operation: Operation, run: StackRun) -> str:
     """The result of one run in a few words, such as `created 61, changed 2` or `unchanged`."""
     if run.phase is Phase.FAILED:
-        return f"failed: {run.errors[0].splitlines()[0]}" if run.errors else "failed"
+        reason = "\n".join(run.errors).strip().partition("\n")[0]
+        return f"failed: {reason}" if reason else "failed"
     if run.phase is not Phase.DONE:
         return run.phase.value
     changes = _changes(run)

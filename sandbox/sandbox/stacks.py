@@ -1,6 +1,7 @@
 """Runs one Pulumi operation on many stacks side by side and follows each of them by the engine's own event log."""
 
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -18,8 +19,11 @@ from sandbox.session import Session
 
 _POLL_SECONDS = 0.1
 
-# What these lines say, the lines before them have said better, and the table says it once more.
-_EMPTY_ERRORS = ("update failed", "preview failed", "destroy failed", "Program exited with non-zero exit code")
+# What these messages say, those before them have said better, and the table says it once more.
+_EMPTY_ERROR = re.compile(
+    r"(update|preview|destroy) failed|Resource monitor has terminated, shutting down"
+    r"|.*Program exited with non-zero exit code: \d+"
+)
 
 
 class Operation(Enum):
@@ -89,7 +93,7 @@ class StackRun:
     def _add_error(self, message: str, urn: str) -> None:
         resource = urn.rpartition("::")[2] if urn and "pulumi:pulumi:Stack" not in urn else ""
         text = f"{resource}: {message}" if resource else message
-        if text not in self.errors and not any(empty in message for empty in _EMPTY_ERRORS):
+        if text not in self.errors and not _EMPTY_ERROR.fullmatch(message):
             self.errors.append(text)
 
 
@@ -243,7 +247,7 @@ def _take_all(run: StackRun, lines: Iterable[bytes]) -> None:
 def _failed(run: StackRun, log: Path) -> bool:
     """Where the engine had no event for it, the reason is what the CLI printed."""
     if not run.errors:
-        lines = log.read_text(errors="replace").splitlines()
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         run.errors += [line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or lines[-3:]
     return False
 

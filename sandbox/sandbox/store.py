@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.errors import SandboxError
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS resources (
     type TEXT NOT NULL, scope TEXT NOT NULL, id TEXT NOT NULL,
@@ -59,12 +61,14 @@ class Store:
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-        with self._lock:
+        try:
+            self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
             # A killed process loses nothing; only a power cut could lose the last changes of a local stand-in.
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.executescript(_TABLES)
+        except sqlite3.Error as error:
+            raise SandboxError(f"the state of a cloud can't be opened, {path}: {error}") from None
 
     def close(self) -> None:
         """Give the file back."""
