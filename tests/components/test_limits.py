@@ -113,6 +113,10 @@ ON_CLOUDS = [
     ("aws", workload(*SHARED, ("a", "shadow", 10)), "models", "a canary and a shadow"),
     ("aws", workload(CHAMPION, ("a", "shadow", 10), ("b", "shadow", 10)), "models", "2 with role shadow"),
     ("aws", workload(scale_to_zero=True), "serving.scale_to_zero", "`true`"),
+    ("azure", workload(scale_to_zero=True), "serving.scale_to_zero", "`true`"),
+    ("azure", workload(CHAMPION, ("a", "shadow", 60)), "models", "shadow a with traffic 60"),
+    ("azure", workload(CHAMPION, ("a", "shadow", 10), ("b", "shadow", 10)), "models", "2 with role shadow"),
+    ("gcp", workload(CHAMPION, *((f"m{i}", "shadow", 10) for i in range(11))), "models", "11 with role shadow"),
     *((cloud, workload(name="n" * 41), "name", f"`{'n' * 41}` (41 characters)") for cloud in CLOUDS),
 ]
 

@@ -1,0 +1,145 @@
+"""Conformance: for each workload, every cloud's platform has the same capabilities, by resources that really exist.
+
+Each platform is built once. A failure names the cloud, the architecture with its workload, and the capability.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ml_blueprints.capabilities import CAPABILITIES, Layer, asked_by
+from ml_blueprints.layers import Data, Delivery, Development, Features, Foundation, Monitoring, Serving
+from ml_blueprints.workload import Workload
+
+WORKLOADS = Path(__file__).parents[2] / "stacks" / "workloads"
+CLOUDS = ("aws", "gcp", "azure")
+CONTRACTS = (Foundation, Data, Features, Development, Serving, Monitoring, Delivery)
+ASKED = {
+    f"{workload.architecture}-{file.stem}": asked_by(workload.architecture, workload)
+    for file in sorted(WORKLOADS.iterdir())
+    for workload in [Workload.load(file)]
+}
+
+
+@pytest.fixture(scope="session")
+def platform(build: Callable) -> Callable[[str, str], Any]:
+    """The platform of a cloud for a workload, built once; where that fails, each of its tests says why."""
+    built: dict[tuple[str, str], Any] = {}
+
+    def get(cloud: str, name: str) -> Any:
+        if (cloud, name) not in built:
+            try:
+                built[cloud, name] = build(cloud, name.partition("-")[2])
+            except Exception as error:
+                built[cloud, name] = error
+        found = built[cloud, name]
+        if isinstance(found, Exception):
+            pytest.fail(f"{name} can't be built on {cloud}: {type(found).__name__}: {found}", pytrace=False)
+        return found
+
+    return get
+
+
+def told(built: Any, capability: str) -> list[str]:
+    """The URNs by which a stack says what realises a capability."""
+    resolve = asyncio.get_event_loop().run_until_complete
+    return [resolve(urn.future()) for urn in built.platform.capabilities.get(capability, [])]
+
+
+def parents(built: Any, urn: str) -> list[str]:
+    """The types of a resource's parents, from the nearest on."""
+    registered = {found.urn: found for found in built.resources}
+    types = []
+    while (urn := registered[urn].parent) in registered:
+        types.append(registered[urn].type)
+    return types
+
+
+@pytest.mark.parametrize(
+    ("cloud", "name", "capability"),
+    [(cloud, name, capability) for cloud in CLOUDS for name, asked in ASKED.items() for capability in sorted(asked)],
+)
+def test_a_capability_that_is_asked_for_is_realised_in_its_layer(platform, cloud, name, capability):
+    built = platform(cloud, name)
+    wanted = CAPABILITIES[capability]
+    urns = told(built, capability)
+    assert urns, f"nothing realises {capability} on {cloud}"
+    for urn in urns:
+        (found,) = (registration for registration in built.resources if registration.urn == urn)
+        assert found.type in wanted.realised_by(cloud)
+        assert found.custom
+        assert found.id
+        assert urn.endswith(f"{found.type}::{found.name}")
+        architecture = name.partition("-")[0].title()
+        assert parents(built, urn)[-2:] == [
+            f"ml-blueprints:{cloud}:{wanted.layer.title()}",
+            f"ml-blueprints:architectures:{architecture}",
+        ]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("name", ASKED)
+def test_nothing_is_realised_that_was_not_asked_for(platform, cloud, name):
+    assert set(platform(cloud, name).platform.capabilities) - ASKED[name] == set()
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("name", ASKED)
+def test_resources_that_realise_a_capability_are_named_once(platform, cloud, name):
+    built = platform(cloud, name)
+    for capability in built.platform.capabilities:
+        urns = told(built, capability)
+        assert len(urns) == len(set(urns)), capability
+
+
+@pytest.mark.parametrize("cloud", CLOUDS[1:])
+@pytest.mark.parametrize("name", ASKED)
+def test_every_cloud_has_the_same_capabilities_for_the_same_workload(platform, cloud, name):
+    first = platform(CLOUDS[0], name).platform.capabilities
+    assert set(platform(cloud, name).platform.capabilities) == set(first)
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.layer.value)
+@pytest.mark.parametrize("cloud", CLOUDS[1:])
+@pytest.mark.parametrize("name", ASKED)
+def test_every_cloud_gives_the_next_layer_the_same(platform, cloud, name, contract):
+    first, other = (getattr(platform(one, name).platform, contract.layer.value) for one in (CLOUDS[0], cloud))
+    assert {output: shape(getattr(other, output)) for output in contract.GIVES} == {
+        output: shape(getattr(first, output)) for output in contract.GIVES
+    }
+
+
+def shape(given: Any) -> Any:
+    """What an output has that layers after it rely on: whether it is there, and by which keys or how often."""
+    if isinstance(given, dict):
+        return {key: shape(value) for key, value in given.items()}
+    return "a list" if isinstance(given, list) else given is not None
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("name", ASKED)
+def test_the_outline_of_a_platform_is_one_component_per_layer(platform, cloud, name):
+    built = platform(cloud, name)
+    (root,) = built.of_type(f"ml-blueprints:architectures:{name.partition('-')[0].title()}")
+    components = [found.type for found in built.resources if found.parent == root.urn and not found.custom]
+    assert sorted(components) == sorted(f"ml-blueprints:{cloud}:{layer.title()}" for layer in Layer)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("name", ASKED)
+def test_every_resource_belongs_to_the_platform_and_has_its_name(platform, cloud, name):
+    built = platform(cloud, name)
+    (root,) = built.of_type(f"ml-blueprints:architectures:{name.partition('-')[0].title()}")
+    for found in built.resources:
+        assert found is root or parents(built, found.urn)[-1] == root.type, found.urn
+        assert found.name.startswith(built.platform.context.name), found.urn
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_capability_without_a_resource_would_be_noticed(platform, cloud):
+    """The suite can fail: what a register was never told is missing from what a stack tells."""
+    built = platform(cloud, "batch-churn")
+    assert told(built, "canary") == []
+    assert "canary" not in built.platform.capabilities
