@@ -129,12 +129,13 @@ def test_the_outline_of_a_platform_is_one_component_per_layer(platform, cloud, n
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 @pytest.mark.parametrize("name", ASKED)
-def test_every_resource_belongs_to_the_platform_and_has_its_name(platform, cloud, name):
+def test_every_resource_belongs_to_the_platform_and_has_its_name_or_token(platform, cloud, name):
     built = platform(cloud, name)
+    context = built.platform.context
     (root,) = built.of_type(f"ml-blueprints:architectures:{name.partition('-')[0].title()}")
     for found in built.resources:
         assert found is root or parents(built, found.urn)[-1] == root.type, found.urn
-        assert found.name.startswith(built.platform.context.name), found.urn
+        assert found.name.startswith(context.name) or context.token in found.name, found.urn
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
