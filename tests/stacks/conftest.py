@@ -1,0 +1,132 @@
+"""The real engine on a sandbox of its own for each test, with a copy of the project that the test may edit."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+from sandbox import home
+from sandbox.__main__ import main
+from sandbox.session import PLUGINS, Session, open_session
+from sandbox.stacks import Batch, Operation, StackRun
+from sandbox.store import Record, Store
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass
+class Playground:
+    """A project, a sandbox and the engine."""
+
+    repository: Path
+    capture: pytest.CaptureFixture[str]
+
+    def session(self) -> Session:
+        """The session in which commands run, with the mirror of the project brought in step."""
+        return open_session(Console(file=io.StringIO()))
+
+    def pulumi(self, *arguments: str, fails: bool = False) -> str:
+        """Run a plain `pulumi` command and return all that it printed."""
+        session = self.session()
+        answer = subprocess.run(
+            [session.pulumi, *arguments, "--non-interactive", "--color", "never"],
+            cwd=session.project,
+            env=session.environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        printed = answer.stdout + answer.stderr
+        assert (answer.returncode != 0) is fails, printed
+        return printed
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+        """Start a plain `pulumi` command in a process group of its own."""
+        session = self.session()
+        return subprocess.Popen(
+            [session.pulumi, *arguments, "--non-interactive", "--color", "never"],
+            cwd=session.project,
+            env={**session.environment, **variables},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+
+    def run(self, operation: Operation, *stacks: str, checkpoints: bool = False) -> dict[str, StackRun]:
+        """Run an operation as `make up` and its like do, and return what became of each stack."""
+        runs = [StackRun(stack) for stack in stacks]
+        Batch(self.session(), operation, parallel=2, checkpoints=checkpoints).run(runs, lambda: None)
+        return {run.name: run for run in runs}
+
+    def up(self, stack: str, **options: Any) -> StackRun:
+        """Bring one stack up."""
+        return self.run(Operation.UP, stack, **options)[stack]
+
+    def command(self, *arguments: str) -> tuple[int, str, str]:
+        """Run `python -m sandbox` in this process: exit code, standard output, standard error."""
+        self.capture.readouterr()
+        code = main(arguments)
+        out, err = self.capture.readouterr()
+        return code, out, err
+
+    def things(self, type_pattern: str = "*") -> list[Record]:
+        """What exists on all clouds of the sandbox."""
+        found = []
+        for package in PLUGINS:
+            if home.cloud_state(package).exists():
+                store = Store(home.cloud_state(package))
+                found += store.find(type_pattern)
+                store.close()
+        return found
+
+    def edit_workload(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change a workload file."""
+        _edit(self.repository / "stacks" / "workloads" / f"{name}.yaml", change)
+
+    def edit_stack(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change the `config` of a stack's file."""
+        _edit(self.repository / "stacks" / f"Pulumi.{name}.yaml", lambda content: change(content["config"]))
+
+    def state(self, stack: str) -> dict[str, dict[str, Any]]:
+        """The resources of a stack's state by URN."""
+        exported = json.loads(self.pulumi("stack", "export", "--stack", stack))
+        return {resource["urn"]: resource for resource in exported["deployment"].get("resources", ())}
+
+
+def _edit(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = yaml.safe_load(file.read_text())
+    change(content)
+    file.write_text(yaml.safe_dump(content))
+
+
+@pytest.fixture
+def playground(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Playground]:
+    """A sandbox of its own, and a copy of the project beside it."""
+    repository = tmp_path / "repository"
+    shutil.copytree(REPOSITORY / "stacks", repository / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
+    contracts = Path("pipelines", "ml_pipelines", "contracts")
+    shutil.copytree(REPOSITORY / contracts, repository / contracts)
+    shutil.copy(REPOSITORY / "Pulumi.yaml", repository)
+    monkeypatch.setattr(home, "REPOSITORY", repository)
+    monkeypatch.setenv("ML_BLUEPRINTS_SANDBOX", str(tmp_path / "sandbox"))
+    yield Playground(repository, capsys)
+
+
+@pytest.fixture
+def no_traceback() -> Callable[[str], None]:
+    """Assert that what a user reads holds no traceback."""
+
+    def check(printed: str) -> None:
+        assert not re.search(r"Traceback|File \".*\", line \d+|panic:", printed), printed
+
+    return check

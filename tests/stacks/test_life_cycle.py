@@ -1,0 +1,133 @@
+"""The life of a stack on the real engine: up, no change, changes in place, replacement, drift, import, destroy."""
+
+import json
+
+import pytest
+from sandbox.stacks import Operation, Phase
+
+ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
+CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+
+
+def test_up_creates_everything_once_and_a_second_up_changes_nothing(playground):
+    first = playground.up("aws-batch")
+    assert first.phase is Phase.DONE, first.errors
+    assert first.changes.keys() == {"create"}
+    # The engine counts its components and the stack itself, which no cloud sees.
+    assert 0 < len(playground.things()) < first.changes["create"]
+    before = playground.things()
+    second = playground.up("aws-batch")
+    assert second.changes == {"same": first.changes["create"]}
+    assert playground.things() == before
+
+
+def test_outputs_say_what_was_built(playground):
+    playground.up("gcp-batch")
+    outputs = json.loads(playground.pulumi("stack", "output", "--json", "--stack", "gcp-batch"))
+    assert (outputs["cloud"], outputs["architecture"], outputs["workload"]) == ("gcp", "batch", "credit-scoring")
+    assert outputs["champion"] == "scorecard 3.1.0"
+    assert set(outputs["capabilitiesAsked"]) <= outputs["capabilities"].keys()
+    in_state = playground.state("gcp-batch")
+    assert all(urn in in_state for urns in outputs["capabilities"].values() for urn in urns)
+
+
+def test_what_can_change_in_place_does(playground):
+    playground.up("aws-batch")
+    playground.edit_workload("credit_scoring", lambda workload: workload["budget"].update(monthly_usd=900))
+    (before,) = playground.things("aws:budgets/budget:Budget")
+    changed = playground.up("aws-batch")
+    assert changed.changes.keys() == {"same", "update"}
+    assert changed.changes["update"] == 1
+    (after,) = playground.things("aws:budgets/budget:Budget")
+    assert (before.id, before.inputs["limitAmount"], after.inputs["limitAmount"]) == (after.id, "800", "900")
+
+
+def test_a_new_size_replaces_the_endpoints_configuration_and_keeps_the_endpoint(playground):
+    playground.up("aws-hybrid")
+    (old_endpoint,), (old_configuration,) = playground.things(ENDPOINT), playground.things(CONFIGURATION)
+    playground.edit_workload("delivery_eta", lambda workload: workload["serving"].update(size="large"))
+    changed = playground.up("aws-hybrid")
+    assert changed.phase is Phase.DONE, changed.errors
+    assert changed.changes["replace"] == 1
+    (endpoint,), (configuration,) = playground.things(ENDPOINT), playground.things(CONFIGURATION)
+    assert endpoint.id == old_endpoint.id
+    assert configuration.id != old_configuration.id
+    assert endpoint.inputs["endpointConfigName"] == configuration.outputs["name"]
+    assert {variant["instanceType"] for variant in configuration.inputs["productionVariants"]} == {"ml.m5.4xlarge"}
+
+
+def test_a_new_champion_is_a_new_model_and_the_old_one_goes(playground):
+    playground.up("aws-batch")
+
+    def promote(workload):
+        workload["models"][0]["version"] = "3.2.0"
+
+    playground.edit_workload("credit_scoring", promote)
+    assert playground.up("aws-batch").phase is Phase.DONE
+    models = playground.things("aws:sagemaker/model:Model")
+    assert [model.inputs["tags"]["version"] for model in models] == ["3.2.0"]
+
+
+def test_refresh_notices_what_was_deleted_behind_pulumis_back_and_up_brings_it_back(playground):
+    playground.up("aws-batch")
+    (topic,) = playground.things("aws:sns/topic:Topic")
+    code, out, _ = playground.command("delete", "aws", topic.id, "--type", topic.type)
+    assert code == 0
+    assert topic.id in out
+    assert not playground.things("aws:sns/topic:Topic")
+    playground.pulumi("refresh", "--yes", "--skip-preview", "--stack", "aws-batch")
+    assert topic.urn not in playground.state("aws-batch")
+    healed = playground.up("aws-batch")
+    assert healed.phase is Phase.DONE, healed.errors
+    assert len(playground.things("aws:sns/topic:Topic")) == 1
+    assert playground.up("aws-batch").changes.keys() == {"same"}
+
+
+def test_refresh_notices_what_was_edited_behind_pulumis_back_and_up_puts_it_right(playground):
+    playground.up("gcp-batch")
+    key = playground.things("gcp:kms/cryptoKey:CryptoKey")[0]
+    assert playground.command("edit", "gcp", key.id, "rotationPeriod=99999999s")[0] == 0
+    printed = playground.pulumi("refresh", "--yes", "--skip-preview", "--diff", "--stack", "gcp-batch")
+    assert "99999999s" in printed
+    healed = playground.up("gcp-batch")
+    assert healed.changes["update"] == 1
+    assert playground.things("gcp:kms/cryptoKey:CryptoKey")[0].inputs == key.inputs
+
+
+@pytest.mark.parametrize(
+    ("owner", "adopter", "type_"),
+    [
+        ("aws-batch", "aws-hybrid", "aws:sns/topic:Topic"),
+        ("gcp-batch", "gcp-hybrid", "gcp:pubsub/topic:Topic"),
+        ("azure-batch", "azure-hybrid", "azure-native:managedidentity:UserAssignedIdentity"),
+    ],
+)
+def test_what_exists_is_imported(playground, owner, adopter, type_):
+    playground.up(owner)
+    existing = playground.things(type_)[0]
+    playground.pulumi("stack", "init", adopter, "--no-select")
+    printed = playground.pulumi("import", type_, "adopted", existing.id, "--yes", "--generate-code=false", "--stack", adopter)
+    (urn,) = [urn for urn in playground.state(adopter) if urn.endswith(f"{type_}::adopted")]
+    assert playground.state(adopter)[urn]["id"] == existing.id, printed
+    assert "adopted" in printed
+
+
+def test_importing_what_does_not_exist_fails_in_words(playground, no_traceback):
+    playground.up("aws-batch")
+    arn = "arn:aws:sns:eu-west-1:000000000000:nothing"
+    printed = playground.pulumi(
+        "import", "aws:sns/topic:Topic", "nothing", arn, "--yes", "--stack", "aws-batch", fails=True
+    )
+    assert "does not exist" in printed
+    no_traceback(printed)
+
+
+def test_destroy_leaves_nothing(playground):
+    stacks = ("aws-streaming", "gcp-streaming", "azure-streaming")
+    playground.run(Operation.UP, *stacks)
+    assert playground.things()
+    code, out, _ = playground.command("down", *stacks)
+    assert code == 0
+    assert "Remaining in the sandbox: nothing." in out
+    assert not playground.things()
+    assert not json.loads(playground.pulumi("stack", "ls", "--json"))
