@@ -19,16 +19,12 @@ shell: .venv/.ready ## a shell in which plain `pulumi` commands work on the sand
 	@$(VENV)/python -m sandbox shell
 test: .venv/.ready ## run all tests
 	@$(VENV)/python -m sandbox engine && $(VENV)/python -m pytest -n $(WORKERS) --dist loadgroup
-bench: .venv/.ready ## print times and memory of preview and up, each against a floor of the same run
-	@$(VENV)/python -m benchmarks
 lint: .venv/.ready ## style and types
 	@$(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/pyrefly check
-docs: .venv/.ready ## write the generated pages in docs/ anew, from the nine stacks on the sandbox
-	@$(VENV)/python -m docs
 lock: .venv/.ready ## write requirements/workbench.txt anew from the pyproject.toml files
 	@requirements/lock
 clean: ## remove the environment and the sandbox with all that exists in it
 	@rm -rf .venv .uv .sandbox
 .venv/.ready: requirements/workbench.txt requirements/uv.txt requirements/install components/pyproject.toml pipelines/pyproject.toml sandbox/pyproject.toml
 	@PYTHON="$(PYTHON)" requirements/install
-.PHONY: help setup up preview down shell test bench lint docs lock clean
+.PHONY: help setup up preview down shell test lint lock clean

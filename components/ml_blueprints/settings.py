@@ -81,7 +81,7 @@ class Encryption(Strict):
     """The customer-managed key of data at rest: ours, or one that exists."""
 
     existing_key: Annotated[
-        Id | None, Field(description="ARN (AWS), resource name (Google Cloud) or key identifier URL (Azure)")
+        Id | None, Field(description="ARN (AWS), resource name (Google Cloud) or id of a key version (Azure)")
     ] = None
     rotation_days: Annotated[int, Field(ge=90, le=2560)] = 365
 

@@ -162,6 +162,7 @@ def test_what_lies_in_a_resource_disappears_with_it(azure, group) -> None:
 def test_a_reference_to_what_does_not_exist_is_refused_by_its_path(
     azure, inputs: dict[str, Any], path: str, missing: str
 ) -> None:
+    azure.make(VAULT, {"resourceGroupName": "ml", "vaultName": "safe", "properties": VAULT_PROPERTIES})
     with pytest.raises(CloudError) as error:
         azure.make(WORKSPACE, {"resourceGroupName": "ml", **inputs})
     assert str(error.value) == f"{path}: there is nothing with the identifier `{missing}` on this cloud"
@@ -181,6 +182,7 @@ def test_references_to_what_exists_are_taken_in_any_spelling(azure) -> None:
         f"/subscriptions/{SUBSCRIPTION}/resourceGroups/NetworkWatcherRG/providers/Microsoft.Network/networkWatchers/w",
         "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/theirs",
         "https://example.com/keys",
+        "https://theirs.vault.azure.net/keys/none",
     ],
 )
 def test_what_exists_by_itself_or_elsewhere_is_no_reference(azure, text: str) -> None:
