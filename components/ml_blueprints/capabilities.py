@@ -30,7 +30,8 @@ class Capability:
     """One thing that a platform can do.
 
     `aws`, `gcp` and `azure` are the type tokens of the resources that realise it there; a layer that registers anything
-    else is refused. `note` says where a cloud has no counterpart of its own and what fills the gap.
+    else is refused. `note` says where a cloud has no counterpart of its own and what fills the gap. `azure_layer` is
+    the layer that makes these resources on Azure, where that isn't `layer`.
     """
 
     id: str
@@ -40,6 +41,11 @@ class Capability:
     gcp: tuple[str, ...]
     azure: tuple[str, ...]
     note: str = ""
+    azure_layer: Layer | None = None
+
+    def made_in(self, cloud: str) -> Layer:
+        """The layer that makes the resources that realise this capability on one cloud."""
+        return self.azure_layer if cloud == "azure" and self.azure_layer else self.layer
 
     def realised_by(self, cloud: str) -> tuple[str, ...]:
         """The resource types that realise this capability on one cloud."""
@@ -179,6 +185,8 @@ _DEVELOPMENT = (
         aws=("aws:ecr/repository:Repository",),
         gcp=("gcp:artifactregistry/repository:Repository",),
         azure=("azure-native:containerregistry:Registry",),
+        azure_layer=Layer.DATA,
+        note="A workspace of Azure Machine Learning takes its registry when it is made, in the data layer.",
     ),
     Capability(
         "experiment-tracking",
@@ -187,6 +195,9 @@ _DEVELOPMENT = (
         aws=("aws:sagemaker/mlflowTrackingServer:MlflowTrackingServer",),
         gcp=("gcp:vertex/aiTensorboard:AiTensorboard",),
         azure=("azure-native:machinelearningservices:Workspace",),
+        azure_layer=Layer.DATA,
+        note="A workspace of Azure Machine Learning tracks its runs itself; its data assets are the catalog, so that "
+        "the data layer makes it.",
     ),
     Capability(
         "training-pipeline",

@@ -40,6 +40,20 @@ def test_capabilities_are_listed_once_and_in_the_order_of_the_layers():
     assert all(name == capability.id for name, capability in CAPABILITIES.items())
 
 
+def test_where_another_layer_makes_what_realises_a_capability_its_note_says_so():
+    elsewhere = {
+        capability.id: capability
+        for capability in CAPABILITIES.values()
+        for cloud in PACKAGES
+        if capability.made_in(cloud) is not capability.layer
+    }
+    assert set(elsewhere) == {"image-registry", "experiment-tracking"}
+    for capability in elsewhere.values():
+        assert capability.made_in("azure") is Layer.DATA
+        assert capability.made_in("aws") is capability.made_in("gcp") is capability.layer
+        assert "data layer" in capability.note
+
+
 ALWAYS = {
     *("private-network", "private-service-access", "flow-logs", "customer-managed-key", "identity-per-purpose"),
     *("central-logs", "data-lake", "data-catalog", "schema-registry", "offline-features", "model-registry"),

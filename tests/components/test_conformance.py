@@ -74,7 +74,7 @@ def test_a_capability_that_is_asked_for_is_realised_in_its_layer(platform, cloud
         assert urn.endswith(f"{found.type}::{found.name}")
         architecture = name.partition("-")[0].title()
         assert parents(built, urn)[-2:] == [
-            f"ml-blueprints:{cloud}:{wanted.layer.title()}",
+            f"ml-blueprints:{cloud}:{wanted.made_in(cloud).title()}",
             f"ml-blueprints:architectures:{architecture}",
         ]
 

@@ -19,10 +19,10 @@ def set_workload(path, value):
     [
         (set_workload(["models", 0, "traffic"], 90), "models: found"),
         (set_workload(["budget", "monthly_usd"], -1), "budget.monthly_usd: found `-1`"),
-        (set_workload(["serving", "schedule"], "61 3 * * *"), "serving.schedule: found `\"61 3 * * *\"`"),
+        (set_workload(["serving", "schedule"], "61 3 * * *"), 'serving.schedule: found `"61 3 * * *"`'),
         (set_workload(["serving", "mode"], "stream"), "serving.mode"),
         (set_workload(["data", "entity"], "nobody"), "data.entity"),
-        (set_workload(["colour"], "blue"), "colour: found `\"blue\"`; there is no such field"),
+        (set_workload(["colour"], "blue"), 'colour: found `"blue"`; there is no such field'),
         (set_workload(["name"], "a-name-that-is-much-too-long-for-aws"), "name: found"),
     ],
 )
@@ -40,11 +40,15 @@ def test_a_wrong_workload_is_refused_before_anything_is_registered(playground, n
 @pytest.mark.parametrize(
     ("stack", "change", "expected"),
     [
-        ("aws-batch", {"ml-blueprints:cloud": "ibm"}, "ml-blueprints:cloud: found `\"ibm\"`"),
-        ("aws-batch", {"ml-blueprints:architecture": "lambda"}, "ml-blueprints:architecture: found `\"lambda\"`"),
+        ("aws-batch", {"ml-blueprints:cloud": "ibm"}, 'ml-blueprints:cloud: found `"ibm"`'),
+        ("aws-batch", {"ml-blueprints:architecture": "lambda"}, 'ml-blueprints:architecture: found `"lambda"`'),
         ("aws-batch", {"ml-blueprints:colour": "blue"}, "ml-blueprints:colour"),
         ("aws-batch", {"ml-blueprints:workload": "workloads/none.yaml"}, "workloads/none.yaml"),
-        ("aws-streaming", {"ml-blueprints:workload": "workloads/churn.yaml"}, "this stack's architecture is `streaming`"),
+        (
+            "aws-streaming",
+            {"ml-blueprints:workload": "workloads/churn.yaml"},
+            "this stack's architecture is `streaming`",
+        ),
         ("aws-batch", {"ml-blueprints:serving_image": "ml-serving:latest"}, "ml-blueprints:serving_image"),
         ("aws-batch", {"aws:region": None}, "aws:region: found nothing"),
         ("gcp-batch", {"gcp:project": None}, "gcp:project: found nothing"),
@@ -77,7 +81,10 @@ def test_a_stack_that_does_not_exist_is_said_with_those_that_do(playground):
 
 def test_what_the_provider_refuses_names_resource_and_property(playground, no_traceback):
     def edit(config):
-        config["ml-blueprints:network"] = {"existing_network": "vpc-0123456789abcdef0", "existing_subnets": ["subnet-0123456789abcdef0"]}
+        config["ml-blueprints:network"] = {
+            "existing_network": "vpc-0123456789abcdef0",
+            "existing_subnets": ["subnet-0123456789abcdef0"],
+        }
 
     playground.edit_stack("aws-batch", edit)
     code, out, err = playground.command("up", "aws-batch")

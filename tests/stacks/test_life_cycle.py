@@ -106,7 +106,9 @@ def test_what_exists_is_imported(playground, owner, adopter, type_):
     playground.up(owner)
     existing = playground.things(type_)[0]
     playground.pulumi("stack", "init", adopter, "--no-select")
-    printed = playground.pulumi("import", type_, "adopted", existing.id, "--yes", "--generate-code=false", "--stack", adopter)
+    printed = playground.pulumi(
+        "import", type_, "adopted", existing.id, "--yes", "--generate-code=false", "--stack", adopter
+    )
     (urn,) = [urn for urn in playground.state(adopter) if urn.endswith(f"{type_}::adopted")]
     assert playground.state(adopter)[urn]["id"] == existing.id, printed
     assert "adopted" in printed

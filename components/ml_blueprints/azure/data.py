@@ -105,8 +105,8 @@ class Data(layers.Data):
             )
             for zone in Zone
         }
-        foundation.private_endpoint("lake-dfs", self.account.id, "dfs", self.account)
-        foundation.private_endpoint("lake-blob", self.account.id, "blob", self.account)
+        foundation.private_endpoint("lake-dfs", self.account.id, "dfs")
+        foundation.private_endpoint("lake-blob", self.account.id, "blob")
         self.realise("data-lake", *self.containers.values())
 
     def _retention(self) -> None:
@@ -213,7 +213,7 @@ class Data(layers.Data):
         self.namespace = event_hubs.private_namespace(
             context, foundation, captures, self.child(depends_on=foundation.ready)
         )
-        foundation.private_endpoint("events", self.namespace.id, "namespace", self.namespace)
+        foundation.private_endpoint("events", self.namespace.id, "namespace")
         self.contracts = eventhub.SchemaRegistry(
             context.logical("contracts"),
             resource_group_name=foundation.group,

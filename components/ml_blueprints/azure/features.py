@@ -196,7 +196,7 @@ class Features(layers.Features):
             access_keys_authentication=redisenterprise.AccessKeysAuthentication.DISABLED,
             opts=pulumi.ResourceOptions(parent=self.cluster),
         )
-        foundation.private_endpoint("online", self.cluster.id, "redisEnterprise", self.cluster)
+        foundation.private_endpoint("online", self.cluster.id, "redisEnterprise")
         self.data.workspace_component.reach("online-features", self.cluster.id, "redisEnterprise")
         self._readers()
         self.realise("online-features", self.database)

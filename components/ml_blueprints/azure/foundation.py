@@ -113,11 +113,9 @@ class Foundation(layers.Foundation):
             opts=self.child(),
         ).id
 
-    def private_endpoint(
-        self, part: str, target: pulumi.Input[str], service: str, parent: pulumi.Resource
-    ) -> network.PrivateEndpoint:
+    def private_endpoint(self, part: str, target: pulumi.Input[str], service: str) -> network.PrivateEndpoint:
         """A private endpoint of a resource in the platform's network; see Network.endpoint."""
-        endpoint = self.network_component.endpoint(part, target, service, parent)
+        endpoint = self.network_component.endpoint(part, target, service)
         self.realise("private-service-access", endpoint)
         return endpoint
 
@@ -248,7 +246,7 @@ class Foundation(layers.Foundation):
     def _network(self) -> None:
         context = self.context
         self.network_component = Network(context, self.group, self.location, opts=self.child())
-        self.private_endpoint("vault", self.vault.id, "vault", self.vault)
+        self.private_endpoint("vault", self.vault.id, "vault")
         self.keep_logs("vault", self.vault)
         if self.network_component.network is None:
             for capability in ("private-network", "flow-logs"):

@@ -52,15 +52,12 @@ class Network(pulumi.ComponentResource):
             self._subnets()
         self.register_outputs({"networkId": self.network_id, "subnetIds": self.subnet_ids})
 
-    def endpoint(
-        self, part: str, target: pulumi.Input[str], service: str, parent: pulumi.Resource
-    ) -> network.PrivateEndpoint:
+    def endpoint(self, part: str, target: pulumi.Input[str], service: str) -> network.PrivateEndpoint:
         """A private endpoint of a resource (its id), by the group id of its service; its names lead there.
 
         In a network that is brought along the organisation's own zones hold the names, as its policy enters them.
         https://learn.microsoft.com/azure/cloud-adoption-framework/ready/azure-best-practices/private-link-and-dns-integration-at-scale
         """
-        inside = pulumi.ResourceOptions(parent=parent)
         endpoint = network.PrivateEndpoint(
             self.context.logical(part),
             resource_group_name=self.group,
@@ -70,7 +67,7 @@ class Network(pulumi.ComponentResource):
                 network.PrivateLinkServiceConnectionArgs(name=part, private_link_service_id=target, group_ids=[service])
             ],
             tags=self.context.tags,
-            opts=inside,
+            opts=self._child(),
         )
         self.endpoints.append(endpoint)
         if self.network is not None:

@@ -29,8 +29,8 @@ class Dependencies(pulumi.ComponentResource):
             hierarchical=False,
             opts=pulumi.ResourceOptions(parent=self, depends_on=foundation.ready),
         )
-        foundation.private_endpoint("mlstore-blob", self.account.id, "blob", self.account)
-        foundation.private_endpoint("mlstore-file", self.account.id, "file", self.account)
+        foundation.private_endpoint("mlstore-blob", self.account.id, "blob")
+        foundation.private_endpoint("mlstore-file", self.account.id, "file")
         self._registry()
         self._insights()
         self._grants()
@@ -73,7 +73,7 @@ class Dependencies(pulumi.ComponentResource):
             tags=context.tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=foundation.ready),
         )
-        foundation.private_endpoint("images", self.registry.id, "registry", self.registry)
+        foundation.private_endpoint("images", self.registry.id, "registry")
 
     def _insights(self) -> None:
         context, foundation = self.context, self.foundation
@@ -138,7 +138,7 @@ class Workspace(pulumi.ComponentResource):
         self.outbound_rules: list[machinelearningservices.ManagedNetworkSettingsRule] = []
         self._workspace(dependencies, kind, feature_store)
         self.name, self.id = self.workspace.name, self.workspace.id
-        foundation.private_endpoint(part, self.id, "amlworkspace", self.workspace)
+        foundation.private_endpoint(part, self.id, "amlworkspace")
         foundation.keep_logs(part, self.workspace)
         self.register_outputs({"workspaceId": self.id})
 
