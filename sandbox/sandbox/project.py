@@ -7,6 +7,7 @@ A copy follows its source. What `pulumi config set` changed in a copy is kept un
 one or the other happens, `synchronise` says so.
 """
 
+import fcntl
 import sys
 from pathlib import Path
 
@@ -27,21 +28,30 @@ def project_name(repository: Path) -> str:
     """The project's name, which is part of every URN. Raises SandboxError if there is no project."""
     file = repository / "Pulumi.yaml"
     try:
-        return str(yaml.safe_load(file.read_text())["name"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise SandboxError(f"{file} is no Pulumi project file with a name: {error}") from None
+        content = yaml.safe_load(file.read_bytes())
+    except (OSError, yaml.YAMLError) as error:
+        raise SandboxError(f"{file} is no Pulumi project file: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not content.get("name"):
+        raise SandboxError(f"{file} is no Pulumi project file: it has no `name`")
+    return str(content["name"])
 
 
 def synchronise(repository: Path, mirror: Path) -> list[str]:
     """Bring the mirror in step with the repository; returns what the user should know, a line for each thing."""
-    stacks = repository / "stacks"
     (mirror / "stacks").mkdir(parents=True, exist_ok=True)
     (mirror / "sources").mkdir(exist_ok=True)
+    with (mirror / ".lock").open("w") as lock:
+        # Commands of several shells may start at the same moment.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _synchronise(repository, mirror)
+
+
+def _synchronise(repository: Path, mirror: Path) -> list[str]:
     _link(mirror / "Pulumi.yaml", repository / "Pulumi.yaml")
     _link(mirror / ".venv", Path(sys.prefix))
 
     notices: list[str] = []
-    sources = {file.name: file for file in stacks.iterdir() if file.name != "__pycache__"}
+    sources = {file.name: file for file in (repository / "stacks").iterdir() if file.name != "__pycache__"}
     for name, source in sources.items():
         if _is_stack_file(source):
             notices += _copy(source, mirror / "stacks" / name, mirror / "sources" / name)
@@ -56,15 +66,15 @@ def synchronise(repository: Path, mirror: Path) -> list[str]:
 
 def _copy(source: Path, copy: Path, seen: Path) -> list[str]:
     """Bring one stack's configuration in step; `seen` keeps the source's text as it was copied last."""
-    text = source.read_text()
-    known = seen.read_text() if seen.exists() else None
+    text = _text(source)
+    known = _text(seen) if seen.exists() else None
     changed_here = copy.exists() and known is not None and _settings(copy) != _settings(seen)
     if copy.exists() and text == known:
         return [f"{_stack_name(source)}: keeping what was set in the sandbox, {copy}"] if changed_here else []
-    salt = [line for line in copy.read_text().splitlines() if line.startswith(_ENCRYPTION)] if copy.exists() else []
+    salt = [line for line in _text(copy).splitlines() if line.startswith(_ENCRYPTION)] if copy.exists() else []
     body = [line for line in text.splitlines() if not line.startswith(_ENCRYPTION)]
-    copy.write_text("\n".join([*salt, *body]) + "\n")
-    seen.write_text(text)
+    copy.write_text("\n".join([*salt, *body]) + "\n", "utf-8", "surrogateescape")
+    seen.write_text(text, "utf-8", "surrogateescape")
     return [
         f"{_stack_name(source)}: {source} is newer than what was set in the sandbox, and replaces it"
     ] * changed_here
@@ -72,12 +82,17 @@ def _copy(source: Path, copy: Path, seen: Path) -> list[str]:
 
 def _settings(file: Path) -> object:
     """A stack file's meaning, without its encryption; text that is no YAML means itself, for Pulumi to complain of."""
-    lines = [line for line in file.read_text().splitlines() if not line.startswith(_ENCRYPTION)]
+    lines = [line for line in _text(file).splitlines() if not line.startswith(_ENCRYPTION)]
     text = "\n".join(lines)
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         return text
+
+
+def _text(file: Path) -> str:
+    """What isn't UTF-8 is carried along, for Pulumi to complain of."""
+    return file.read_text("utf-8", "surrogateescape")
 
 
 def _link(link: Path, target: Path) -> None:
