@@ -45,7 +45,7 @@ def open_session(console: Console) -> Session:
     (home.home() / "backend").mkdir(parents=True, exist_ok=True)
     mirror = home.home() / "project"
     for notice in project.synchronise(home.REPOSITORY, mirror):
-        console.print(notice, highlight=False)
+        console.out(notice, highlight=False)
     return Session(engine, mirror, project.project_name(home.REPOSITORY), environment(engine, os.environ))
 
 

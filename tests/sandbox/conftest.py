@@ -1,6 +1,7 @@
-"""A sandbox of its own for each test: its home, its clouds, and the things that a test makes on them."""
+"""A sandbox of its own for each test: its home, its clouds, the things that a test makes on them, a `pulumi`."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,11 @@ import pytest
 from sandbox.provider.cloud import Cloud
 from sandbox.provider.clouds import CLOUDS
 from sandbox.provider.control_plane import ControlPlane, Naming
+from sandbox.session import Session, environment
 from sandbox.store import Store
+
+from sandbox import __main__ as sandbox
+from sandbox.engine import Engine
 
 REGION_OF_AWS = "eu-west-1"
 SETTINGS = {
@@ -57,6 +62,65 @@ class World:
 
     def delete(self, thing: Thing) -> None:
         self.plane.delete(thing.type, thing.id, thing.outputs)
+
+
+class Pulumi:
+    """A `pulumi` that answers a command as the test says, in shell, and notes how it was called."""
+
+    version = "3.999.0"
+
+    def __init__(self, folder: Path):
+        self.folder, self._calls, self._answers = folder, folder / "calls", folder / "answers"
+        self._answers.mkdir(parents=True)
+        self._calls.touch()
+        for name in ("pulumi", "pulumi-language-python"):
+            (folder / name).write_text(
+                f'#!/bin/sh\necho "$*" >> {self._calls}\n'
+                f'[ "$1" = stack ] && answer="stack $2" || answer=$1\n. "{self._answers}/$answer"\n'
+            )
+            (folder / name).chmod(0o755)
+        self.on("version", f"echo v{self.version}")
+
+    def on(self, command: str, script: str) -> None:
+        """Say what `pulumi <command>` does; `$*` are its arguments."""
+        (self._answers / command).write_text(script + "\n")
+
+    @property
+    def calls(self) -> list[str]:
+        """The arguments of each call so far, without what every call has."""
+        lines = self._calls.read_text().splitlines()
+        return [line.partition(" --non-interactive")[0] for line in lines if line != "version"]
+
+
+@pytest.fixture
+def pulumi(tmp_path: Path) -> Pulumi:
+    return Pulumi(tmp_path / "engine")
+
+
+@pytest.fixture
+def session(pulumi: Pulumi, tmp_path: Path, sandbox_home: Path) -> Session:
+    """A session on an empty project, in which `pulumi` is the test's own."""
+    engine = Engine(pulumi.folder, pulumi.version, "found on PATH")
+    (tmp_path / "project").mkdir()
+    return Session(engine, tmp_path / "project", "acme", environment(engine, os.environ))
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Runs one command of `python -m sandbox`: its exit code, what it printed, and what it said on stderr."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        code = sandbox.main(arguments)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    yield command
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -2,36 +2,19 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from sandbox import __main__ as sandbox
 
 BUCKET = "aws:s3/bucket:Bucket"
 QUEUE = "aws:sqs/queue:Queue"
 USAGE_ERROR = 2
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Runs one command: its exit code, what it printed, and what it said on stderr."""
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        code = sandbox.main(arguments)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    yield command
-    signal.signal(signal.SIGTERM, handler)
 
 
 def test_an_empty_sandbox_lists_nothing(run: Run) -> None:
