@@ -79,14 +79,14 @@ def print_summary(console: Console, operation: Operation, runs: Sequence[StackRu
     console.print(table)
     for run in runs:
         for note in run.notes:
-            console.print(f"{run.name}: {note}", style="dim", highlight=False)
+            console.out(f"{run.name}: {note}", style="dim", highlight=False)
         if run.phase is Phase.FAILED:
             console.print(f"\n{run.name} failed:", style="red", highlight=False)
             for error in run.errors[:_ERRORS_SHOWN]:
                 console.print(Text("  " + error.replace("\n", "\n  ")), soft_wrap=True)
             if len(run.errors) > _ERRORS_SHOWN:
                 console.print(f"  and {len(run.errors) - _ERRORS_SHOWN} more errors")
-            console.print(f"  Everything that Pulumi printed: {log_file(run.name)}", style="dim", highlight=False)
+            console.out(f"  Everything that Pulumi printed: {log_file(run.name)}", style="dim", highlight=False)
     if operation is Operation.UP and all(run.phase is Phase.DONE and not _changes(run) for run in runs):
         console.print("Nothing changed: every stack is as it should be.", highlight=False)
     console.print(f"{len(runs)} stack{'s' * (len(runs) != 1)} in {seconds:.0f} s.", highlight=False)
