@@ -18,13 +18,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pulumi
 
 from ml_blueprints import capabilities
 from ml_blueprints.settings import Purpose, Settings
 from ml_blueprints.workload import Workload
+
+_Part = TypeVar("_Part")
+
+
+def required(part: _Part | None, name: str) -> _Part:
+    """A part that not every platform has, for what can't do without. Raises TypeError where there is none."""
+    if part is None:
+        raise TypeError(f"the architecture asks for something that needs {name}, and has none")
+    return part
 
 
 class Zone(StrEnum):

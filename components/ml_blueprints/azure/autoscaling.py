@@ -29,8 +29,20 @@ def follow_load(
                     minimum=str(replicas.minimum), maximum=str(replicas.maximum), default=str(replicas.minimum)
                 ),
                 rules=[
-                    _rule(deployment, "GreaterThan", facts.SCALE_OUT_LOAD, "Increase", "PT5M"),
-                    _rule(deployment, "LessThan", facts.SCALE_IN_LOAD, "Decrease", "PT10M"),
+                    _rule(
+                        deployment,
+                        monitor.ComparisonOperationType.GREATER_THAN,
+                        facts.SCALE_OUT_LOAD,
+                        monitor.ScaleDirection.INCREASE,
+                        "PT5M",
+                    ),
+                    _rule(
+                        deployment,
+                        monitor.ComparisonOperationType.LESS_THAN,
+                        facts.SCALE_IN_LOAD,
+                        monitor.ScaleDirection.DECREASE,
+                        "PT10M",
+                    ),
                 ],
             )
         ],
@@ -40,7 +52,11 @@ def follow_load(
 
 
 def _rule(
-    deployment: pulumi.Input[str], operator: str, threshold: int, direction: str, window: str
+    deployment: pulumi.Input[str],
+    operator: monitor.ComparisonOperationType,
+    threshold: int,
+    direction: monitor.ScaleDirection,
+    window: str,
 ) -> monitor.ScaleRuleArgs:
     return monitor.ScaleRuleArgs(
         metric_trigger=monitor.MetricTriggerArgs(
@@ -48,10 +64,12 @@ def _rule(
             metric_resource_uri=deployment,
             operator=operator,
             threshold=threshold,
-            statistic="Average",
-            time_aggregation="Average",
+            statistic=monitor.MetricStatisticType.AVERAGE,
+            time_aggregation=monitor.TimeAggregationType.AVERAGE,
             time_grain="PT1M",
             time_window=window,
         ),
-        scale_action=monitor.ScaleActionArgs(direction=direction, type="ChangeCount", value="1", cooldown=window),
+        scale_action=monitor.ScaleActionArgs(
+            direction=direction, type=monitor.ScaleType.CHANGE_COUNT, value="1", cooldown=window
+        ),
     )

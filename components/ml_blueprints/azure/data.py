@@ -63,7 +63,7 @@ class Data(layers.Data):
     @property
     def event_host(self) -> pulumi.Output[str]:
         """The host name under which clients reach the namespace."""
-        return self.namespace.service_bus_endpoint.apply(lambda url: urlparse(url).hostname)
+        return self.namespace.service_bus_endpoint.apply(lambda url: urlparse(url).hostname or "")
 
     def _uri(self, container: storage.BlobContainer) -> pulumi.Output[str]:
         return pulumi.Output.concat("abfss://", container.name, "@", self.account.name, ".dfs.core.windows.net")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import pulumi
-from pulumi_azure_native import app
+from pulumi_azure_native import app, eventhub
 
 from ml_blueprints.azure import facts
 from ml_blueprints.azure.data import Data
@@ -17,7 +17,7 @@ EVENTS_PER_REPLICA = "500"
 
 
 class EventProcessor(pulumi.ComponentResource):
-    """Reads events under the identity that ingests, and reaches what it needs by private endpoints.
+    """Reads a hub's events under the identity that ingests, and reaches what it needs by private endpoints.
 
     environment: where it runs, in the subnet that is delegated to container apps. container_app: the processor.
     """
@@ -27,6 +27,8 @@ class EventProcessor(pulumi.ComponentResource):
         context: Context,
         foundation: Foundation,
         data: Data,
+        events: eventhub.EventHub,
+        dead_letters: eventhub.EventHub,
         development: Development,
         variables: Mapping[str, pulumi.Input[str]],
         ready: Sequence[pulumi.Resource],
@@ -34,6 +36,7 @@ class EventProcessor(pulumi.ComponentResource):
     ):
         super().__init__("ml-blueprints:azure:EventProcessor", context.logical("processor"), None, opts)
         self.context, self.foundation, self.data, self.development = context, foundation, data, development
+        self.events, self.dead_letters = events, dead_letters
         self.identity = foundation.identities[Purpose.INGEST]
         self._environment()
         self._container_app(variables, ready)
@@ -65,9 +68,9 @@ class EventProcessor(pulumi.ComponentResource):
         environment = {
             **variables,
             "EVENT_HUBS": data.event_host,
-            "EVENTS": data.hub.name,
+            "EVENTS": self.events.name,
             "CONSUMER_GROUP": data.consumer_group.name,
-            "DEAD_LETTERS": data.dead_letter_hub.name,
+            "DEAD_LETTERS": self.dead_letters.name,
             "CHECKPOINTS": data.checkpoints_url,
             "IDENTITY": self.identity,
         }
@@ -119,7 +122,7 @@ class EventProcessor(pulumi.ComponentResource):
                 identity=self.identity,
                 metadata={
                     "eventHubNamespace": data.namespace.name,
-                    "eventHubName": data.hub.name,
+                    "eventHubName": self.events.name,
                     "consumerGroup": data.consumer_group.name,
                     "storageAccountName": data.dependencies.account.name,
                     "blobContainer": data.checkpoints.name,

@@ -183,7 +183,7 @@ class Features(layers.Features):
             tags=context.tags,
             opts=self.child(depends_on=foundation.ready),
         )
-        self.database = redisenterprise.Database(
+        self.database = database = redisenterprise.Database(
             context.logical("online"),
             resource_group_name=foundation.group,
             cluster_name=self.cluster.name,
@@ -198,10 +198,10 @@ class Features(layers.Features):
         )
         foundation.private_endpoint("online", self.cluster.id, "redisEnterprise")
         self.data.workspace_component.reach("online-features", self.cluster.id, "redisEnterprise")
-        self._readers()
-        self.realise("online-features", self.database)
+        self._readers(database)
+        self.realise("online-features", database)
 
-    def _readers(self) -> None:
+    def _readers(self, database: redisenterprise.Database) -> None:
         """Only ingest and serving come to the online store; Azure has one access policy for it.
 
         https://learn.microsoft.com/azure/redis/entra-for-authentication
@@ -211,11 +211,11 @@ class Features(layers.Features):
                 self.context.logical(f"{purpose}-online"),
                 resource_group_name=self.foundation.group,
                 cluster_name=self.cluster.name,
-                database_name=self.database.name,
+                database_name=database.name,
                 access_policy_assignment_name=purpose.value,
                 access_policy_name=facts.REDIS_ACCESS_POLICY,
                 user=redisenterprise.AccessPolicyAssignmentPropertiesUserArgs(object_id=identity.principal_id),
-                opts=pulumi.ResourceOptions(parent=self.database),
+                opts=pulumi.ResourceOptions(parent=database),
             )
             for purpose, identity in self.foundation.user_identities.items()
             if purpose in (Purpose.INGEST, Purpose.SERVING)

@@ -263,9 +263,9 @@ class Foundation(layers.Foundation):
         )
         writer = self.identity("flows")
         may_write = self.assign("flows", writer.principal_id, facts.ROLE_BLOB_WRITER, self.log_account.id, self.child())
-        self.network_component.log_flows(self.log_account.id, self.log_workspace, writer.id, may_write)
+        flow_log = self.network_component.log_flows(self.log_account.id, self.log_workspace, writer.id, may_write)
         self.realise("private-network", *self.network_component.subnets)
-        self.realise("flow-logs", self.network_component.flow_log)
+        self.realise("flow-logs", flow_log)
 
     def _identities(self) -> None:
         context = self.context

@@ -173,8 +173,7 @@ class Monitoring(layers.Monitoring):
         """Drift, a schedule or both start the training pipeline."""
         context, retraining, development = self.context, self.context.workload.retraining, self.development
         if "drift" in retraining.trigger:
-            self._drift_workflow()
-            self._drift_events()
+            self._drift_events(self._drift_workflow())
         if retraining.schedule:
             job = pipeline_definition.scheduled(development.job, development.training)
             self.retraining_schedule = machinelearningservices.Schedule(
@@ -188,11 +187,11 @@ class Monitoring(layers.Monitoring):
             "retraining-trigger", *(trigger for trigger in (self.drift_workflow, self.retraining_schedule) if trigger)
         )
 
-    def _drift_workflow(self) -> None:
+    def _drift_workflow(self) -> logic.Workflow:
         context, foundation, development = self.context, self.foundation, self.development
         identity = foundation.identities[Purpose.MONITORING]
         may_start = foundation.grant(Purpose.MONITORING, "retraining", development.start_role, development.workspace.id)
-        self.drift_workflow = logic.Workflow(
+        self.drift_workflow = workflow = logic.Workflow(
             context.logical("retraining"),
             resource_group_name=foundation.group,
             location=foundation.location,
@@ -208,8 +207,9 @@ class Monitoring(layers.Monitoring):
             tags=context.tags,
             opts=self.child(depends_on=may_start),
         )
+        return workflow
 
-    def _drift_events(self) -> None:
+    def _drift_events(self, workflow: logic.Workflow) -> None:
         """Event Grid tells the workflow of monitors that found drift.
 
         https://learn.microsoft.com/azure/machine-learning/how-to-monitor-model-performance
@@ -227,9 +227,9 @@ class Monitoring(layers.Monitoring):
         # The address holds a signature, by which the workflow knows who calls.
         address = logic.list_workflow_trigger_callback_url_output(
             resource_group_name=foundation.group,
-            workflow_name=self.drift_workflow.name,
+            workflow_name=workflow.name,
             trigger_name=retraining_workflow.TRIGGER,
-            opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[self.drift_workflow]),
+            opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[workflow]),
         ).value
         self.drift_subscription = eventgrid.SystemTopicEventSubscription(
             context.logical("drift"),

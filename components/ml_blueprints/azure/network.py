@@ -48,8 +48,7 @@ class Network(pulumi.ComponentResource):
             self.subnet_ids = [pulumi.Output.from_input(subnet) for subnet in settings.existing_subnets]
         else:
             self.plan = plan(settings.cidr)
-            self._network()
-            self._subnets()
+            self._subnets(self._network())
         self.register_outputs({"networkId": self.network_id, "subnetIds": self.subnet_ids})
 
     def endpoint(self, part: str, target: pulumi.Input[str], service: str) -> network.PrivateEndpoint:
@@ -92,17 +91,19 @@ class Network(pulumi.ComponentResource):
         workspace: operationalinsights.Workspace,
         writer: pulumi.Input[str],
         may_write: pulumi.Resource,
-    ) -> None:
+    ) -> network.FlowLog:
         """Keep the network's flows in a storage account, written under an identity, and show them in the workspace."""
         context = self.context
-        self.flow_log = network.FlowLog(
+        self.flow_log = flow_log = network.FlowLog(
             context.logical("flows"),
             resource_group_name=facts.WATCHER_GROUP,
             network_watcher_name=facts.WATCHER.format(location=self.location),
             location=self.location,
             target_resource_id=self.network_id,
             storage_id=account,
-            identity=network.ManagedServiceIdentityArgs(type="UserAssigned", user_assigned_identities=[writer]),
+            identity=network.ManagedServiceIdentityArgs(
+                type=network.ResourceIdentityType.USER_ASSIGNED, user_assigned_identities=[writer]
+            ),
             enabled=True,
             format=network.FlowLogFormatParametersArgs(type=network.FlowLogFormatType.JSON, version=2),
             retention_policy=network.RetentionPolicyParametersArgs(days=facts.LOG_RETENTION_DAYS, enabled=True),
@@ -118,13 +119,14 @@ class Network(pulumi.ComponentResource):
             tags=context.tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[may_write]),
         )
+        return flow_log
 
     def _child(self) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self)
 
-    def _network(self) -> None:
+    def _network(self) -> network.VirtualNetwork:
         context = self.context
-        self.network = network.VirtualNetwork(
+        self.network = made = network.VirtualNetwork(
             context.logical("network"),
             resource_group_name=self.group,
             location=self.location,
@@ -133,15 +135,16 @@ class Network(pulumi.ComponentResource):
             # Subnets are resources of their own; Azure returns them here too, where they are not ours to change.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["subnets"]),
         )
-        self.network_id = self.network.id
+        self.network_id = made.id
+        return made
 
-    def _subnets(self) -> None:
+    def _subnets(self, parent: network.VirtualNetwork) -> None:
         """Azure changes one subnet of a network at a time, so that the second waits for the first."""
         context = self.context
         endpoints = network.Subnet(
             context.logical("endpoints"),
             resource_group_name=self.group,
-            virtual_network_name=self.network.name,
+            virtual_network_name=parent.name,
             subnet_name="endpoints",
             address_prefix=self.plan.endpoints,
             default_outbound_access=False,
@@ -153,7 +156,7 @@ class Network(pulumi.ComponentResource):
         apps = network.Subnet(
             context.logical("apps"),
             resource_group_name=self.group,
-            virtual_network_name=self.network.name,
+            virtual_network_name=parent.name,
             subnet_name="apps",
             address_prefix=self.plan.apps,
             default_outbound_access=False,

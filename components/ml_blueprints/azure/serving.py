@@ -10,7 +10,7 @@ from ml_blueprints.azure.development import Development
 from ml_blueprints.azure.event_processor import EventProcessor
 from ml_blueprints.azure.features import Features
 from ml_blueprints.azure.foundation import Foundation
-from ml_blueprints.layers import Context, Zone
+from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Mode, Model, Role
 
@@ -47,9 +47,9 @@ class Serving(layers.Serving):
         self.batch_deployment: machinelearningservices.BatchDeployment | None = None
         self._models()
         if Mode.REAL_TIME in modes:
-            self._real_time()
+            self.real_time = self._real_time()
         if Mode.STREAM in modes:
-            self._stream()
+            self._stream(required(self.real_time, "a real-time endpoint"))
         if Mode.BATCH in modes:
             self._batch()
         self.give(
@@ -83,7 +83,7 @@ class Serving(layers.Serving):
         """Where in the curated zone a deployment's collected data lie."""
         return f"captured/{routing.deployment_name(model)}/{collection}"
 
-    def _real_time(self) -> None:
+    def _real_time(self) -> machinelearningservices.OnlineEndpoint:
         context, foundation, workload = self.context, self.foundation, self.context.workload
         deployed = routing.deployed(workload)
         serving = foundation.identities[Purpose.SERVING]
@@ -95,7 +95,7 @@ class Serving(layers.Serving):
         writes_metrics = foundation.grant(
             Purpose.SERVING, "metrics", facts.ROLE_METRICS_WRITER, self.development.workspace.id
         )
-        self.real_time = machinelearningservices.OnlineEndpoint(
+        endpoint = machinelearningservices.OnlineEndpoint(
             context.logical("endpoint"),
             endpoint_name=f"{context.name}-{context.token}",
             location=foundation.location,
@@ -122,7 +122,7 @@ class Serving(layers.Serving):
             **self.place,
         )
         self.captured_assets: dict[str, list[machinelearningservices.DataVersion]] = {}
-        self.deployments = {routing.deployment_name(model): self._deployment(model) for model in deployed}
+        self.deployments = {routing.deployment_name(model): self._deployment(endpoint, model) for model in deployed}
         self.division = resources.Deployment(
             context.logical("traffic"),
             resource_group_name=foundation.group,
@@ -130,7 +130,7 @@ class Serving(layers.Serving):
                 mode=resources.DeploymentMode.INCREMENTAL,
                 template=traffic.template(
                     {
-                        "name": pulumi.Output.concat(self.development.workspace.name, "/", self.real_time.name),
+                        "name": pulumi.Output.concat(self.development.workspace.name, "/", endpoint.name),
                         "location": foundation.location,
                         "identity": {
                             "type": "UserAssigned",
@@ -145,7 +145,7 @@ class Serving(layers.Serving):
             tags=context.tags,
             opts=self.child(depends_on=list(self.deployments.values())),
         )
-        foundation.keep_logs("endpoint", self.real_time)
+        foundation.keep_logs("endpoint", endpoint)
         self.scaling = [
             autoscaling.follow_load(context, foundation, name, deployment.id, self.child())
             for name, deployment in self.deployments.items()
@@ -156,8 +156,11 @@ class Serving(layers.Serving):
             self.realise("canary", self.division)
         if workload.models_in(Role.SHADOW):
             self.realise("shadow", self.division)
+        return endpoint
 
-    def _deployment(self, model: Model) -> machinelearningservices.OnlineDeployment:
+    def _deployment(
+        self, endpoint: machinelearningservices.OnlineEndpoint, model: Model
+    ) -> machinelearningservices.OnlineDeployment:
         """A version on instances of its own; what it is asked and answers is collected in the curated zone."""
         context, serving = self.context, self.context.workload.serving
         name = routing.deployment_name(model)
@@ -168,7 +171,7 @@ class Serving(layers.Serving):
         return machinelearningservices.OnlineDeployment(
             context.logical(name),
             deployment_name=name,
-            endpoint_name=self.real_time.name,
+            endpoint_name=endpoint.name,
             location=self.foundation.location,
             sku=machinelearningservices.SkuArgs(name="Default", capacity=serving.replicas.minimum),
             properties=machinelearningservices.ManagedOnlineDeploymentArgs(
@@ -196,7 +199,7 @@ class Serving(layers.Serving):
             tags=context.tags | {"model": model.name, "version": model.version, "role": model.role.value},
             # Autoscaling changes the number of instances. A deployment that has traffic can't be deleted, so that one
             # goes with its endpoint.
-            opts=self.child(ignore_changes=["sku.capacity"], deleted_with=self.real_time),
+            opts=self.child(ignore_changes=["sku.capacity"], deleted_with=endpoint),
             **self.place,
         )
 
@@ -226,19 +229,24 @@ class Serving(layers.Serving):
             **self.place,
         )
 
-    def _stream(self) -> None:
+    def _stream(self, endpoint: machinelearningservices.OnlineEndpoint) -> None:
         """Events are read by a container app, which keeps the online features and asks the endpoint."""
-        context, foundation = self.context, self.foundation
+        context, foundation, data = self.context, self.foundation, self.data
         may_score = foundation.grant(
-            Purpose.INGEST, "score", foundation.role("score", "score", facts.SCORE_ACTIONS), self.real_time.id
+            Purpose.INGEST, "score", foundation.role("score", "score", facts.SCORE_ACTIONS), endpoint.id
         )
         processor = EventProcessor(
             context,
             foundation,
-            self.data,
+            data,
+            required(data.hub, "a hub of events"),
+            required(data.dead_letter_hub, "a hub of dead letters"),
             self.development,
-            variables=routing.environment(context.workload, routing.deployed(context.workload))
-            | {"FEATURE_STORE": self.features.online, "SCORING_ENDPOINT": self.real_time.properties.scoring_uri},
+            variables={
+                **routing.environment(context.workload, routing.deployed(context.workload)),
+                "FEATURE_STORE": required(self.features.online, "online features"),
+                "SCORING_ENDPOINT": endpoint.properties.scoring_uri,
+            },
             ready=may_score,
             opts=self.child(),
         )
@@ -294,7 +302,7 @@ class Serving(layers.Serving):
             opts=self.child(deleted_with=self.batch_endpoint),
             **self.place,
         )
-        self.batch = pipeline_definition.Run(
+        scoring = pipeline_definition.Run(
             component=pipeline.id,
             experiment=f"{context.name}-batch",
             inputs={
@@ -307,7 +315,9 @@ class Serving(layers.Serving):
             context.logical("batch"),
             name="batch-scoring",
             properties=pipeline_definition.schedule(
-                workload.serving.schedule, pipeline_definition.scheduled(job, self.batch), context.tags
+                required(workload.serving.schedule, "a schedule"),
+                pipeline_definition.scheduled(job, scoring),
+                context.tags,
             ),
             opts=self.child(depends_on=self.data.grants[Purpose.SERVING]),
             **self.place,

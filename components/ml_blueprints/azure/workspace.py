@@ -56,7 +56,9 @@ class Dependencies(pulumi.ComponentResource):
             zone_redundancy=containerregistry.ZoneRedundancy.ENABLED,
             identity=containerregistry.IdentityPropertiesArgs(
                 type=containerregistry.ResourceIdentityType.USER_ASSIGNED,
-                user_assigned_identities=foundation.encryption.identity.apply(lambda identity: {identity: {}}),
+                user_assigned_identities=foundation.encryption.identity.apply(
+                    lambda identity: {identity: containerregistry.UserIdentityPropertiesArgs()}
+                ),
             ),
             encryption=containerregistry.EncryptionPropertyArgs(
                 status=containerregistry.EncryptionStatus.ENABLED,
