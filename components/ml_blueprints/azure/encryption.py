@@ -8,8 +8,8 @@ import pulumi
 from ml_blueprints.errors import BlueprintError, Problem
 
 _VERSION = re.compile(
-    r"(?P<key>(?P<vault>/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.KeyVault/vaults/"
-    r"(?P<vault_name>[^/]+))/keys/(?P<name>[^/]+))/versions/(?P<version>[^/]+)",
+    r"(?P<key>(?P<vault>/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/Microsoft\.KeyVault/vaults/"
+    r"(?P<vault_name>[^/\s]+))/keys/(?P<name>[^/\s]+))/versions/(?P<version>[^/\s]+)",
     re.IGNORECASE,
 )
 
