@@ -1,0 +1,195 @@
+"""The foundation on Azure: vault and key and who may use it, identities and their roles, logs."""
+
+from collections import defaultdict
+
+import pytest
+from ml_blueprints.azure import LIMITS, foundation
+from ml_blueprints.errors import BlueprintError
+from ml_blueprints.settings import Purpose
+
+VAULT = "azure-native:keyvault:Vault"
+KEY = "azure-native:keyvault:Key"
+IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"
+GRANT = "azure-native:authorization:RoleAssignment"
+ROLE = "azure-native:authorization:RoleDefinition"
+OURS = ["streaming", "batch", "hybrid"]
+
+
+def test_the_vault_is_closed_and_nothing_in_it_can_be_purged(streaming):
+    (vault,) = streaming.of_type(VAULT)
+    properties = vault.inputs["properties"]
+    assert properties["publicNetworkAccess"] == "Disabled"
+    assert properties["networkAcls"] == {"defaultAction": "Deny", "bypass": "AzureServices"}
+    assert properties["enableRbacAuthorization"] is True
+    assert "accessPolicies" not in properties
+    assert properties["enableSoftDelete"] is True
+    assert properties["softDeleteRetentionInDays"] == 90
+    assert properties["enablePurgeProtection"] is True
+
+
+def test_the_vaults_name_keeps_to_24_characters(streaming):
+    (vault,) = streaming.of_type(VAULT)
+    assert vault.name == f"vault-{streaming.platform.context.token}"
+    # Auto-naming adds eight characters.
+    assert len(vault.name) + 8 <= 24
+
+
+@pytest.mark.parametrize(("platform", "days"), [("streaming", 365), ("other", 90)])
+def test_the_key_rotates_as_the_settings_say_and_outlives_its_rotation(request, platform, days):
+    (key,) = request.getfixturevalue(platform).of_type(KEY)
+    policy = key.inputs["properties"]["rotationPolicy"]
+    assert policy["lifetimeActions"] == [{"action": {"type": "rotate"}, "trigger": {"timeAfterCreate": f"P{days}D"}}]
+    assert policy["attributes"]["expiryTime"] == f"P{days + 30}D"
+
+
+def test_the_key_wraps_keys_and_does_nothing_else(streaming):
+    (key,) = streaming.of_type(KEY)
+    assert key.inputs["properties"]["keyOps"] == ["wrapKey", "unwrapKey"]
+    assert key.inputs["properties"]["kty"] == "RSA"
+    assert key.inputs["properties"]["keySize"] >= 3072
+
+
+def test_one_identity_may_use_the_key_and_nothing_more(streaming, granted):
+    assert granted(streaming, "encryption") == {("Key Vault Crypto Service Encryption User", "Key key")}
+
+
+def test_an_existing_key_is_used_and_our_identity_may_use_it(house, named):
+    assert not house.of_type(KEY)
+    grant = named(house, GRANT, "fraud-detection-use-key").inputs
+    assert grant["scope"].endswith("/resourceGroups/house/providers/Microsoft.KeyVault/vaults/house-keys/keys/data")
+    assert grant["roleDefinitionId"].endswith("/e147488a-f6f5-4113-8e2d-b22465e65bf6")
+
+
+def test_a_vault_for_the_workspaces_secrets_is_there_beside_an_existing_key(house):
+    (vault,) = house.of_type(VAULT)
+    workspaces = house.of_type("azure-native:machinelearningservices:Workspace")
+    assert {workspace.inputs["keyVault"] for workspace in workspaces} == {vault.id}
+
+
+def test_each_purpose_has_an_identity_of_its_own(streaming, identity):
+    ids = {purpose: identity(streaming, purpose) for purpose in Purpose}
+    assert len(set(ids.values())) == len(Purpose)
+    assert {entry.name.removeprefix("fraud-detection-") for entry in streaming.of_type(IDENTITY)} == {
+        *Purpose,
+        "encryption",
+        "flows",
+        "workspaces",
+        "materialization",
+        "deployer",
+    }
+
+
+@pytest.mark.parametrize("platform", OURS)
+def test_a_grant_is_to_the_identity_that_it_is_named_after(request, platform):
+    built = request.getfixturevalue(platform)
+    principals = defaultdict(set)
+    for grant in built.of_type(GRANT):
+        (owner,) = [urn for urn in grant.depends_on if f"{IDENTITY}::" in urn]
+        principals[owner].add(grant.inputs["principalId"])
+        assert grant.inputs["principalType"] == "ServicePrincipal"
+    assert all(len(found) == 1 for found in principals.values())
+    assert len(set.union(*principals.values())) == len(principals) == len(built.of_type(IDENTITY))
+
+
+@pytest.mark.parametrize("platform", OURS)
+def test_no_identity_of_a_purpose_has_a_role_on_more_than_a_resource(request, platform, granted):
+    built = request.getfixturevalue(platform)
+    for purpose in Purpose:
+        roles = granted(built, purpose)
+        assert roles
+        assert not [scope for _, scope in roles if scope.startswith(("ResourceGroup", "StorageAccount"))]
+        assert not {role for role, _ in roles} & {"Contributor", "Owner", "Key Vault Administrator"}
+
+
+@pytest.mark.parametrize("platform", OURS)
+def test_roles_of_our_own_name_what_they_may_do(request, platform):
+    built = request.getfixturevalue(platform)
+    (group,) = built.of_type("azure-native:resources:ResourceGroup")
+    for role in built.of_type(ROLE):
+        assert role.inputs["roleType"] == "CustomRole"
+        assert role.inputs["assignableScopes"] == [role.inputs["scope"]] == [group.id]
+        assert built.platform.context.token in role.inputs["roleName"]
+        (permission,) = role.inputs["permissions"]
+        # A wildcard stands for kinds below a workspace, never for what is done to them.
+        for action in permission["actions"]:
+            assert action.startswith("Microsoft.MachineLearningServices/workspaces/")
+            assert action.rpartition("/")[2] in {"read", "write", "action"}
+            assert not action.endswith(("listKeys/action", "delete"))
+
+
+def test_existing_identities_are_used_and_get_no_roles(house, granted):
+    assert {entry.name.removeprefix("fraud-detection-") for entry in house.of_type(IDENTITY)} == {
+        "encryption",
+        "workspaces",
+        "materialization",
+        "deployer",
+    }
+    owners = {grant.name.removeprefix("fraud-detection-").partition("-")[0] for grant in house.of_type(GRANT)}
+    assert not owners & set(Purpose)
+
+
+def test_one_existing_identity_leaves_the_others_new(other, named):
+    identities = {entry.name for entry in other.of_type(IDENTITY)}
+    assert "churn-training" not in identities
+    assert {"churn-ingest", "churn-serving", "churn-monitoring"} <= identities
+    assert not [grant.name for grant in other.of_type(GRANT) if grant.name.startswith("churn-training-")]
+    compute = named(other, "azure-native:machinelearningservices:Compute", "churn-jobs").inputs
+    assert compute["identity"]["userAssignedIdentities"][0].endswith("/house-training")
+
+
+def test_logs_are_kept_for_a_year_and_read_and_written_by_identities_only(streaming):
+    (logs,) = streaming.of_type("azure-native:operationalinsights:Workspace")
+    assert logs.inputs["retentionInDays"] == 365
+    assert logs.inputs["features"] == {
+        "disableLocalAuth": True,
+        "enableLogAccessUsingOnlyResourcePermissions": True,
+    }
+    assert logs.inputs["publicNetworkAccessForIngestion"] == "Disabled"
+
+
+@pytest.mark.parametrize(
+    ("platform", "parts"),
+    [
+        ("streaming", ["apps", "endpoint", "features", "ml", "vault"]),
+        ("hybrid", ["endpoint", "features", "ml", "vault"]),
+        ("batch", ["features", "ml", "vault"]),
+    ],
+)
+def test_what_has_logs_sends_all_of_them(request, platform, parts):
+    built = request.getfixturevalue(platform)
+    (logs,) = built.of_type("azure-native:operationalinsights:Workspace")
+    settings = built.of_type("azure-native:monitor:DiagnosticSetting")
+    assert [entry.name for entry in settings] == [f"{built.platform.context.name}-{part}-logs" for part in parts]
+    for setting in settings:
+        assert setting.inputs["logs"] == [{"categoryGroup": "allLogs", "enabled": True}]
+        assert setting.inputs["workspaceId"] == logs.id
+        (watched,) = [resource for resource in built.resources if resource.urn == setting.parent]
+        assert setting.inputs["resourceUri"] == watched.id
+
+
+@pytest.mark.parametrize(("written", "location"), [("westeurope", "westeurope"), ("West Europe", "westeurope")])
+def test_a_location_is_read_as_azure_writes_it(monkeypatch, written, location):
+    monkeypatch.setattr(foundation.pulumi.Config, "get", lambda *_: written)
+    assert foundation._location() == location
+
+
+def test_a_missing_location_is_said_in_words(build, monkeypatch):
+    monkeypatch.setattr(foundation.pulumi.Config, "get", lambda *_: None)
+    with pytest.raises(BlueprintError, match="azure-native:location: found nothing"):
+        build("azure", "credit_scoring")
+
+
+def test_a_streaming_platform_takes_no_network_with_one_subnet(build):
+    network = "/subscriptions/s/resourceGroups/house/providers/Microsoft.Network/virtualNetworks/shared"
+    with pytest.raises(BlueprintError, match="the last delegated to Microsoft.App/environments"):
+        build(
+            "azure",
+            "fraud_detection",
+            network={"existing_network": network, "existing_subnets": [f"{network}/subnets/one"]},
+        )
+
+
+def test_the_longest_name_fits_an_online_endpoint():
+    # https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas: 32 characters; ours are a hyphen and 8.
+    assert LIMITS.name_length + 1 + 8 <= 32
+    assert LIMITS.name_length >= len("demand-forecasting")
