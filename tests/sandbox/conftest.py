@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,14 @@ def session(pulumi: Pulumi, tmp_path: Path, sandbox_home: Path) -> Session:
     engine = Engine(pulumi.folder, pulumi.version, "found on PATH")
     (tmp_path / "project").mkdir()
     return Session(engine, tmp_path / "project", "acme", environment(engine, os.environ))
+
+
+@pytest.fixture
+def dead_process() -> int:
+    """The id of a process that is no more."""
+    with subprocess.Popen(["/bin/true"]) as process:
+        pass
+    return process.pid
 
 
 Run = Callable[..., tuple[int, str, str]]
