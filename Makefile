@@ -21,6 +21,8 @@ test: .venv/.ready ## run all tests
 	@$(VENV)/python -m sandbox engine && $(VENV)/python -m pytest -n $(WORKERS) --dist loadgroup
 bench: .venv/.ready ## measure previews and ups against the floor of trivial resources (some 10 minutes)
 	@$(VENV)/python -m benchmarks $(TABLE)
+docs: .venv/.ready ## write the generated pages of docs/ anew
+	@$(VENV)/python -m docs.generate
 lint: .venv/.ready ## style and types
 	@$(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/pyrefly check
 lock: .venv/.ready ## write requirements/workbench.txt anew from the pyproject.toml files
@@ -29,4 +31,4 @@ clean: ## remove the environment and the sandbox with all that exists in it
 	@rm -rf .venv .uv .sandbox
 .venv/.ready: requirements/workbench.txt requirements/uv.txt requirements/install components/pyproject.toml pipelines/pyproject.toml sandbox/pyproject.toml
 	@PYTHON="$(PYTHON)" requirements/install
-.PHONY: help setup up preview down shell test bench lint lock clean
+.PHONY: help setup up preview down shell test bench docs lint lock clean

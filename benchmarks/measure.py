@@ -3,17 +3,14 @@
 import contextlib
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from unittest.mock import patch
 
 import psutil
 import yaml
@@ -47,13 +44,10 @@ class Bench:
 @contextlib.contextmanager
 def open_bench() -> Iterator[Bench]:
     """A Bench in a temporary folder, whose sandbox nothing else uses. Raises SandboxError without an engine."""
-    with (
-        tempfile.TemporaryDirectory(prefix="ml-blueprints-bench-") as folder,
-        patch.dict(os.environ, ML_BLUEPRINTS_SANDBOX=str(Path(folder) / "sandbox")),
-    ):
+    with home.temporary() as folder:
         ours = open_session(Console(stderr=True))
         # Both projects belong to one backend, in which stacks are told apart by their project.
-        floor = replace(ours, project=Path(shutil.copytree(FLOOR, Path(folder) / "floor")), project_name="floor")
+        floor = replace(ours, project=Path(shutil.copytree(FLOOR, folder / "floor")), project_name="floor")
         plugin = home.home() / "pulumi" / "plugins" / "resource-nothing-v1.0.0" / "pulumi-resource-nothing"
         plugin.parent.mkdir()
         plugin.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{FLOOR / "provider.py"}" "$@"\n')

@@ -63,7 +63,7 @@ class Network(Strict):
         ),
         AfterValidator(_ipv4_range),
     ] = "10.64.0.0/16"
-    zones: Annotated[int, Field(ge=2, le=3)] = 2
+    zones: Annotated[int, Field(ge=2, le=3, description="Availability zones with a private subnet")] = 2
     internet_egress: Annotated[bool, Field(description="Let private subnets reach the internet through NAT")] = False
     existing_network: Annotated[Id | None, Field(description="Id of a network to use instead of a new one")] = None
     existing_subnets: Annotated[tuple[Id, ...], Field(strict=False, description="Ids of its private subnets")] = ()
@@ -83,13 +83,13 @@ class Encryption(Strict):
     existing_key: Annotated[
         Id | None, Field(description="ARN (AWS), resource name (Google Cloud) or id of a key version (Azure)")
     ] = None
-    rotation_days: Annotated[int, Field(ge=90, le=2560)] = 365
+    rotation_days: Annotated[int, Field(ge=90, le=2560, description="Days after which the key rotates")] = 365
 
 
 class Delivery(Strict):
     """Who may deploy: workflows of one repository, without long-lived keys."""
 
-    provider: Literal["github", "gitlab"] = "github"
+    provider: Annotated[Literal["github", "gitlab"], Field(description="Where the repository is")] = "github"
     repository: Annotated[
         str,
         written_as(r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$", "a repository as `owner/name`", description="owner/name"),
@@ -103,9 +103,13 @@ class Delivery(Strict):
 class Settings(Strict):
     """What a stack's configuration says beside the workload."""
 
-    cloud: Literal["aws", "gcp", "azure"]
-    architecture: Annotated[ArchitectureKind, Field(strict=False)]
-    environment: Literal["experiment", "staging", "production"]
+    cloud: Annotated[Literal["aws", "gcp", "azure"], Field(description="Where the platform is built")]
+    architecture: Annotated[
+        ArchitectureKind, Field(strict=False, description="The reference architecture; the workload must be made for it")
+    ]
+    environment: Annotated[
+        Literal["experiment", "staging", "production"], Field(description="What the stack is used for")
+    ]
     workload: Annotated[str, Field(description="Workload file, relative to the program")]
     serving_image: Annotated[
         str,

@@ -97,7 +97,10 @@ class Contract(Strict):
     """The schema of the events or rows that come in, as an Avro record, and how it may change."""
 
     path: Annotated[str, Field(description="Avro schema file, relative to the workload file")]
-    compatibility: Literal["BACKWARD", "BACKWARD_ALL", "FORWARD", "FORWARD_ALL", "FULL", "FULL_ALL"] = "BACKWARD"
+    compatibility: Annotated[
+        Literal["BACKWARD", "BACKWARD_ALL", "FORWARD", "FORWARD_ALL", "FULL", "FULL_ALL"],
+        Field(description="Which changes of the schema its registry takes"),
+    ] = "BACKWARD"
     _record: dict[str, Any] = PrivateAttr()
 
     @property
@@ -132,8 +135,10 @@ class Data(Strict):
     contract: Contract
     entity: Annotated[Column, Field(description="Field of the contract that identifies whom a prediction is about")]
     event_time: Annotated[Column, Field(description="Field of the contract that says when it happened")]
-    classification: Literal["public", "internal", "confidential", "restricted"]
-    retention_days: Annotated[int, Field(ge=1, le=3650)]
+    classification: Annotated[
+        Literal["public", "internal", "confidential", "restricted"], Field(description="How secret the data is")
+    ]
+    retention_days: Annotated[int, Field(ge=1, le=3650, description="Days after which data is deleted")]
     events_per_second: Annotated[int, Field(ge=1, le=100_000, description="Expected peak; sizes the event stream")] = (
         100
     )
@@ -142,25 +147,29 @@ class Data(Strict):
 class Feature(Strict):
     """One feature of the entity, as the feature store holds it."""
 
-    name: Column
-    type: Literal["integer", "float", "string", "boolean"]
-    description: str = ""
+    name: Annotated[Column, Field(description="Name of the feature, as models ask for it")]
+    type: Annotated[Literal["integer", "float", "string", "boolean"], Field(description="Type of its values")]
+    description: Annotated[str, Field(description="What it means, for people")] = ""
 
 
 class Features(Strict):
     """The group of features that the models read."""
 
-    group: Column
-    definitions: Annotated[tuple[Feature, ...], Field(min_length=1, max_length=500, strict=False)]
+    group: Annotated[Column, Field(description="Name of the group in the feature store")]
+    definitions: Annotated[
+        tuple[Feature, ...], Field(min_length=1, max_length=500, strict=False, description="The features")
+    ]
     online_ttl_hours: Annotated[int, Field(ge=1, le=8760, description="How long a value may be served online")] = 168
 
 
 class Model(Strict):
     """One version of one model, and what it is deployed for. Promotion is a change of this line."""
 
-    name: Name
-    version: Version
-    role: Annotated[Role, Field(strict=False)]
+    name: Annotated[Name, Field(description="Name of the model in the registry")]
+    version: Annotated[Version, Field(description="Version of the model in the registry")]
+    role: Annotated[
+        Role, Field(strict=False, description="What it is deployed for; a challenger is registered only")
+    ]
     traffic: Annotated[
         int,
         Field(
@@ -174,14 +183,14 @@ class Model(Strict):
 class Replicas(Strict):
     """Bounds of autoscaling, in instances."""
 
-    minimum: Annotated[int, Field(ge=0, le=100)] = 1
-    maximum: Annotated[int, Field(ge=1, le=100)] = 2
+    minimum: Annotated[int, Field(ge=0, le=100, description="Instances that are always there")] = 1
+    maximum: Annotated[int, Field(ge=1, le=100, description="Instances at the highest load")] = 2
 
 
 class Ensemble(Strict):
     """Several models that answer as one."""
 
-    method: Literal["vote", "weighted_mean", "cascade"]
+    method: Annotated[Literal["vote", "weighted_mean", "cascade"], Field(description="How several answers become one")]
     members: Annotated[
         tuple[Name, ...], Field(min_length=2, strict=False, description="Names of models, cheapest first")
     ]
@@ -190,29 +199,34 @@ class Ensemble(Strict):
 class Tenant(Strict):
     """A consumer with a quota of its own."""
 
-    name: Name
-    requests_per_second: Annotated[int, Field(ge=1, le=100_000)]
+    name: Annotated[Name, Field(description="Name of the consumer")]
+    requests_per_second: Annotated[int, Field(ge=1, le=100_000, description="How much it may ask")]
 
 
 class Serving(Strict):
     """How predictions are served."""
 
-    mode: Annotated[Mode, Field(strict=False)]
-    size: Literal["small", "medium", "large"] = "small"
+    mode: Annotated[Mode, Field(strict=False, description="How predictions reach their consumer")]
+    size: Annotated[Literal["small", "medium", "large"], Field(description="Size of one instance")] = "small"
     replicas: Replicas = Replicas()
-    scale_to_zero: bool = False
+    scale_to_zero: Annotated[bool, Field(description="Keep no instance while there are no requests")] = False
     schedule: Annotated[Cron | None, Field(description="When batch predictions are made; UTC")] = None
     ensemble: Ensemble | None = None
-    tenants: Annotated[tuple[Tenant, ...], Field(strict=False)] = ()
+    tenants: Annotated[
+        tuple[Tenant, ...], Field(strict=False, description="Consumers with quotas of their own; none: everyone alike")
+    ] = ()
 
 
 class Drift(Strict):
     """When the data counts as changed."""
 
-    metric: Literal["population_stability_index", "kolmogorov_smirnov", "jensen_shannon", "wasserstein"] = (
-        "population_stability_index"
-    )
-    threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.2
+    metric: Annotated[
+        Literal["population_stability_index", "kolmogorov_smirnov", "jensen_shannon", "wasserstein"],
+        Field(description="How the distance of two distributions is measured"),
+    ] = "population_stability_index"
+    threshold: Annotated[
+        float, Field(gt=0, allow_inf_nan=False, description="Distance beyond which data has drifted")
+    ] = 0.2
     schedule: Annotated[
         str,
         written_as(
@@ -234,26 +248,27 @@ class Monitoring(Strict):
 class Retraining(Strict):
     """What starts a new training run."""
 
-    trigger: Literal["drift", "schedule", "drift_or_schedule"]
-    schedule: Cron | None = None
+    trigger: Annotated[
+        Literal["drift", "schedule", "drift_or_schedule"], Field(description="What starts the training pipeline")
+    ]
+    schedule: Annotated[Cron | None, Field(description="When training starts, if a schedule starts it; UTC")] = None
 
 
 class Budget(Strict):
     """What the platform may cost."""
 
-    monthly_usd: Annotated[int, Field(gt=0)]
-    alert_percent: Annotated[tuple[Annotated[int, Field(ge=1, le=100)], ...], Field(min_length=1, strict=False)] = (
-        50,
-        80,
-        100,
-    )
+    monthly_usd: Annotated[int, Field(gt=0, description="US dollars in a month")]
+    alert_percent: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=100)], ...],
+        Field(min_length=1, strict=False, description="Shares of it at which the owner is told"),
+    ] = (50, 80, 100)
 
 
 class Workload(Strict):
     """What is wanted of an ML platform: data, features, models, serving, monitoring, retraining and budget."""
 
-    name: Name
-    description: str
+    name: Annotated[Name, Field(description="Name of the workload; resource names and tags begin with it")]
+    description: Annotated[str, Field(description="What it is for, for people")]
     owner: Annotated[
         str,
         written_as(
@@ -262,10 +277,12 @@ class Workload(Strict):
             description="E-mail address of the team that answers for it",
         ),
     ]
-    architecture: Annotated[ArchitectureKind, Field(strict=False)]
+    architecture: Annotated[ArchitectureKind, Field(strict=False, description="The reference architecture it needs")]
     data: Data
     features: Features
-    models: Annotated[tuple[Model, ...], Field(min_length=1, strict=False)]
+    models: Annotated[
+        tuple[Model, ...], Field(min_length=1, strict=False, description="Model versions and their roles")
+    ]
     serving: Serving
     monitoring: Monitoring = Monitoring()
     retraining: Retraining
