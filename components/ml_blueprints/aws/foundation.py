@@ -132,7 +132,7 @@ class Foundation(layers.Foundation):
         network = Network(self.context, self.account, self.log_group.arn, self.boundary.arn, opts=self.child())
         self.network_component = network
         self.security_group = network.security_group
-        if network.vpc is None:
+        if network.flow_log is None:
             for capability in ("private-network", "private-service-access", "flow-logs"):
                 self.context.register.brought(capability)
             return

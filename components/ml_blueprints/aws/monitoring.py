@@ -1,5 +1,7 @@
 """The monitoring layer on AWS: alarms, a drift monitor on captured data, what starts training again, and the budget."""
 
+from collections.abc import Mapping
+
 import pulumi
 from pulumi_aws import budgets, cloudwatch, sagemaker, scheduler, sns
 
@@ -118,13 +120,23 @@ class Monitoring(layers.Monitoring):
         self.realise("alarms", *self.alarms)
 
     def _alarm(
-        self, name: str, namespace: str, metric: str, dimensions: dict[str, pulumi.Input[str]], **condition: object
+        self,
+        name: str,
+        namespace: str,
+        metric: str,
+        dimensions: Mapping[str, pulumi.Input[str]],
+        threshold: float,
+        statistic: str | None = None,
+        extended_statistic: str | None = None,
     ) -> cloudwatch.MetricAlarm:
         return cloudwatch.MetricAlarm(
             self.context.logical(name),
             namespace=namespace,
             metric_name=metric,
             dimensions=dimensions,
+            threshold=threshold,
+            statistic=statistic,
+            extended_statistic=extended_statistic,
             period=300,
             evaluation_periods=1,
             comparison_operator="GreaterThanThreshold",
@@ -133,7 +145,6 @@ class Monitoring(layers.Monitoring):
             ok_actions=[self.topic.arn],
             tags=self.context.tags,
             opts=self.child(),
-            **condition,
         )
 
     def _drift(self) -> None:

@@ -1,6 +1,7 @@
 """The serving layer on AWS: SageMaker endpoint with canary and shadow variants, Lambda on Kinesis, scheduled batch."""
 
 from collections import Counter
+from typing import TypeVar
 
 import pulumi
 from pulumi_aws import appautoscaling, cloudwatch, lambda_, sagemaker, scheduler
@@ -11,9 +12,15 @@ from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.development import Development
 from ml_blueprints.aws.features import Features
 from ml_blueprints.aws.foundation import Foundation
-from ml_blueprints.layers import Context, Zone
+from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Mode, Model, Role
+
+_Variant = TypeVar(
+    "_Variant",
+    sagemaker.EndpointConfigurationProductionVariantArgs,
+    sagemaker.EndpointConfigurationShadowProductionVariantArgs,
+)
 
 
 def by_variant(models: tuple[Model, ...]) -> dict[str, Model]:
@@ -60,14 +67,14 @@ class Serving(layers.Serving):
         self.batch_pipeline: sagemaker.Pipeline | None = None
         self._models()
         if Mode.REAL_TIME in modes:
-            self._real_time()
+            self.real_time = self._real_time()
         if Mode.STREAM in modes:
-            self._stream()
+            self._stream(required(self.real_time, "a real-time endpoint"))
         if Mode.BATCH in modes:
             self._batch()
         self.give(
             endpoint=self.real_time.arn if self.real_time else None,
-            url=self._url() if self.real_time else None,
+            url=self._url(self.real_time) if self.real_time else None,
             processor=self.stream_processor.arn if self.stream_processor else None,
             batch=self.batch_pipeline.arn if self.batch_pipeline else None,
         )
@@ -98,7 +105,7 @@ class Serving(layers.Serving):
     def _artifact(self, model: Model) -> pulumi.Output[str]:
         return pulumi.Output.concat(self.data.zones[Zone.MODELS], "/", routing.artifact_path(model), "/model.tar.gz")
 
-    def _real_time(self) -> None:
+    def _real_time(self) -> sagemaker.Endpoint:
         context, workload = self.context, self.context.workload
         name = f"{context.name}-{context.token}"
         self.variants = by_variant(workload.models_in(Role.CHAMPION, Role.CANARY))
@@ -107,14 +114,10 @@ class Serving(layers.Serving):
         self.configuration = sagemaker.EndpointConfiguration(
             context.logical("endpoint"),
             kms_key_arn=self.foundation.key,
-            production_variants=[
-                sagemaker.EndpointConfigurationProductionVariantArgs(**self._variant(*variant))
-                for variant in self.variants.items()
-            ],
-            shadow_production_variants=[
-                sagemaker.EndpointConfigurationShadowProductionVariantArgs(**self._variant(*variant))
-                for variant in shadows.items()
-            ],
+            production_variants=self._configured(sagemaker.EndpointConfigurationProductionVariantArgs, self.variants),
+            shadow_production_variants=self._configured(
+                sagemaker.EndpointConfigurationShadowProductionVariantArgs, shadows
+            ),
             data_capture_config=sagemaker.EndpointConfigurationDataCaptureConfigArgs(
                 enable_capture=True,
                 initial_sampling_percentage=100,
@@ -129,7 +132,7 @@ class Serving(layers.Serving):
             opts=self.child(),
         )
         self.rollback_alarms = [self._rollback_alarm(name, variant) for variant in self.variants]
-        self.real_time = sagemaker.Endpoint(
+        endpoint = sagemaker.Endpoint(
             context.logical("endpoint"),
             name=name,
             endpoint_config_name=self.configuration.name,
@@ -137,22 +140,26 @@ class Serving(layers.Serving):
             tags=context.tags,
             opts=self.child(),
         )
-        self.realise("real-time-scoring", self.real_time)
+        self.realise("real-time-scoring", endpoint)
         if workload.models_in(Role.CANARY):
             self.realise("canary", self.configuration)
         if shadows:
             self.realise("shadow", self.configuration)
-        self._autoscaling()
+        self._autoscaling(endpoint)
+        return endpoint
 
-    def _variant(self, name: str, model: Model) -> dict[str, pulumi.Input[object]]:
+    def _configured(self, kind: type[_Variant], variants: dict[str, Model]) -> list[_Variant]:
         """A variant's weight is its share of the requests, or for a shadow the share that it sees copies of."""
-        return {
-            "variant_name": name,
-            "model_name": self.models[routing.deployment_name(model)].name,
-            "instance_type": facts.INSTANCE_TYPES[self.context.workload.serving.size],
-            "initial_instance_count": self.context.workload.serving.replicas.minimum,
-            "initial_variant_weight": model.traffic / 100,
-        }
+        return [
+            kind(
+                variant_name=name,
+                model_name=self.models[routing.deployment_name(model)].name,
+                instance_type=facts.INSTANCE_TYPES[self.context.workload.serving.size],
+                initial_instance_count=self.context.workload.serving.replicas.minimum,
+                initial_variant_weight=model.traffic / 100,
+            )
+            for name, model in variants.items()
+        ]
 
     def _rollback_alarm(self, endpoint: str, variant: str) -> cloudwatch.MetricAlarm:
         """Server errors of a variant while it is rolled out; the endpoint goes back to the old fleet when it fires."""
@@ -194,7 +201,7 @@ class Serving(layers.Serving):
             ),
         )
 
-    def _autoscaling(self) -> None:
+    def _autoscaling(self, endpoint: sagemaker.Endpoint) -> None:
         context, replicas = self.context, self.context.workload.serving.replicas
         self.scaling: list[appautoscaling.Policy] = []
         for variant in self.variants:
@@ -202,7 +209,7 @@ class Serving(layers.Serving):
                 context.logical(variant),
                 service_namespace="sagemaker",
                 scalable_dimension="sagemaker:variant:DesiredInstanceCount",
-                resource_id=pulumi.Output.concat("endpoint/", self.real_time.name, "/variant/", variant),
+                resource_id=pulumi.Output.concat("endpoint/", endpoint.name, "/variant/", variant),
                 min_capacity=replicas.minimum,
                 max_capacity=replicas.maximum,
                 tags=context.tags,
@@ -228,14 +235,16 @@ class Serving(layers.Serving):
             )
         self.realise("autoscaling", *self.scaling)
 
-    def _url(self) -> pulumi.Output[str]:
+    def _url(self, endpoint: sagemaker.Endpoint) -> pulumi.Output[str]:
         """Where the endpoint is invoked. https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html"""
         host = pulumi.Output.concat("https://runtime.sagemaker.", self.foundation.region, ".amazonaws.com")
-        return pulumi.Output.concat(host, "/endpoints/", self.real_time.name, "/invocations")
+        return pulumi.Output.concat(host, "/endpoints/", endpoint.name, "/invocations")
 
-    def _stream(self) -> None:
+    def _stream(self, endpoint: sagemaker.Endpoint) -> None:
         context = self.context
-        self._rights_of_the_processor()
+        events = required(self.data.stream, "a stream of events")
+        dead_letters = required(self.data.dead_letters, "a place for dead letters")
+        self._rights_of_the_processor(endpoint, events, dead_letters)
         self.stream_processor = lambda_.Function(
             context.logical("processor"),
             role=self.foundation.identities[Purpose.INGEST],
@@ -249,8 +258,11 @@ class Serving(layers.Serving):
                 subnet_ids=self.foundation.subnets, security_group_ids=[self.foundation.security_group.id]
             ),
             environment=lambda_.FunctionEnvironmentArgs(
-                variables=routing.environment(context.workload, routing.deployed(context.workload))
-                | {"FEATURE_STORE": self.features.online, "SCORING_ENDPOINT": self.real_time.name}
+                variables={
+                    **routing.environment(context.workload, routing.deployed(context.workload)),
+                    "FEATURE_STORE": required(self.features.online, "online features"),
+                    "SCORING_ENDPOINT": endpoint.name,
+                }
             ),
             logging_config=lambda_.FunctionLoggingConfigArgs(
                 log_format="JSON", log_group=self.foundation.log_group.name
@@ -263,7 +275,7 @@ class Serving(layers.Serving):
         self.event_source = lambda_.EventSourceMapping(
             context.logical("processor"),
             function_name=self.stream_processor.arn,
-            event_source_arn=self.data.stream,
+            event_source_arn=events,
             starting_position="LATEST",
             batch_size=100,
             maximum_batching_window_in_seconds=1,
@@ -271,16 +283,16 @@ class Serving(layers.Serving):
             bisect_batch_on_function_error=True,
             function_response_types=["ReportBatchItemFailures"],
             destination_config=lambda_.EventSourceMappingDestinationConfigArgs(
-                on_failure=lambda_.EventSourceMappingDestinationConfigOnFailureArgs(
-                    destination_arn=self.data.dead_letters
-                )
+                on_failure=lambda_.EventSourceMappingDestinationConfigOnFailureArgs(destination_arn=dead_letters)
             ),
             tags=context.tags,
             opts=self.child(),
         )
         self.realise("stream-scoring", self.event_source)
 
-    def _rights_of_the_processor(self) -> None:
+    def _rights_of_the_processor(
+        self, endpoint: sagemaker.Endpoint, events: pulumi.Output[str], dead_letters: pulumi.Output[str]
+    ) -> None:
         self.foundation.grant(
             Purpose.INGEST,
             "processor",
@@ -292,10 +304,10 @@ class Serving(layers.Serving):
                     "kinesis:GetShardIterator",
                     "kinesis:ListShards",
                 ],
-                [self.data.stream],
+                [events],
             ),
-            policy.allow(["sqs:SendMessage"], [self.data.dead_letters]),
-            policy.allow(["sagemaker:InvokeEndpoint"], [self.real_time.arn]),
+            policy.allow(["sqs:SendMessage"], [dead_letters]),
+            policy.allow(["sagemaker:InvokeEndpoint"], [endpoint.arn]),
         )
 
     def _batch(self) -> None:
@@ -323,7 +335,7 @@ class Serving(layers.Serving):
         )
         self.batch_schedule = scheduler.Schedule(
             context.logical("batch"),
-            schedule_expression=schedules.aws(context.workload.serving.schedule),
+            schedule_expression=schedules.aws(required(context.workload.serving.schedule, "a schedule")),
             flexible_time_window=scheduler.ScheduleFlexibleTimeWindowArgs(mode="OFF"),
             kms_key_arn=self.foundation.key,
             target=scheduler.ScheduleTargetArgs(

@@ -124,14 +124,14 @@ class Data(layers.Data):
         self.realise("schema-registry", self.contract)
 
     def _stream(self) -> None:
-        self.dead_letter_topic = self._topic("dead-letters")
-        self.topic = self._topic(
+        self.dead_letter_topic = dead_letters = self._topic("dead-letters")
+        self.topic = events = self._topic(
             "events", schema_settings=pubsub.TopicSchemaSettingsArgs(schema=self.contract.id, encoding="JSON")
         )
-        self.realise("stream-ingest", self.topic)
-        self.realise("dead-letters", self.dead_letter_topic)
-        self._archive()
-        self._dead_letter_archive()
+        self.realise("stream-ingest", events)
+        self.realise("dead-letters", dead_letters)
+        self._archive(events, dead_letters)
+        self._dead_letter_archive(dead_letters)
 
     def _topic(self, part: str, schema_settings: pubsub.TopicSchemaSettingsArgs | None = None) -> pubsub.Topic:
         """A topic whose messages are encrypted with the platform's key and stay in the region."""
@@ -149,7 +149,7 @@ class Data(layers.Data):
             opts=self.child(depends_on=self.foundation.ready),
         )
 
-    def _archive(self) -> None:
+    def _archive(self, events: pubsub.Topic, dead_letters: pubsub.Topic) -> None:
         """Every event is written to the catalogued table; one that doesn't fit becomes a dead letter."""
         context = self.context
         agent = self.foundation.agents["pubsub"]
@@ -163,7 +163,7 @@ class Data(layers.Data):
         )
         self.dead_letter_publisher = pubsub.TopicIAMMember(
             context.logical("dead-letters"),
-            topic=self.dead_letter_topic.name,
+            topic=dead_letters.name,
             role=facts.ROLE_PUBLISHER,
             member=agent,
             opts=self.child(),
@@ -171,12 +171,12 @@ class Data(layers.Data):
         table = [self.foundation.project, self.table.dataset_id, self.table.table_id]
         self.archive = pubsub.Subscription(
             context.logical("archive"),
-            topic=self.topic.id,
+            topic=events.id,
             bigquery_config=pubsub.SubscriptionBigqueryConfigArgs(
                 table=pulumi.Output.all(*table).apply(".".join), use_topic_schema=True
             ),
             dead_letter_policy=pubsub.SubscriptionDeadLetterPolicyArgs(
-                dead_letter_topic=self.dead_letter_topic.id, max_delivery_attempts=5
+                dead_letter_topic=dead_letters.id, max_delivery_attempts=5
             ),
             expiration_policy=pubsub.SubscriptionExpirationPolicyArgs(ttl=""),
             labels=context.tags,
@@ -185,7 +185,7 @@ class Data(layers.Data):
         )
         self.let_forward("archive", self.archive)
 
-    def _dead_letter_archive(self) -> None:
+    def _dead_letter_archive(self, dead_letters: pubsub.Topic) -> None:
         """A topic keeps nothing that nobody subscribes to, so dead letters go to the raw zone."""
         context, bucket = self.context, self.buckets[Zone.RAW]
         roles = {"create": facts.ROLE_OBJECT_CREATOR, "read": facts.ROLE_BUCKET_READER}
@@ -201,7 +201,7 @@ class Data(layers.Data):
         ]
         self.dead_letter_archive = pubsub.Subscription(
             context.logical("dead-letters"),
-            topic=self.dead_letter_topic.id,
+            topic=dead_letters.id,
             cloud_storage_config=pubsub.SubscriptionCloudStorageConfigArgs(
                 bucket=bucket.name,
                 filename_prefix="dead-letters/",

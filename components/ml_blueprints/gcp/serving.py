@@ -9,7 +9,7 @@ from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.development import Development
 from ml_blueprints.gcp.features import Features
 from ml_blueprints.gcp.foundation import Foundation
-from ml_blueprints.layers import Context, Zone
+from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Mode, Role
 
@@ -40,9 +40,9 @@ class Serving(layers.Serving):
         self.stream_processor: cloudrunv2.Service | None = None
         self.batch_pipeline: workflows.Workflow | None = None
         if Mode.REAL_TIME in modes:
-            self._real_time()
+            self.real_time = self._real_time()
         if Mode.STREAM in modes:
-            self._stream()
+            self._stream(required(self.real_time, "a real-time endpoint"))
         if Mode.BATCH in modes:
             self._batch()
         self.give(
@@ -55,24 +55,26 @@ class Serving(layers.Serving):
     def _models(self) -> dict[str, pulumi.Input[str]]:
         """What a scoring container is told: which versions it loads, from where, and their shares of the requests."""
         workload = self.context.workload
-        return routing.environment(workload, routing.deployed(workload)) | {
+        return {
+            **routing.environment(workload, routing.deployed(workload)),
             "MODELS": self.data.zones[Zone.MODELS],
             "CAPTURED": self.captured,
         }
 
-    def _real_time(self) -> None:
+    def _real_time(self) -> cloudrunv2.Service:
         """One service holds all versions that run: it divides the traffic and copies requests to shadows itself."""
         workload = self.context.workload
         environment = self._models()
         if self.features.online is not None:
             environment["FEATURE_STORE"] = self.features.online
-        self.real_time = self._service("endpoint", Purpose.SERVING, environment)
-        self.realise("real-time-scoring", self.real_time)
-        self.realise("autoscaling", self.real_time)
+        endpoint = self._service("endpoint", Purpose.SERVING, environment)
+        self.realise("real-time-scoring", endpoint)
+        self.realise("autoscaling", endpoint)
         if workload.models_in(Role.CANARY):
-            self.realise("canary", self.real_time)
+            self.realise("canary", endpoint)
         if workload.models_in(Role.SHADOW):
-            self.realise("shadow", self.real_time)
+            self.realise("shadow", endpoint)
+        return endpoint
 
     def _service(
         self,
@@ -141,16 +143,16 @@ class Serving(layers.Serving):
             opts=self.child(),
         )
 
-    def _stream(self) -> None:
+    def _stream(self, endpoint: cloudrunv2.Service) -> None:
         """Events are pushed to the processor, which keeps the online features and asks the endpoint."""
         context, data = self.context, self.data
         environment = self._models() | {
-            "FEATURE_STORE": self.features.online,
-            "SCORING_ENDPOINT": self.real_time.uri,
+            "FEATURE_STORE": required(self.features.online, "online features"),
+            "SCORING_ENDPOINT": endpoint.uri,
         }
         self.stream_processor = self._service("processor", Purpose.INGEST, environment, facts.COMMANDS["process"])
         may_push = self._let_invoke("processor", self.stream_processor)
-        self._let_invoke("endpoint", self.real_time)
+        self._let_invoke("endpoint", endpoint)
         self.event_source = pubsub.Subscription(
             context.logical("processor"),
             topic=data.stream,
