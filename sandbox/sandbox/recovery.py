@@ -19,15 +19,14 @@ from sandbox.store import Store
 
 def was_interrupted(session: Session, stack: str) -> bool:
     """Whether the last operation on the stack was killed. Raises SandboxError while another one is at work on it."""
-    locks = _locks(session, stack)
-    for lock in locks:
-        owner = json.loads(lock.read_text())
-        if owner["hostname"] != socket.gethostname() or _is_alive(owner["pid"]):
+    owners = [owner for lock in _locks(session, stack) if (owner := _owner(lock, stack))]
+    for pid, host in owners:
+        if host != socket.gethostname() or _is_alive(pid):
             raise SandboxError(
-                f"stack {stack} is being changed by process {owner['pid']} on {owner['hostname']}; wait for its end, or"
-                f" if that is not a Pulumi command any more, run: make shell, then pulumi cancel {stack}"
+                f"stack {stack} is being changed by process {pid} on {host}; wait for its end, or if that is not a"
+                f" Pulumi command any more, run: make shell, then pulumi cancel {stack}"
             )
-    return bool(locks) or _has_pending_operations(session, stack)
+    return bool(owners) or _has_pending_operations(session, stack)
 
 
 def clear_lock_and_leftovers(session: Session, stack: str) -> list[str]:
@@ -39,9 +38,10 @@ def clear_lock_and_leftovers(session: Session, stack: str) -> list[str]:
         _pulumi(session, "cancel", "--yes", stack)
     deployment = json.loads(_pulumi(session, "stack", "export", "--stack", stack))["deployment"]
     prefix = f"urn:pulumi:{stack}::{session.project_name}::"
-    recorded = {(resource["urn"], resource.get("id")) for resource in deployment.get("resources", ())}
+    # Not the URN: after a change of a name or a parent, the state has the new one and the cloud was told nothing.
+    recorded = {(resource["type"], resource.get("id")) for resource in deployment.get("resources", ())}
     forgotten = sum(_forget_unrecorded(package, prefix, recorded) for package in PLUGINS)
-    return [f"the last run was interrupted; {forgotten} things that it had made without recording them were removed"]
+    return [f"the last run was interrupted; things that it had made but not recorded, now removed: {forgotten}"]
 
 
 def _forget_unrecorded(package: str, prefix: str, recorded: set[tuple[str, str | None]]) -> int:
@@ -54,7 +54,7 @@ def _forget_unrecorded(package: str, prefix: str, recorded: set[tuple[str, str |
             leftovers = [
                 record
                 for record in store.find()
-                if record.urn.startswith(prefix) and (record.urn, record.id) not in recorded
+                if record.urn.startswith(prefix) and (record.type, record.id) not in recorded
             ]
             for record in leftovers:
                 store.remove(record.key)
@@ -70,6 +70,20 @@ def _backend() -> Path:
 def _locks(session: Session, stack: str) -> list[Path]:
     """The file backend's locks (backend/diystate/lock.go in Pulumi's sources): JSON with the owner's pid and host."""
     return sorted((_backend() / "locks" / "organization" / session.project_name / stack).glob("*.json"))
+
+
+def _owner(lock: Path, stack: str) -> tuple[int, str] | None:
+    """The pid and the host of who holds a lock, or None if it was released meanwhile."""
+    try:
+        content = json.loads(lock.read_text())
+        return content["pid"], content["hostname"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError):
+        raise SandboxError(
+            f"stack {stack} is locked by {lock}, which does not say by whom; if no Pulumi command is at work on it,"
+            f" run: make shell, then pulumi cancel {stack}"
+        ) from None
 
 
 def _has_pending_operations(session: Session, stack: str) -> bool:

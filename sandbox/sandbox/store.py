@@ -104,8 +104,8 @@ class Store:
     def replace(self, record: Record, identifiers: Iterable[str], uses: Iterable[str]) -> None:
         """Write a resource that exists anew."""
         self._execute(
-            "UPDATE resources SET inputs = ?, outputs = ? WHERE type = ? AND scope = ? AND id = ?",
-            (json.dumps(record.inputs), json.dumps(record.outputs), *record.key),
+            "UPDATE resources SET urn = ?, inputs = ?, outputs = ? WHERE type = ? AND scope = ? AND id = ?",
+            (record.urn, json.dumps(record.inputs), json.dumps(record.outputs), *record.key),
         )
         self._disconnect(record.key)
         self._connect(record, identifiers, uses)

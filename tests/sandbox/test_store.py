@@ -1,5 +1,6 @@
 """The store: one writer at a time, each name once, and nothing half written."""
 
+import dataclasses
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
@@ -68,6 +69,13 @@ def test_replacing_exchanges_identifiers_and_uses(store: Store) -> None:
     assert store.identified_by("before") == []
     assert store.identified_by("after") == [(BUCKET, "", "subnet")]
     assert store.get((BUCKET, "", "subnet")) == record("subnet", moved=True)
+
+
+def test_a_replaced_record_takes_the_new_urn(store: Store) -> None:
+    store.add(record("subnet"), ["subnet"], [])
+    renamed = dataclasses.replace(record("subnet"), urn="urn:renamed")
+    store.replace(renamed, ["subnet"], [])
+    assert store.find() == [renamed]
 
 
 def test_removing_takes_the_identifiers_along_and_may_be_repeated(store: Store) -> None:
