@@ -129,9 +129,11 @@ def _shell(options: argparse.Namespace) -> int:
     # Ctrl-C belongs to the command; a handler, unlike SIG_IGN, is not inherited by it.
     signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        return subprocess.run(command, cwd=session.project, env=session.environment).returncode
+        code = subprocess.run(command, cwd=session.project, env=session.environment).returncode
     except OSError as error:
         raise SandboxError(f"{command[0]} cannot be run: {error.strerror}") from None
+    # As shells have it for what a signal ended.
+    return code if code >= 0 else 128 - code
 
 
 def _engine(options: argparse.Namespace) -> int:

@@ -60,6 +60,7 @@ class Store:
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._lock = threading.RLock()
         try:
             self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
@@ -79,7 +80,7 @@ class Store:
     def change(self) -> Iterator[None]:
         """All or nothing: what is read inside still holds when it is written."""
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._execute("BEGIN IMMEDIATE")
             try:
                 yield
             except BaseException:
@@ -182,12 +183,23 @@ class Store:
 
     def _fetch(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         # All rows at once: what is left for later could be read in the midst of another thread's change.
-        with self._lock:
+        with self._access():
             return self._connection.execute(statement, values).fetchall()
 
     def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
-        with self._lock:
+        with self._access():
             return self._connection.execute(statement, values)
+
+    @contextmanager
+    def _access(self) -> Iterator[None]:
+        """The connection for one thread at a time; whatever keeps it from being used is said with the file's name."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.IntegrityError:
+                raise
+            except sqlite3.DatabaseError as error:
+                raise SandboxError(f"the state of a cloud can't be used, {self._path}: {error}") from None
 
 
 def _record(row: tuple[Any, ...]) -> Record:
