@@ -47,7 +47,6 @@ class Features(layers.Features):
     ):
         super().__init__(context, opts)
         self.foundation, self.data = foundation, data
-        self.database: redisenterprise.Database | None = None
         self._feature_store()
         self._offline()
         self._feature_group()
@@ -55,7 +54,7 @@ class Features(layers.Features):
             self._online()
         self.give(
             offline=self.feature_set.id,
-            online=pulumi.Output.concat(self.cluster.host_name, f":{facts.REDIS_PORT}") if self.database else None,
+            online=pulumi.Output.concat(self.cluster.host_name, f":{facts.REDIS_PORT}") if online else None,
         )
 
     def _feature_store(self) -> None:
@@ -183,7 +182,7 @@ class Features(layers.Features):
             tags=context.tags,
             opts=self.child(depends_on=foundation.ready),
         )
-        self.database = database = redisenterprise.Database(
+        self.database = redisenterprise.Database(
             context.logical("online"),
             resource_group_name=foundation.group,
             cluster_name=self.cluster.name,
@@ -198,10 +197,10 @@ class Features(layers.Features):
         )
         foundation.private_endpoint("online", self.cluster.id, "redisEnterprise")
         self.data.workspace_component.reach("online-features", self.cluster.id, "redisEnterprise")
-        self._readers(database)
-        self.realise("online-features", database)
+        self._readers()
+        self.realise("online-features", self.database)
 
-    def _readers(self, database: redisenterprise.Database) -> None:
+    def _readers(self) -> None:
         """Only ingest and serving come to the online store; Azure has one access policy for it.
 
         https://learn.microsoft.com/azure/redis/entra-for-authentication
@@ -211,11 +210,11 @@ class Features(layers.Features):
                 self.context.logical(f"{purpose}-online"),
                 resource_group_name=self.foundation.group,
                 cluster_name=self.cluster.name,
-                database_name=database.name,
+                database_name=self.database.name,
                 access_policy_assignment_name=purpose.value,
                 access_policy_name=facts.REDIS_ACCESS_POLICY,
                 user=redisenterprise.AccessPolicyAssignmentPropertiesUserArgs(object_id=identity.principal_id),
-                opts=pulumi.ResourceOptions(parent=database),
+                opts=pulumi.ResourceOptions(parent=self.database),
             )
             for purpose, identity in self.foundation.user_identities.items()
             if purpose in (Purpose.INGEST, Purpose.SERVING)

@@ -187,7 +187,8 @@ class Monitoring(layers.Monitoring):
             "retraining-trigger", *(trigger for trigger in (self.drift_workflow, self.retraining_schedule) if trigger)
         )
 
-    def _drift_workflow(self) -> logic.Workflow:
+    def _drift_workflow(self) -> pulumi.Output[str]:
+        """What starts the training pipeline when it is called; returns the address."""
         context, foundation, development = self.context, self.foundation, self.development
         identity = foundation.identities[Purpose.MONITORING]
         may_start = foundation.grant(Purpose.MONITORING, "retraining", development.start_role, development.workspace.id)
@@ -207,10 +208,16 @@ class Monitoring(layers.Monitoring):
             tags=context.tags,
             opts=self.child(depends_on=may_start),
         )
-        return workflow
+        # The address holds a signature, by which the workflow knows who calls.
+        return logic.list_workflow_trigger_callback_url_output(
+            resource_group_name=foundation.group,
+            workflow_name=workflow.name,
+            trigger_name=retraining_workflow.TRIGGER,
+            opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[workflow]),
+        ).value
 
-    def _drift_events(self, workflow: logic.Workflow) -> None:
-        """Event Grid tells the workflow of monitors that found drift.
+    def _drift_events(self, address: pulumi.Output[str]) -> None:
+        """Event Grid tells the workflow, by its address, of monitors that found drift.
 
         https://learn.microsoft.com/azure/machine-learning/how-to-monitor-model-performance
         """
@@ -224,13 +231,6 @@ class Monitoring(layers.Monitoring):
             tags=context.tags,
             opts=self.child(),
         )
-        # The address holds a signature, by which the workflow knows who calls.
-        address = logic.list_workflow_trigger_callback_url_output(
-            resource_group_name=foundation.group,
-            workflow_name=workflow.name,
-            trigger_name=retraining_workflow.TRIGGER,
-            opts=pulumi.InvokeOutputOptions(parent=self, depends_on=[workflow]),
-        ).value
         self.drift_subscription = eventgrid.SystemTopicEventSubscription(
             context.logical("drift"),
             resource_group_name=foundation.group,
