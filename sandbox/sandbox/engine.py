@@ -12,7 +12,7 @@ import subprocess
 import tarfile
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,7 @@ def _build_folder(version: str) -> Path:
 
 
 @contextmanager
-def _only_one_at_a_time(console: Console) -> Iterator[None]:
+def _only_one_at_a_time(console: Console) -> Generator[None]:
     """Hold the lock of the engine cache; it falls with the process that holds it, however that ends."""
     folder = home.cache() / "engine"
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def _only_one_at_a_time(console: Console) -> Iterator[None]:
 
 
 @contextmanager
-def _new_folder(target: Path) -> Iterator[Path]:
+def _new_folder(target: Path) -> Generator[Path]:
     """A folder that appears as `target` once it is complete, and not at all if it is interrupted."""
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))

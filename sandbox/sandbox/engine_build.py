@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def _complaint(said: list[str]) -> str:
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[Report]:
+def _progress(console: Console) -> Generator[Report]:
     """On a terminal a bar with the elapsed time; elsewhere, such as in CI, a line every 15 seconds."""
     started = last = time.monotonic()
     counts: dict[str, int] = {}

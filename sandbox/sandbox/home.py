@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from unittest.mock import patch
 
@@ -16,7 +16,7 @@ def home() -> Path:
 
 
 @contextlib.contextmanager
-def temporary() -> Iterator[Path]:
+def temporary() -> Generator[Path]:
     """An empty sandbox that is gone afterwards, beside the user's own; the folder that it is in."""
     with (
         tempfile.TemporaryDirectory(prefix="ml-blueprints-") as folder,

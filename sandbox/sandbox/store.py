@@ -8,7 +8,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,7 @@ class Store:
             self._connection.close()
 
     @contextmanager
-    def change(self) -> Iterator[None]:
+    def change(self) -> Generator[None]:
         """All or nothing: what is read inside still holds when it is written."""
         with self._lock:
             self._execute("BEGIN IMMEDIATE")
@@ -191,7 +191,7 @@ class Store:
             return self._connection.execute(statement, values)
 
     @contextmanager
-    def _access(self) -> Iterator[None]:
+    def _access(self) -> Generator[None]:
         """The connection for one thread at a time; whatever keeps it from being used is said with the file's name."""
         with self._lock:
             try:

@@ -8,7 +8,7 @@ import os
 import re
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from sandbox.provider.cloud import Cloud, CloudError, hexadecimal
 from sandbox.schema import Failure, ResourceSchema
@@ -16,13 +16,16 @@ from sandbox.schema import Failure, ResourceSchema
 ACCOUNT = "123456789012"
 ZONES = "abc"
 _REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_BUCKET = "aws:s3/bucket:Bucket"
+_ALIAS = "aws:kms/alias:Alias"
 
-# Type to the format of its id and of its ARN. Names in braces are inputs; `{hex}` are 17 digits, `{uuid}` a UUID, `{id}`
-# is the id itself. A type that isn't here has its name as id.
+# Type to the format of its id and of its ARN. Names in braces are inputs; `{hex}` are 17 digits, `{uuid}` a UUID, and
+# `{id}` is the id itself. A type that isn't here has its name as id.
 _FORMATS: Mapping[str, tuple[str, str | None]] = {
     "aws:appautoscaling/policy:Policy": (
         "{name}",
-        "arn:aws:autoscaling:{region}:{account}:scalingPolicy:{uuid}:resource/{serviceNamespace}/{resourceId}:policyName/{name}",
+        "arn:aws:autoscaling:{region}:{account}:scalingPolicy:{uuid}"
+        ":resource/{serviceNamespace}/{resourceId}:policyName/{name}",
     ),
     "aws:appautoscaling/target:Target": (
         "{resourceId}",
@@ -64,14 +67,14 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
     "aws:iam/role:Role": ("{name}", "arn:aws:iam::{account}:role/{name}"),
     "aws:iam/rolePolicy:RolePolicy": ("{role}:{name}", None),
     "aws:kinesis/stream:Stream": ("{arn}", "arn:aws:kinesis:{region}:{account}:stream/{name}"),
-    "aws:kms/alias:Alias": ("{name}", "arn:aws:kms:{region}:{account}:{name}"),
+    _ALIAS: ("{name}", "arn:aws:kms:{region}:{account}:{name}"),
     "aws:kms/key:Key": ("{uuid}", "arn:aws:kms:{region}:{account}:key/{id}"),
     "aws:lambda/eventSourceMapping:EventSourceMapping": (
         "{uuid}",
         "arn:aws:lambda:{region}:{account}:event-source-mapping:{id}",
     ),
     "aws:lambda/function:Function": ("{name}", "arn:aws:lambda:{region}:{account}:function:{name}"),
-    "aws:s3/bucket:Bucket": ("{bucket}", "arn:aws:s3:::{bucket}"),
+    _BUCKET: ("{bucket}", "arn:aws:s3:::{bucket}"),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": ("{bucket}", None),
     "aws:s3/bucketPolicy:BucketPolicy": ("{bucket}", None),
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": ("{bucket}", None),
@@ -147,11 +150,11 @@ class Aws(Cloud):
     settings_of_a_parent = frozenset(
         type_
         for type_ in _FORMATS
-        if (type_.startswith("aws:s3/bucket") and type_ != "aws:s3/bucket:Bucket")
+        if (type_.startswith("aws:s3/bucket") and type_ != _BUCKET)
         or type_ in ("aws:sns/topicPolicy:TopicPolicy", "aws:sqs/queuePolicy:QueuePolicy")
     )
     # https://docs.aws.amazon.com/vpc/latest/userguide/delete-vpc.html; DeleteEndpointConfig warns of the same.
-    held_by = {
+    held_by: ClassVar[Mapping[str, frozenset[str]]] = {
         "aws:ec2/vpc:Vpc": frozenset(
             {
                 "aws:ec2/subnet:Subnet",
@@ -163,12 +166,12 @@ class Aws(Cloud):
         "aws:ec2/subnet:Subnet": frozenset({"aws:ec2/vpcEndpoint:VpcEndpoint", "aws:ec2/natGateway:NatGateway"}),
         "aws:sagemaker/endpointConfiguration:EndpointConfiguration": frozenset({"aws:sagemaker/endpoint:Endpoint"}),
     }
-    name_references = {
+    name_references: ClassVar[Mapping[tuple[str, str], str]] = {
         ("aws:appautoscaling/policy:Policy", "resourceId"): "aws:appautoscaling/target:Target",
         ("aws:cloudwatch/eventTarget:EventTarget", "rule"): "aws:cloudwatch/eventRule:EventRule",
         ("aws:glue/catalogTable:CatalogTable", "databaseName"): "aws:glue/catalogDatabase:CatalogDatabase",
         ("aws:iam/rolePolicy:RolePolicy", "role"): "aws:iam/role:Role",
-        ("aws:kms/alias:Alias", "targetKeyId"): "aws:kms/key:Key",
+        (_ALIAS, "targetKeyId"): "aws:kms/key:Key",
         (
             "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition",
             "dataQualityJobInput.endpointInput.endpointName",
@@ -193,14 +196,10 @@ class Aws(Cloud):
             "aws:sagemaker/monitoringSchedule:MonitoringSchedule",
             "monitoringScheduleConfig.monitoringJobDefinitionName",
         ): "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition",
-    } | {
-        (type_, "bucket"): "aws:s3/bucket:Bucket"
-        for type_ in _FORMATS
-        if type_.startswith("aws:s3/bucket") and type_ != "aws:s3/bucket:Bucket"
-    }
+    } | {(type_, "bucket"): _BUCKET for type_ in _FORMATS if type_.startswith("aws:s3/bucket") and type_ != _BUCKET}
     # What the provider's pages don't say, and the API has no Update call or parameter for:
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html and EC2's.
-    replaced_by = {
+    replaced_by: ClassVar[Mapping[str, frozenset[str]]] = {
         "*": frozenset({"region", "namePrefix"}),
         "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": frozenset({"vpcId"}),
         "aws:ec2/flowLog:FlowLog": frozenset({"*"}),
@@ -234,7 +233,7 @@ class Aws(Cloud):
             {"modelPackageGroupName", "modelPackageGroupDescription"}
         ),
         "aws:sagemaker/pipeline:Pipeline": frozenset({"pipelineName"}),
-        "aws:s3/bucket:Bucket": frozenset({"objectLockEnabled"}),
+        _BUCKET: frozenset({"objectLockEnabled"}),
         "aws:sns/topicSubscription:TopicSubscription": frozenset({"topic", "protocol", "endpoint"}),
         "aws:iam/openIdConnectProvider:OpenIdConnectProvider": frozenset({"url"}),
     }
@@ -250,7 +249,7 @@ class Aws(Cloud):
         return [Failure("region", "missing region; set it with `pulumi config set aws:region ...`")]
 
     def name_property(self, resource: ResourceSchema) -> str | None:
-        name = "bucket" if resource.token == "aws:s3/bucket:Bucket" else "name"
+        name = "bucket" if resource.token == _BUCKET else "name"
         known = resource.inputs.get(name)
         return name if known is not None and known.type.kind == "string" and not known.required else None
 
@@ -263,7 +262,7 @@ class Aws(Cloud):
             raise CloudError(
                 f"the name `{name}` that would be generated has {len(name)} characters; {resource.token} takes {limit}"
             )
-        return name if resource.token != "aws:kms/alias:Alias" else f"alias/{name}"
+        return name if resource.token != _ALIAS else f"alias/{name}"
 
     def scope(self, resource: ResourceSchema, properties: Mapping[str, Any]) -> str:
         """Names are unique in a region, of some services in the account."""
@@ -324,7 +323,7 @@ class Aws(Cloud):
         return bucket[1] if bucket else identifier.removesuffix(":*")
 
     def _is_own_arn(self, text: str) -> bool:
-        """ARNs of this account's things; S3 has none in theirs, and the account's root and issuers exist by themselves."""
+        """ARNs of this account's things, which S3's don't name; the account's root and issuers exist by themselves."""
         match = _ARN.fullmatch(text.removesuffix(":*"))
         if match is None or text.endswith(":root") or ":oidc-provider/" in text:
             return False

@@ -6,7 +6,7 @@ Paths: the `az rest` form of each resource type in the ARM reference (https://le
 import re
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from sandbox.provider.cloud import Cloud, CloudError, hexadecimal, texts
 from sandbox.schema import UNKNOWN, Failure, ResourceSchema
@@ -22,7 +22,15 @@ _WORKSPACE = f"{_ML}/workspaces/{{workspaceName}}"
 _NETWORK = f"{_GROUP}/providers/Microsoft.Network"
 _STORAGE = f"{_GROUP}/providers/Microsoft.Storage/storageAccounts/{{accountName}}"
 _HUBS = f"{_GROUP}/providers/Microsoft.EventHub/namespaces/{{namespaceName}}"
-_API = f"{_GROUP}/providers/Microsoft.ApiManagement/service/{{serviceName}}"
+_TOPIC = f"{_GROUP}/providers/Microsoft.EventGrid/systemTopics/{{systemTopicName}}"
+_IDENTITY = f"{_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}"
+_REDIS = f"{_GROUP}/providers/Microsoft.Cache/redisEnterprise/{{clusterName}}"
+_DATABASE = f"{_REDIS}/databases/{{databaseName}}"
+
+_STORAGE_ACCOUNT = "azure-native:storage:StorageAccount"
+_MANAGEMENT_POLICY = "azure-native:storage:ManagementPolicy"
+_VAULT = "azure-native:keyvault:Vault"
+_CLIENT_CONFIG = "azure-native:authorization:getClientConfig"
 
 # Type to the form of its id. The last placeholder is the resource's own name, those before it name its parents.
 PATHS: Mapping[str, str] = {
@@ -32,13 +40,17 @@ PATHS: Mapping[str, str] = {
         "app:Job": f"{_GROUP}/providers/Microsoft.App/jobs/{{jobName}}",
         "app:ManagedEnvironment": f"{_GROUP}/providers/Microsoft.App/managedEnvironments/{{environmentName}}",
         "applicationinsights:Component": f"{_GROUP}/providers/Microsoft.Insights/components/{{resourceName}}",
-        "authorization:RoleAssignment": "/{scope}/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}",
+        "authorization:RoleAssignment": (
+            "/{scope}/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}"
+        ),
         "authorization:RoleDefinition": "/{scope}/providers/Microsoft.Authorization/roleDefinitions/{roleDefinitionId}",
         "consumption:Budget": "/{scope}/providers/Microsoft.Consumption/budgets/{budgetName}",
         "containerregistry:Registry": f"{_GROUP}/providers/Microsoft.ContainerRegistry/registries/{{registryName}}",
-        "eventgrid:EventSubscription": "/{scope}/providers/Microsoft.EventGrid/eventSubscriptions/{eventSubscriptionName}",
-        "eventgrid:SystemTopic": f"{_GROUP}/providers/Microsoft.EventGrid/systemTopics/{{systemTopicName}}",
-        "eventgrid:SystemTopicEventSubscription": f"{_GROUP}/providers/Microsoft.EventGrid/systemTopics/{{systemTopicName}}/eventSubscriptions/{{eventSubscriptionName}}",
+        "eventgrid:EventSubscription": (
+            "/{scope}/providers/Microsoft.EventGrid/eventSubscriptions/{eventSubscriptionName}"
+        ),
+        "eventgrid:SystemTopic": _TOPIC,
+        "eventgrid:SystemTopicEventSubscription": f"{_TOPIC}/eventSubscriptions/{{eventSubscriptionName}}",
         "eventhub:ConsumerGroup": f"{_HUBS}/eventhubs/{{eventHubName}}/consumergroups/{{consumerGroupName}}",
         "eventhub:EventHub": f"{_HUBS}/eventhubs/{{eventHubName}}",
         "eventhub:Namespace": _HUBS,
@@ -47,7 +59,9 @@ PATHS: Mapping[str, str] = {
         "keyvault:Key": f"{_GROUP}/providers/Microsoft.KeyVault/vaults/{{vaultName}}/keys/{{keyName}}",
         "keyvault:Vault": f"{_GROUP}/providers/Microsoft.KeyVault/vaults/{{vaultName}}",
         "logic:Workflow": f"{_GROUP}/providers/Microsoft.Logic/workflows/{{workflowName}}",
-        "machinelearningservices:BatchDeployment": f"{_WORKSPACE}/batchEndpoints/{{endpointName}}/deployments/{{deploymentName}}",
+        "machinelearningservices:BatchDeployment": (
+            f"{_WORKSPACE}/batchEndpoints/{{endpointName}}/deployments/{{deploymentName}}"
+        ),
         "machinelearningservices:BatchEndpoint": f"{_WORKSPACE}/batchEndpoints/{{endpointName}}",
         "machinelearningservices:ComponentContainer": f"{_WORKSPACE}/components/{{name}}",
         "machinelearningservices:ComponentVersion": f"{_WORKSPACE}/components/{{name}}/versions/{{version}}",
@@ -60,19 +74,25 @@ PATHS: Mapping[str, str] = {
         "machinelearningservices:FeaturesetContainerEntity": f"{_WORKSPACE}/featuresets/{{name}}",
         "machinelearningservices:FeaturesetVersion": f"{_WORKSPACE}/featuresets/{{name}}/versions/{{version}}",
         "machinelearningservices:FeaturestoreEntityContainerEntity": f"{_WORKSPACE}/featurestoreEntities/{{name}}",
-        "machinelearningservices:FeaturestoreEntityVersion": f"{_WORKSPACE}/featurestoreEntities/{{name}}/versions/{{version}}",
+        "machinelearningservices:FeaturestoreEntityVersion": (
+            f"{_WORKSPACE}/featurestoreEntities/{{name}}/versions/{{version}}"
+        ),
         "machinelearningservices:Job": f"{_WORKSPACE}/jobs/{{id}}",
         "machinelearningservices:ManagedNetworkSettingsRule": f"{_WORKSPACE}/outboundRules/{{ruleName}}",
         "machinelearningservices:ModelContainer": f"{_WORKSPACE}/models/{{name}}",
         "machinelearningservices:ModelVersion": f"{_WORKSPACE}/models/{{name}}/versions/{{version}}",
-        "machinelearningservices:OnlineDeployment": f"{_WORKSPACE}/onlineEndpoints/{{endpointName}}/deployments/{{deploymentName}}",
+        "machinelearningservices:OnlineDeployment": (
+            f"{_WORKSPACE}/onlineEndpoints/{{endpointName}}/deployments/{{deploymentName}}"
+        ),
         "machinelearningservices:OnlineEndpoint": f"{_WORKSPACE}/onlineEndpoints/{{endpointName}}",
         "machinelearningservices:Registry": f"{_ML}/registries/{{registryName}}",
         "machinelearningservices:Schedule": f"{_WORKSPACE}/schedules/{{name}}",
         "machinelearningservices:Workspace": _WORKSPACE,
         "machinelearningservices:WorkspaceConnection": f"{_WORKSPACE}/connections/{{connectionName}}",
-        "managedidentity:FederatedIdentityCredential": f"{_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}/federatedIdentityCredentials/{{federatedIdentityCredentialResourceName}}",
-        "managedidentity:UserAssignedIdentity": f"{_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}",
+        "managedidentity:FederatedIdentityCredential": (
+            f"{_IDENTITY}/federatedIdentityCredentials/{{federatedIdentityCredentialResourceName}}"
+        ),
+        "managedidentity:UserAssignedIdentity": _IDENTITY,
         "monitor:ActionGroup": f"{_GROUP}/providers/Microsoft.Insights/actionGroups/{{actionGroupName}}",
         "monitor:AutoscaleSetting": f"{_GROUP}/providers/Microsoft.Insights/autoscalesettings/{{autoscaleSettingName}}",
         "monitor:DiagnosticSetting": "/{resourceUri}/providers/Microsoft.Insights/diagnosticSettings/{name}",
@@ -82,19 +102,28 @@ PATHS: Mapping[str, str] = {
         "network:NatGateway": f"{_NETWORK}/natGateways/{{natGatewayName}}",
         "network:NetworkSecurityGroup": f"{_NETWORK}/networkSecurityGroups/{{networkSecurityGroupName}}",
         "network:NetworkWatcher": f"{_NETWORK}/networkWatchers/{{networkWatcherName}}",
-        "network:PrivateDnsZoneGroup": f"{_NETWORK}/privateEndpoints/{{privateEndpointName}}/privateDnsZoneGroups/{{privateDnsZoneGroupName}}",
+        "network:PrivateDnsZoneGroup": (
+            f"{_NETWORK}/privateEndpoints/{{privateEndpointName}}/privateDnsZoneGroups/{{privateDnsZoneGroupName}}"
+        ),
         "network:PrivateEndpoint": f"{_NETWORK}/privateEndpoints/{{privateEndpointName}}",
         "network:PublicIPAddress": f"{_NETWORK}/publicIPAddresses/{{publicIpAddressName}}",
         "network:Subnet": f"{_NETWORK}/virtualNetworks/{{virtualNetworkName}}/subnets/{{subnetName}}",
         "network:VirtualNetwork": f"{_NETWORK}/virtualNetworks/{{virtualNetworkName}}",
-        "operationalinsights:Workspace": f"{_GROUP}/providers/Microsoft.OperationalInsights/workspaces/{{workspaceName}}",
+        "operationalinsights:Workspace": (
+            f"{_GROUP}/providers/Microsoft.OperationalInsights/workspaces/{{workspaceName}}"
+        ),
         "privatedns:PrivateZone": f"{_NETWORK}/privateDnsZones/{{privateZoneName}}",
-        "privatedns:VirtualNetworkLink": f"{_NETWORK}/privateDnsZones/{{privateZoneName}}/virtualNetworkLinks/{{virtualNetworkLinkName}}",
-        "redis:AccessPolicyAssignment": f"{_GROUP}/providers/Microsoft.Cache/redis/{{cacheName}}/accessPolicyAssignments/{{accessPolicyAssignmentName}}",
+        "privatedns:VirtualNetworkLink": (
+            f"{_NETWORK}/privateDnsZones/{{privateZoneName}}/virtualNetworkLinks/{{virtualNetworkLinkName}}"
+        ),
+        "redis:AccessPolicyAssignment": (
+            f"{_GROUP}/providers/Microsoft.Cache/redis/{{cacheName}}"
+            "/accessPolicyAssignments/{accessPolicyAssignmentName}"
+        ),
         "redis:Redis": f"{_GROUP}/providers/Microsoft.Cache/redis/{{name}}",
-        "redisenterprise:AccessPolicyAssignment": f"{_GROUP}/providers/Microsoft.Cache/redisEnterprise/{{clusterName}}/databases/{{databaseName}}/accessPolicyAssignments/{{accessPolicyAssignmentName}}",
-        "redisenterprise:Database": f"{_GROUP}/providers/Microsoft.Cache/redisEnterprise/{{clusterName}}/databases/{{databaseName}}",
-        "redisenterprise:RedisEnterprise": f"{_GROUP}/providers/Microsoft.Cache/redisEnterprise/{{clusterName}}",
+        "redisenterprise:AccessPolicyAssignment": f"{_DATABASE}/accessPolicyAssignments/{{accessPolicyAssignmentName}}",
+        "redisenterprise:Database": _DATABASE,
+        "redisenterprise:RedisEnterprise": _REDIS,
         "resources:Deployment": f"{_GROUP}/providers/Microsoft.Resources/deployments/{{deploymentName}}",
         "resources:ResourceGroup": _GROUP,
         "storage:BlobContainer": f"{_STORAGE}/blobServices/default/containers/{{containerName}}",
@@ -107,8 +136,8 @@ PATHS: Mapping[str, str] = {
 # Names without separators, and how long they may be, where the random part would make others illegal.
 # https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
 _NAME_RULES: Mapping[str, tuple[int, str]] = {
-    "azure-native:storage:StorageAccount": (24, r"[^a-z0-9]"),
-    "azure-native:keyvault:Vault": (24, r"[^A-Za-z0-9-]"),
+    _STORAGE_ACCOUNT: (24, r"[^a-z0-9]"),
+    _VAULT: (24, r"[^A-Za-z0-9-]"),
     "azure-native:containerregistry:Registry": (50, r"[^A-Za-z0-9]"),
     "azure-native:machinelearningservices:Workspace": (33, r"[^A-Za-z0-9_-]"),
     "azure-native:machinelearningservices:OnlineEndpoint": (32, r"[^A-Za-z0-9-]"),
@@ -137,32 +166,30 @@ class AzureNative(Cloud):
     settings_of_a_parent = frozenset(
         {
             "azure-native:storage:BlobServiceProperties",
-            "azure-native:storage:ManagementPolicy",
+            _MANAGEMENT_POLICY,
             "azure-native:eventhub:NamespaceNetworkRuleSet",
         }
     )
     # https://learn.microsoft.com/azure/virtual-network/virtual-network-manage-subnet#delete-a-subnet
-    held_by = {
+    held_by: ClassVar[Mapping[str, frozenset[str]]] = {
         "azure-native:network:Subnet": frozenset(
             {"azure-native:network:PrivateEndpoint", "azure-native:app:ManagedEnvironment"}
         ),
         "azure-native:network:NetworkSecurityGroup": frozenset({"azure-native:network:Subnet"}),
     }
     # The names in a resource's path, and what ARM answers PropertyChangeNotAllowed for.
-    replaced_by = {"*": frozenset({"resourceGroupName", "location", "scope"})}
+    replaced_by: ClassVar[Mapping[str, frozenset[str]]] = {"*": frozenset({"resourceGroupName", "location", "scope"})}
 
     def check_configuration(self, configuration: Mapping[str, Any]) -> list[Failure]:
         return []
 
     def check(self, resource: ResourceSchema, inputs: Mapping[str, Any]) -> list[Failure]:
         if resource.token not in PATHS:
-            known = "sandbox/sandbox/provider/azure_native.py"
-            return [
-                Failure(
-                    "",
-                    f"the sandbox does not know how Azure forms the id of {resource.token}; {known} lists those it knows",
-                )
-            ]
+            here = "sandbox/sandbox/provider/azure_native.py"
+            reason = (
+                f"the sandbox does not know how Azure forms the id of {resource.token}; {here} lists those it knows"
+            )
+            return [Failure("", reason)]
         mistaken = {
             path
             for path, value in texts(inputs)
@@ -184,10 +211,10 @@ class AzureNative(Cloud):
     def generated_name(self, resource: ResourceSchema, logical: str, random: str) -> str:
         if resource.token.startswith("azure-native:authorization:"):
             return str(uuid.UUID(hexadecimal(random + logical, 32)))
-        if resource.token == "azure-native:storage:ManagementPolicy":
+        if resource.token == _MANAGEMENT_POLICY:
             return "default"
         limit, wrong = _NAME_RULES.get(resource.token, (260, r"[\x00-\x1f]"))
-        if resource.token == "azure-native:storage:StorageAccount":
+        if resource.token == _STORAGE_ACCOUNT:
             logical = logical.lower()
         return f"{re.sub(wrong, '', logical)[: limit - 8]}{random[:8]}"
 
@@ -225,6 +252,7 @@ class AzureNative(Cloud):
         provider, _, types = id_.rpartition("/providers/")[2].partition("/")
         kinds = "/".join(types.split("/")[::2])
         host = name.lower()
+        key_url = f"https://{_segment(id_, 'vaults')}.vault.azure.net/keys/{name}"
         candidates: dict[str, Any] = {
             "name": name,
             "type": f"{provider}/{kinds}" if "/providers/" in id_ else "Microsoft.Resources/resourceGroups",
@@ -236,8 +264,8 @@ class AzureNative(Cloud):
             "loginServer": f"{host}.azurecr.io",
             "serviceBusEndpoint": f"https://{host}.servicebus.windows.net:443/",
             "hostName": f"{host}.redis.cache.windows.net",
-            "keyUri": f"https://{_segment(id_, 'vaults')}.vault.azure.net/keys/{name}",
-            "keyUriWithVersion": f"https://{_segment(id_, 'vaults')}.vault.azure.net/keys/{name}/{hexadecimal(id_, 32)}",
+            "keyUri": key_url,
+            "keyUriWithVersion": f"{key_url}/{hexadecimal(id_, 32)}",
             "customerId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{id_}/customer")),
             "defaultDomain": f"{host}.{hexadecimal(id_, 8)}.westeurope.azurecontainerapps.io",
             "latestRevisionFqdn": f"{host}.internal.azurecontainerapps.io",
@@ -248,10 +276,10 @@ class AzureNative(Cloud):
             for key, value in candidates.items()
             if key in resource.outputs and key not in inputs and value is not None
         }
-        if resource.token == "azure-native:storage:StorageAccount":
+        if resource.token == _STORAGE_ACCOUNT:
             services = ("blob", "dfs", "file", "queue", "table", "web")
             known["primaryEndpoints"] = {service: f"https://{host}.{service}.core.windows.net/" for service in services}
-        if resource.token == "azure-native:keyvault:Vault":
+        if resource.token == _VAULT:
             known["properties"] = {**inputs.get("properties", {}), "vaultUri": f"https://{host}.vault.azure.net/"}
         if resource.token.startswith("azure-native:machinelearningservices:Online") and "properties" in inputs:
             endpoint = _segment(id_, "onlineEndpoints")
@@ -289,7 +317,7 @@ class AzureNative(Cloud):
         return f"/{lower}" if lower.startswith("subscriptions/") else lower
 
     def call(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        if token == "azure-native:authorization:getClientConfig":
+        if token == _CLIENT_CONFIG:
             return {"subscriptionId": SUBSCRIPTION, "tenantId": TENANT, "clientId": CLIENT, "objectId": CLIENT}
         if match := re.fullmatch(r"(azure-native:\w+:)list(\w+?)(Key|Secret|TriggerCallbackUrl)s?", token):
             if match[1] + match[2] in PATHS:

@@ -141,7 +141,7 @@ class Cloud(ABC):
     def preview(
         self, resource: ResourceSchema, inputs: Mapping[str, Any], computed: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The outputs before a resource exists or is changed: its inputs, and that what is not yet `computed` is unknown."""
+        """The outputs before a resource exists or is changed: its inputs; what is not yet `computed` is unknown."""
         unknown = {name: UNKNOWN for name, property_ in resource.outputs.items() if property_.required}
         return unknown | dict(computed) | {name: value for name, value in inputs.items() if name in resource.outputs}
 

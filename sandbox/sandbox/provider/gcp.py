@@ -8,12 +8,13 @@ import re
 import uuid
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from sandbox.provider.cloud import Cloud, CloudError
 from sandbox.schema import Failure, ResourceSchema
 
 BILLING_ACCOUNT = "01A2B3-C4D5E6-F7A8B9"
+_BUCKET = "gcp:storage/bucket:Bucket"
 _PROJECT_VARIABLES = ("GOOGLE_PROJECT", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
 
 # Types whose id isn't what their page shows for import.
@@ -27,8 +28,10 @@ _IDS: Mapping[str, str] = {
     "gcp:projects/iAMCustomRole:IAMCustomRole": "projects/{project}/roles/{roleId}",
     "gcp:projects/service:Service": "{project}/{service}",
     "gcp:projects/serviceIdentity:ServiceIdentity": "projects/{project}/services/{service}",
-    "gcp:serviceaccount/account:Account": "projects/{project}/serviceAccounts/{accountId}@{project}.iam.gserviceaccount.com",
-    "gcp:storage/bucket:Bucket": "{name}",
+    "gcp:serviceaccount/account:Account": (
+        "projects/{project}/serviceAccounts/{accountId}@{project}.iam.gserviceaccount.com"
+    ),
+    _BUCKET: "{name}",
     "gcp:vertex/aiTensorboard:AiTensorboard": "projects/{project}/locations/{region}/tensorboards/{number}",
     "gcp:workflows/workflow:Workflow": "projects/{project}/locations/{region}/workflows/{name}",
 }
@@ -50,13 +53,13 @@ class Gcp(Cloud):
     package = "gcp"
     settings_of_a_parent = frozenset(_SWITCHES)
     # https://cloud.google.com/vpc/docs/create-modify-vpc-networks#delete_network
-    held_by = {
+    held_by: ClassVar[Mapping[str, frozenset[str]]] = {
         "gcp:compute/network:Network": frozenset({"gcp:compute/subnetwork:Subnetwork", "gcp:compute/router:Router"}),
         "gcp:pubsub/schema:Schema": frozenset({"gcp:pubsub/topic:Topic"}),
     }
-    name_references = {
+    name_references: ClassVar[Mapping[tuple[str, str], str]] = {
         ("gcp:bigquery/table:Table", "datasetId"): "gcp:bigquery/dataset:Dataset",
-        ("gcp:storage/bucketIAMMember:BucketIAMMember", "bucket"): "gcp:storage/bucket:Bucket",
+        ("gcp:storage/bucketIAMMember:BucketIAMMember", "bucket"): _BUCKET,
         (
             "gcp:vertex/aiFeatureGroupFeature:AiFeatureGroupFeature",
             "featureGroup",
@@ -71,8 +74,8 @@ class Gcp(Cloud):
             "workloadIdentityPoolId",
         ): "gcp:iam/workloadIdentityPool:WorkloadIdentityPool",
     }
-    # Paths of resources; and per type what the API's update mask doesn't take (the "Immutable" fields of the REST pages).
-    replaced_by = {
+    # Paths of resources; and per type what the API's update mask doesn't take ("Immutable" fields of the REST pages).
+    replaced_by: ClassVar[Mapping[str, frozenset[str]]] = {
         "*": frozenset({"project", "location", "region", "zone"}),
         "gcp:artifactregistry/repository:Repository": frozenset({"repositoryId", "format", "kmsKeyName", "mode"}),
         "gcp:bigquery/dataset:Dataset": frozenset({"datasetId"}),
@@ -103,7 +106,7 @@ class Gcp(Cloud):
         known = resource.inputs.get("name")
         named = "{name}" in (_IDS.get(resource.token) or _camel_format(resource.import_id))
         generated = known is not None and not known.required and named
-        return "name" if generated or resource.token == "gcp:storage/bucket:Bucket" else None
+        return "name" if generated or resource.token == _BUCKET else None
 
     def generated_name(self, resource: ResourceSchema, logical: str, random: str) -> str:
         return f"{logical}-{random[:7]}"
@@ -141,7 +144,8 @@ class Gcp(Cloud):
     def known_outputs(self, resource: ResourceSchema, inputs: Mapping[str, Any], id_: str) -> dict[str, Any]:
         name = id_.rpartition("/")[2]
         account = f"{inputs.get('accountId')}@{self.project}.iam.gserviceaccount.com"
-        agent = f"service-{self.project_number}@gcp-sa-{str(inputs.get('service', '')).partition('.')[0]}.iam.gserviceaccount.com"
+        service = str(inputs.get("service", "")).partition(".")[0]
+        agent = f"service-{self.project_number}@gcp-sa-{service}.iam.gserviceaccount.com"
         email = agent if "serviceIdentity" in resource.token else account
         labels = inputs.get("labels", {})
         candidates = {
@@ -153,7 +157,7 @@ class Gcp(Cloud):
             "member": f"serviceAccount:{email}",
             "effectiveLabels": labels | {"goog-pulumi-provisioned": "true"},
             "pulumiLabels": labels | {"goog-pulumi-provisioned": "true"},
-            "url": f"gs://{name}" if resource.token == "gcp:storage/bucket:Bucket" else None,
+            "url": f"gs://{name}" if resource.token == _BUCKET else None,
             "uri": f"https://{name}-{self.project_number}.{inputs.get('location', 'global')}.run.app",
             "urls": [f"https://{name}-{self.project_number}.{inputs.get('location', 'global')}.run.app"],
             "projectNumber": self.project_number,
@@ -229,7 +233,8 @@ class Gcp(Cloud):
             case "gcp:organizations/getProject:getProject":
                 return {
                     "id": f"projects/{project}", "projectId": project, "name": project, "number": self.project_number,
-                    "billingAccount": BILLING_ACCOUNT, "folderId": "", "orgId": "", "autoCreateNetwork": False, "labels": {},
+                    "billingAccount": BILLING_ACCOUNT, "folderId": "", "orgId": "", "autoCreateNetwork": False,
+                    "labels": {},
                 }  # fmt: skip
             case "gcp:organizations/getClientConfig:getClientConfig":
                 return {

@@ -49,7 +49,8 @@ def _from_value(value: Value) -> Any:
             if signature in (_SECRET, _OUTPUT):
                 return properties.get("value", UNKNOWN if signature == _OUTPUT else None)
             return properties
-    return None
+        case _:
+            return None
 
 
 def _to_value(value: Any) -> Value:
