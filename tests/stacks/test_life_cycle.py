@@ -133,3 +133,13 @@ def test_destroy_leaves_nothing(playground):
     assert "Remaining in the sandbox: nothing." in out
     assert not playground.things()
     assert not json.loads(playground.pulumi("stack", "ls", "--json"))
+
+
+def test_all_but_serving_can_come_first_so_that_images_and_models_have_a_place(playground):
+    playground.pulumi("stack", "init", "aws-hybrid", "--no-select")
+    up = ("up", "--yes", "--skip-preview", "--stack", "aws-hybrid")
+    playground.pulumi(*up, "--exclude", "**Serving**", "--exclude-dependents")
+    assert playground.things("aws:ecr/repository:Repository")
+    assert not playground.things(ENDPOINT)
+    playground.pulumi(*up)
+    assert playground.things(ENDPOINT)
