@@ -14,11 +14,11 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 from rich.table import Table
+from sandbox import home, project
 from sandbox.errors import SandboxError
 from sandbox.stacks import Operation
 
 from benchmarks.measure import Bench, PeakMemory, open_bench, pulumi, resources, run_together
-from sandbox import home, project
 
 _GROWTH_STACKS = ("aws-batch", "gcp-batch", "azure-batch")
 _GROWTH_MODELS = (1, 10, 100, 1000)

@@ -8,18 +8,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 import yaml
 from rich.console import Console
+from sandbox import home
 from sandbox.errors import SandboxError
 from sandbox.session import Session, open_session
 from sandbox.stacks import Batch, Operation, Phase, StackRun
-
-from sandbox import home
 
 FLOOR = Path(__file__).parent / "floor"
 _SAMPLE_SECONDS = 0.1
@@ -42,7 +41,7 @@ class Bench:
 
 
 @contextlib.contextmanager
-def open_bench() -> Iterator[Bench]:
+def open_bench() -> Generator[Bench]:
     """A Bench in a temporary folder, whose sandbox nothing else uses. Raises SandboxError without an engine."""
     with home.temporary() as folder:
         ours = open_session(Console(stderr=True))

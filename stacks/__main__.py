@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pulumi
 
-# The SDKs define thousands of classes that live to the end: looking through them for garbage, while the program runs and
-# once more when Python ends, takes a quarter of a preview.
+# The SDKs define thousands of classes that live to the end: looking through them for garbage, while the program runs
+# and once more when Python ends, takes a quarter of a preview.
 gc.disable()
 atexit.register(gc.freeze)
 

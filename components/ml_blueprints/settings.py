@@ -105,7 +105,8 @@ class Settings(Strict):
 
     cloud: Annotated[Literal["aws", "gcp", "azure"], Field(description="Where the platform is built")]
     architecture: Annotated[
-        ArchitectureKind, Field(strict=False, description="The reference architecture; the workload must be made for it")
+        ArchitectureKind,
+        Field(strict=False, description="The reference architecture; the workload must be made for it"),
     ]
     environment: Annotated[
         Literal["experiment", "staging", "production"], Field(description="What the stack is used for")

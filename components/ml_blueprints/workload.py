@@ -167,9 +167,7 @@ class Model(Strict):
 
     name: Annotated[Name, Field(description="Name of the model in the registry")]
     version: Annotated[Version, Field(description="Version of the model in the registry")]
-    role: Annotated[
-        Role, Field(strict=False, description="What it is deployed for; a challenger is registered only")
-    ]
+    role: Annotated[Role, Field(strict=False, description="What it is deployed for; a challenger is registered only")]
     traffic: Annotated[
         int,
         Field(

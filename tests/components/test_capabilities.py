@@ -10,7 +10,6 @@ import pulumi_aws as aws
 import pytest
 from ml_blueprints.capabilities import CAPABILITIES, Layer, Register, asked_by, described
 from ml_blueprints.workload import Workload
-
 from sandbox import schema
 
 WORKLOADS = Path(__file__).parents[2] / "stacks" / "workloads"

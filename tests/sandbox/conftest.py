@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sandbox import __main__ as sandbox
+from sandbox.engine import Engine
 from sandbox.provider.cloud import Cloud
 from sandbox.provider.clouds import CLOUDS
 from sandbox.provider.control_plane import ControlPlane, Naming
 from sandbox.session import Session, environment
 from sandbox.store import Store
-
-from sandbox import __main__ as sandbox
-from sandbox.engine import Engine
 
 REGION_OF_AWS = "eu-west-1"
 SETTINGS = {

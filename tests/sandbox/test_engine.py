@@ -16,11 +16,10 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from sandbox.errors import SandboxError
-
 from sandbox import __main__ as sandbox
 from sandbox import engine, engine_build
 from sandbox.engine import Engine
+from sandbox.errors import SandboxError
 
 VERSION = "3.999.0"
 PROGRAM = "#!/bin/sh\necho v{version}\n"

@@ -3,10 +3,9 @@
 import time
 
 import pytest
+from sandbox import faults
 from sandbox.faults import FaultError
 from sandbox.provider.cloud import CloudError
-
-from sandbox import faults
 
 BUCKET = "aws:s3/bucket:Bucket"
 QUEUE = "aws:sqs/queue:Queue"

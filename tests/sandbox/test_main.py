@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from sandbox import home
 
 COMMANDS = ("up", "preview", "down", "shell", "engine", "list", "delete", "edit", "fault")

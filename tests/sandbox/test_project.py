@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from sandbox.errors import SandboxError
-
 from sandbox import project
+from sandbox.errors import SandboxError
 
 CONFIGURATION = "config:\n  aws:region: eu-west-1\n"
 SALT = "encryptionsalt: v1:abc=:v1:def\n"

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from sandbox.session import PLUGINS, environment, install_plugins, open_session
-
 from sandbox import home
 from sandbox.engine import Engine
+from sandbox.session import PLUGINS, environment, install_plugins, open_session
 
 ENGINE = Engine(Path("/opt/pulumi"), "3.999.0", "found on PATH")
 

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,9 +108,7 @@ def _edit(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 @pytest.fixture
-def playground(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Playground]:
+def playground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Playground:
     """A sandbox of its own, and a copy of the project beside it."""
     repository = tmp_path / "repository"
     shutil.copytree(REPOSITORY / "stacks", repository / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
@@ -119,7 +117,7 @@ def playground(
     shutil.copy(REPOSITORY / "Pulumi.yaml", repository)
     monkeypatch.setattr(home, "REPOSITORY", repository)
     monkeypatch.setenv("ML_BLUEPRINTS_SANDBOX", str(tmp_path / "sandbox"))
-    yield Playground(repository, capsys)
+    return Playground(repository, capsys)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What holds for every resource on AWS: where it hangs, what it is tagged with; and that layers use each other."""
 
 import pytest
-
 from sandbox import schema
 
 LAYERS = ["Foundation", "Data", "Features", "Development", "Serving", "Monitoring", "Delivery"]

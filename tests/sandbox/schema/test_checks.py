@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-from sandbox.schema import UNKNOWN
-
 from sandbox import schema
+from sandbox.schema import UNKNOWN
 
 ENDPOINT = ("aws", "aws:sagemaker/endpoint:Endpoint")
 VARIANTS = ("aws", "aws:sagemaker/endpointConfiguration:EndpointConfiguration")

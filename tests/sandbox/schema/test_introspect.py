@@ -6,10 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from sandbox import schema
 from sandbox.schema import Type, UnknownTypeError
 from sandbox.schema.introspect import Source, snake
-
-from sandbox import schema
 
 
 @pytest.mark.parametrize(
