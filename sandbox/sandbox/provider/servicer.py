@@ -168,7 +168,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answers
     def GetSchema(self, request: provider_pb2.GetSchemaRequest, context: grpc.ServicerContext):  # noqa: N802
-        self._refuse("a package schema")
+        # `pulumi import` asks for it once all is imported, to write code.
+        self._refuse(
+            "package schema", "; `pulumi import` needs `--generate-code=false`, or imports without writing code"
+        )
 
     @_answers
     def Call(self, request: provider_pb2.CallRequest, context: grpc.ServicerContext):  # noqa: N802
@@ -194,10 +197,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def List(self, request: provider_pb2.ListRequest, context: grpc.ServicerContext):  # noqa: N802
         self._refuse("listings")
 
-    def _refuse(self, what: str) -> NoReturn:
-        raise _NotServedError(
-            f"the sandbox's provider {self.cloud.package} has no {what}: it serves resources and functions only"
-        )
+    def _refuse(self, what: str, way_out: str = "") -> NoReturn:
+        refusal = f"the sandbox's provider {self.cloud.package} has no {what}: it serves resources and functions only"
+        raise _NotServedError(refusal + way_out)
 
 
 def _configuration(settings: Mapping[str, Any]) -> dict[str, Any]:

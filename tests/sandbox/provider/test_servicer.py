@@ -275,7 +275,6 @@ def test_a_defect_of_the_sandbox_is_called_one_and_names_its_place(engine: Engin
 @pytest.mark.parametrize(
     ("call", "message", "what"),
     [
-        ("GetSchema", provider_pb2.GetSchemaRequest(), "a package schema"),
         ("Call", provider_pb2.CallRequest(), "methods of resources"),
         ("Construct", provider_pb2.ConstructRequest(), "components"),
         ("Parameterize", provider_pb2.ParameterizeRequest(), "parameters"),
@@ -291,6 +290,14 @@ def test_what_the_sandbox_does_not_serve_is_refused_as_unimplemented(
     assert (
         refusal.value.details() == f"the sandbox's provider aws has no {what}: it serves resources and functions only"
     )
+
+
+def test_without_a_schema_an_import_is_told_to_generate_no_code(engine: Engine) -> None:
+    with pytest.raises(grpc.RpcError) as refusal:
+        engine.stub.GetSchema(provider_pb2.GetSchemaRequest())
+    assert refusal.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert refusal.value.details().startswith("the sandbox's provider aws has no package schema: ")
+    assert "`pulumi import` needs `--generate-code=false`" in refusal.value.details()
 
 
 def test_a_provider_stops_when_the_engine_says_so(engine: Engine) -> None:
