@@ -73,6 +73,8 @@ class EventProcessor(pulumi.ComponentResource):
             "DEAD_LETTERS": self.dead_letters.name,
             "CHECKPOINTS": data.checkpoints_url,
             "IDENTITY": self.identity,
+            # Redis keeps what the processor writes for as long as the processor says.
+            "FEATURE_TTL_HOURS": str(context.workload.features.online_ttl_hours),
         }
         self.container_app = app.ContainerApp(
             context.logical("processor"),
