@@ -35,6 +35,7 @@ ROLE_SCHEMA_WRITER = "5dffeca3-4936-4216-b2bc-10343a5abb25"  # Schema Registry C
 ROLE_IMAGE_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"  # AcrPull
 ROLE_IMAGE_PUSH = "8311e382-0749-4cb8-b61a-304f252e45ec"  # AcrPush
 ROLE_METRICS_WRITER = "635dd51f-9968-44d3-b7fb-6d9a6bd613ae"  # AzureML Metrics Writer (preview)
+ROLE_DATA_SCIENTIST = "f6c7c914-8db3-469d-8ca1-694a8f32e121"  # AzureML Data Scientist
 ROLE_CONNECTION_APPROVER = "b556d68e-0be0-4f35-a333-ad7ee1ce17ea"  # Azure AI Enterprise Network Connection Approver
 
 # What roles of the platform's own may do, each granted on one workspace or endpoint; no built-in role holds so little.
@@ -146,8 +147,10 @@ JOB_NODES = 4
 MONITOR_INSTANCE_TYPE = "standard_e4s_v3"
 MONITOR_SPARK_VERSION = "3.4"
 
-# The metrics of data drift, for numbers and for categories, of which some metrics know only one.
-# https://learn.microsoft.com/azure/machine-learning/concept-model-monitoring
+# The metrics of data drift, for numbers and for categories, of which some metrics know only one. The two tests give a
+# p-value, so that a feature has drifted where it is below the threshold; distances and the index, where they are above
+# (https://learn.microsoft.com/azure/machine-learning/concept-model-monitoring, and `evaluate_metrics_threshold` among
+# the components of model monitors, https://github.com/Azure/azureml-assets).
 DRIFT_METRICS = {
     "population_stability_index": ("PopulationStabilityIndex", "PopulationStabilityIndex"),
     "kolmogorov_smirnov": ("TwoSampleKolmogorovSmirnovTest", "PearsonsChiSquaredTest"),

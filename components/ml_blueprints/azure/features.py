@@ -78,17 +78,21 @@ class Features(layers.Features):
         self.workspace_component, self.workspace = component, component.workspace
 
     def _offline(self) -> None:
-        """Features are materialized in the features zone, under an identity that does nothing else."""
+        """Features are materialized in the features zone, under an identity that does nothing else.
+
+        Its roles: https://learn.microsoft.com/azure/machine-learning/how-to-setup-access-control-feature-store
+        """
         context, foundation = self.context, self.foundation
         containers = self.data.containers
         self.materialization_identity = foundation.identity("materialization")
-        for zone, role in ((Zone.RAW, facts.ROLE_BLOB_READER), (Zone.FEATURES, facts.ROLE_BLOB_WRITER)):
+        scopes = {
+            "raw": (containers[Zone.RAW].id, facts.ROLE_BLOB_READER),
+            "features": (containers[Zone.FEATURES].id, facts.ROLE_BLOB_WRITER),
+            "store": (self.workspace.id, facts.ROLE_DATA_SCIENTIST),
+        }
+        for part, (scope, role) in scopes.items():
             foundation.assign(
-                f"materialization-{zone}",
-                self.materialization_identity.principal_id,
-                role,
-                containers[zone].id,
-                self.child(),
+                f"materialization-{part}", self.materialization_identity.principal_id, role, scope, self.child()
             )
         self.offline_connection = machinelearningservices.WorkspaceConnection(
             context.logical("offline"),
