@@ -1,0 +1,290 @@
+"""The monitoring layer on Azure: alarms, the drift monitor, what starts training again, the budget."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+ML = "azure-native:machinelearningservices"
+SCHEDULE = f"{ML}:Schedule"
+METRIC_ALERT = "azure-native:monitor:MetricAlert"
+QUERY_ALERT = "azure-native:monitor:ScheduledQueryRule"
+WORKFLOW = "azure-native:logic:Workflow"
+TOPIC = "azure-native:eventgrid:SystemTopic"
+SUBSCRIPTION = "azure-native:eventgrid:SystemTopicEventSubscription"
+
+
+def alerts(built) -> dict[str, dict]:
+    prefix = f"{built.platform.context.name}-"
+    return {alert.name.removeprefix(prefix): alert.inputs for alert in built.of_type(METRIC_ALERT)}
+
+
+def monitor(built, named) -> dict:
+    schedule = named(built, SCHEDULE, f"{built.platform.context.name}-drift").inputs["properties"]
+    assert schedule["action"]["actionType"] == "CreateMonitor"
+    return schedule["action"]["monitorDefinition"]
+
+
+def path(uri: str) -> str:
+    return uri.partition("/datastores/")[2]
+
+
+def test_the_owner_is_told(streaming):
+    (group,) = streaming.of_type("azure-native:monitor:ActionGroup")
+    (owner,) = group.inputs["emailReceivers"]
+    assert owner["emailAddress"] == "payments-risk@example.com"
+    assert group.inputs["enabled"] is True
+    assert len(group.inputs["groupShortName"]) <= 12
+
+
+@pytest.mark.parametrize("platform", ["streaming", "hybrid", "batch"])
+def test_every_alarm_tells_the_owner_at_once(request, platform):
+    built = request.getfixturevalue(platform)
+    (group,) = built.of_type("azure-native:monitor:ActionGroup")
+    for alert in built.of_type(METRIC_ALERT):
+        assert alert.inputs["actions"] == [{"actionGroupId": group.id}]
+        assert alert.inputs["enabled"] is True
+        assert (alert.inputs["evaluationFrequency"], alert.inputs["windowSize"]) == ("PT1M", "PT5M")
+    for alert in built.of_type(QUERY_ALERT):
+        assert alert.inputs["actions"] == {"actionGroups": [group.id]}
+        assert alert.inputs["enabled"] is True
+
+
+def test_every_live_deployment_has_its_latency_and_a_shadow_has_none(streaming, hybrid):
+    assert set(alerts(streaming)) == {"latency-gradient-boosting-1-2-0"}
+    assert set(alerts(hybrid)) == {
+        "latency-gradient-boosting-4-0-0",
+        "latency-gradient-boosting-4-1-0",
+        "batch-failed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("platform", "deployment", "milliseconds"),
+    [
+        ("streaming", "gradient-boosting-1-2-0", 100),
+        ("hybrid", "gradient-boosting-4-0-0", 80),
+        ("hybrid", "gradient-boosting-4-1-0", 80),
+    ],
+)
+def test_latency_is_held_to_the_objective(request, platform, deployment, milliseconds):
+    built = request.getfixturevalue(platform)
+    (endpoint,) = built.of_type(f"{ML}:OnlineEndpoint")
+    alert = alerts(built)[f"latency-{deployment}"]
+    (condition,) = alert["criteria"]["allOf"]
+    assert alert["scopes"] == [endpoint.id]
+    assert condition["threshold"] == milliseconds
+    assert condition["dimensions"] == [{"name": "deployment", "operator": "Include", "values": [deployment]}]
+
+
+@pytest.mark.parametrize(("platform", "share"), [("streaming", 0.001), ("hybrid", 0.01)])
+def test_errors_are_a_share_of_what_the_endpoint_logs(request, platform, share):
+    built = request.getfixturevalue(platform)
+    (alert,) = built.of_type(QUERY_ALERT)
+    (logs,) = built.of_type("azure-native:operationalinsights:Workspace")
+    (endpoint,) = built.of_type(f"{ML}:OnlineEndpoint")
+    (condition,) = alert.inputs["criteria"]["allOf"]
+    assert alert.inputs["scopes"] == [logs.id]
+    assert condition["threshold"] == share
+    assert f"EndpointName == '{endpoint.inputs['endpointName']}'" in condition["query"]
+
+
+@pytest.mark.parametrize("platform", ["batch", "hybrid"])
+def test_a_failed_run_raises_an_alarm(request, named, platform):
+    built = request.getfixturevalue(platform)
+    workspace = named(built, f"{ML}:Workspace", f"ml-{built.platform.context.token}")
+    assert alerts(built)["batch-failed"]["scopes"] == [workspace.id]
+
+
+def test_batch_has_no_alarms_of_an_endpoint(batch):
+    assert set(alerts(batch)) == {"batch-failed"}
+    assert not batch.of_type(QUERY_ALERT)
+
+
+@pytest.mark.parametrize(
+    ("platform", "expression", "window"),
+    [
+        ("streaming", "0 * * * *", "PT1H"),
+        ("hybrid", "0 */2 * * *", "PT2H"),
+        ("batch", "0 6 * * *", "P1D"),
+        ("other", "0 7 * * *", "P1D"),
+    ],
+)
+def test_the_drift_monitor_runs_on_its_schedule_and_looks_back_to_the_last_run(
+    request, named, platform, expression, window
+):
+    built = request.getfixturevalue(platform)
+    schedule = named(built, SCHEDULE, f"{built.platform.context.name}-drift").inputs["properties"]
+    assert schedule["isEnabled"] is True
+    assert schedule["trigger"] == {"triggerType": "Cron", "expression": expression, "timeZone": "UTC"}
+    assert monitor(built, named)["signals"]["drift"]["productionData"]["windowSize"] == window
+
+
+@pytest.mark.parametrize(
+    ("platform", "scored", "baseline"),
+    [
+        ("streaming", "captured/gradient-boosting-1-2-0/model_inputs", "gradient-boosting/1.2.0"),
+        ("hybrid", "captured/gradient-boosting-4-0-0/model_inputs", "gradient-boosting/4.0.0"),
+        ("batch", "predictions/", "scorecard/3.1.0"),
+    ],
+)
+def test_what_was_scored_is_compared_with_the_champions_baseline(request, named, platform, scored, baseline):
+    signal = monitor(request.getfixturevalue(platform), named)["signals"]["drift"]
+    assert path(signal["productionData"]["uri"]) == f"curated/paths/{scored}"
+    assert path(signal["referenceData"]["uri"]) == f"models/paths/{baseline}/baseline/"
+
+
+@pytest.mark.parametrize("platform", ["streaming", "hybrid"])
+def test_the_monitor_looks_where_the_champions_requests_are_captured(request, named, platform):
+    built = request.getfixturevalue(platform)
+    champion = built.platform.context.workload.champion
+    deployment = f"{champion.name}-{champion.version.replace('.', '-')}"
+    asset = named(built, f"{ML}:DataVersion", f"{built.platform.context.name}-{deployment}-model-inputs")
+    watched = monitor(built, named)["signals"]["drift"]["productionData"]["uri"]
+    assert watched == asset.inputs["properties"]["dataUri"]
+
+
+def test_batch_scoring_leaves_what_the_monitor_looks_at(batch, named):
+    job = named(batch, SCHEDULE, "credit-scoring-batch").inputs["properties"]["action"]["jobDefinition"]
+    watched = monitor(batch, named)["signals"]["drift"]["productionData"]["uri"]
+    assert watched == job["outputs"]["predictions"]["uri"]
+
+
+def test_the_monitor_runs_under_its_identity_and_waits_for_its_rights(streaming, house, named, identity, waits_for):
+    def used(built) -> list[str]:
+        compute = monitor(built, named)["computeConfiguration"]
+        return compute["computeIdentity"]["identity"]["userAssignedIdentities"]
+
+    assert used(streaming) == [identity(streaming, "monitoring")]
+    assert [id_.rpartition("/")[2] for id_ in used(house)] == ["house-monitoring"]
+    schedule = named(streaming, SCHEDULE, "fraud-detection-drift")
+    assert {
+        "RoleAssignment monitoring-curated",
+        "RoleAssignment monitoring-models",
+        "ManagedNetworkSettingsRule ml-to-lake-dfs",
+    } <= waits_for(streaming, schedule)
+
+
+@pytest.mark.parametrize(
+    ("platform", "by_drift", "by_schedule"),
+    [
+        ("streaming", True, ["0 2 * * 0"]),
+        ("hybrid", True, ["0 4 * * *"]),
+        ("batch", True, []),
+        ("other", False, ["0 1 1 * *"]),
+    ],
+)
+def test_training_starts_again_by_what_the_workload_says(request, platform, by_drift, by_schedule):
+    built = request.getfixturevalue(platform)
+    name = f"{built.platform.context.name}-retraining"
+    schedules = [schedule.inputs["properties"] for schedule in built.of_type(SCHEDULE) if schedule.name == name]
+    assert [schedule["trigger"]["expression"] for schedule in schedules] == by_schedule
+    for token in (WORKFLOW, TOPIC, SUBSCRIPTION):
+        assert len(built.of_type(token)) == by_drift
+    assert len(built.platform.monitoring.retraining) == by_drift + len(by_schedule)
+
+
+def test_drift_and_schedule_start_the_same_run_of_the_training_pipeline(streaming, named):
+    (workflow,) = streaming.of_type(WORKFLOW)
+    start = workflow.inputs["definition"]["actions"]["event"]["else"]["actions"]["start"]
+    requested = start["inputs"]["body"]["properties"]
+    schedule = named(streaming, SCHEDULE, "fraud-detection-retraining").inputs["properties"]
+    scheduled = schedule["action"]["jobDefinition"]
+    assert requested["componentId"] == named(streaming, f"{ML}:ComponentVersion", "fraud-detection-training").id
+    for key in ("componentId", "computeId", "experimentName", "identity"):
+        assert requested[key] == scheduled[key]
+    assert path(requested["inputs"]["features"]["uri"]) == "features/paths/offline/"
+    assert path(requested["outputs"]["candidates"]["uri"]) == "models/paths/candidates/"
+    for folders in ("inputs", "outputs"):
+        assert {name: folder["uri"] for name, folder in requested[folders].items()} == {
+            name: folder["uri"] for name, folder in scheduled[folders].items()
+        }
+
+
+def test_training_runs_under_its_own_identity_and_is_started_by_monitoring(streaming, identity, named, waits_for):
+    (workflow,) = streaming.of_type(WORKFLOW)
+    monitoring = identity(streaming, "monitoring")
+    assert workflow.inputs["identity"] == {"type": "UserAssigned", "userAssignedIdentities": [monitoring]}
+    start = workflow.inputs["definition"]["actions"]["event"]["else"]["actions"]["start"]["inputs"]
+    assert start["authentication"]["identity"] == monitoring
+    assert start["body"]["properties"]["identity"]["resourceId"] == identity(streaming, "training")
+    workspace = named(streaming, f"{ML}:Workspace", f"ml-{streaming.platform.context.token}")
+    assert start["uri"].startswith(f"https://management.azure.com{workspace.id}/jobs/")
+    assert "RoleAssignment monitoring-retraining" in waits_for(streaming, workflow)
+
+
+def test_training_is_started_under_identities_that_are_brought_along(house):
+    (workflow,) = house.of_type(WORKFLOW)
+    start = workflow.inputs["definition"]["actions"]["event"]["else"]["actions"]["start"]["inputs"]
+    assert start["authentication"]["identity"].endswith("/house-monitoring")
+    assert start["body"]["properties"]["identity"]["resourceId"].endswith("/house-training")
+
+
+@pytest.mark.parametrize("platform", ["streaming", "batch"])
+def test_only_monitoring_starts_pipelines(request, granted, platform):
+    built = request.getfixturevalue(platform)
+    assert ("start pipelines", "Workspace ml") in granted(built, "monitoring")
+    for purpose in ("ingest", "training", "serving"):
+        assert "start pipelines" not in {role for role, _ in granted(built, purpose)}
+
+
+def test_only_runs_that_found_drift_are_told_to_the_workflow(streaming, named):
+    (topic,) = streaming.of_type(TOPIC)
+    (subscription,) = streaming.of_type(SUBSCRIPTION)
+    assert topic.inputs["source"] == named(streaming, f"{ML}:Workspace", f"ml-{streaming.platform.context.token}").id
+    assert topic.inputs["topicType"] == "Microsoft.MachineLearningServices.Workspaces"
+    assert subscription.inputs["systemTopicName"] == topic.id.rpartition("/")[2]
+    # https://learn.microsoft.com/azure/machine-learning/how-to-monitor-model-performance
+    assert subscription.inputs["filter"]["includedEventTypes"] == ["Microsoft.MachineLearningServices.RunStatusChanged"]
+    assert subscription.inputs["filter"]["advancedFilters"] == [
+        {
+            "operatorType": "StringContains",
+            "key": "data.RunTags.azureml_modelmonitor_threshold_breached",
+            "values": ["has failed due to one or more features violating metric thresholds"],
+        }
+    ]
+
+
+def test_the_workflows_address_is_a_secret_and_called_by_tls(streaming, waits_for):
+    (subscription,) = streaming.of_type(SUBSCRIPTION)
+    # A secret is registered as a mark and a value; an open one would be the value alone.
+    destination = subscription.inputs["destination"]
+    assert "endpointUrl" not in destination
+    assert destination["value"]["endpointType"] == "WebHook"
+    assert re.match(r"https://.*sig=", destination["value"]["endpointUrl"])
+    assert destination["value"]["minimumTlsVersionAllowed"] == "1.2"
+    assert destination["value"]["maxEventsPerBatch"] == 1
+    assert subscription.inputs["eventDeliverySchema"] == "EventGridSchema"
+    assert "Workflow retraining" in waits_for(streaming, subscription)
+
+
+@pytest.mark.parametrize(
+    ("platform", "amount", "owner"),
+    [("streaming", 6000, "payments-risk@example.com"), ("other", 400, "retention@example.com")],
+)
+def test_the_budget_counts_the_resource_group_and_the_owner_is_told(request, platform, amount, owner):
+    built = request.getfixturevalue(platform)
+    (budget,) = built.of_type("azure-native:consumption:Budget")
+    (resource_group,) = built.of_type("azure-native:resources:ResourceGroup")
+    (action_group,) = built.of_type("azure-native:monitor:ActionGroup")
+    assert budget.inputs["scope"] == resource_group.id
+    assert (budget.inputs["amount"], budget.inputs["timeGrain"]) == (amount, "Monthly")
+    assert budget.inputs["category"] == "Cost"
+    notifications = budget.inputs["notifications"]
+    assert {(rule["threshold"], rule["thresholdType"]) for rule in notifications.values()} == {
+        (50, "Actual"),
+        (80, "Actual"),
+        (100, "Forecasted"),
+    }
+    for rule in notifications.values():
+        assert rule["enabled"] is True
+        assert rule["operator"] == "GreaterThan"
+        assert (rule["contactEmails"], rule["contactGroups"]) == ([owner], [action_group.id])
+
+
+def test_a_budget_begins_with_a_month_that_is_not_over_and_keeps_its_beginning(streaming):
+    (budget,) = streaming.of_type("azure-native:consumption:Budget")
+    begins = datetime.fromisoformat(budget.inputs["timePeriod"]["startDate"])
+    assert begins.day == 1
+    assert 0 <= (datetime.now(UTC) - begins).days <= 31
+    assert budget.ignore_changes == ("timePeriod",)
