@@ -28,18 +28,36 @@ def test_alarms_are_there_before_their_metrics_are(make):
     assert condition.skip_metric_validation is True
 
 
-def test_errors_are_a_share_of_each_deployments_requests():
-    (condition,) = alarm_conditions.error_rate("endpoint", 0.001).all_of
-    assert (condition.operator, condition.threshold) == ("GreaterThan", 0.001)
-    assert (condition.metric_measure_column, condition.time_aggregation) == ("ErrorRate", "Maximum")
-    (dimension,) = condition.dimensions
-    assert (dimension.name, dimension.values) == ("DeploymentName", ["*"])
-    assert condition.failing_periods.number_of_evaluation_periods == 1
+@pytest.fixture
+def errors(resolved):
+    """What the alarm on errors waits for, as far as it isn't the same for every alarm."""
+
+    def make() -> dict:
+        (condition,) = alarm_conditions.error_rate("payments-0123", 0.001).all_of
+        (dimension,) = condition.dimensions
+        return {
+            "query": condition.query,
+            "fires": [
+                condition.time_aggregation,
+                condition.metric_measure_column,
+                condition.operator,
+                condition.threshold,
+            ],
+            "of": [dimension.name, *dimension.values],
+            "times": condition.failing_periods.min_failing_periods_to_alert,
+        }
+
+    return resolved(make)
 
 
-def test_errors_are_those_of_the_server_at_one_endpoint(resolved):
-    query = resolved(lambda: alarm_conditions.error_rate("payments-0123", 0.001).all_of[0].query)
-    table, filtered, summed, projected = query.split("\n| ")
+def test_errors_are_a_share_of_each_deployments_requests(errors):
+    assert errors["fires"] == ["Maximum", "ErrorRate", "GreaterThan", 0.001]
+    assert errors["of"] == ["DeploymentName", "*"]
+    assert errors["times"] == 1
+
+
+def test_errors_are_those_of_the_server_at_one_endpoint(errors):
+    table, filtered, summed, projected = errors["query"].split("\n| ")
     assert table == "AmlOnlineEndpointTrafficLog"
     assert filtered == "where EndpointName == 'payments-0123'"
     assert "Failed = countif(toint(ResponseCode) >= 500), Total = count() by DeploymentName" in summed

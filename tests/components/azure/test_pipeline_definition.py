@@ -15,15 +15,20 @@ RUN = Run(
 FOLDERS = {"inputs": ("source", "model"), "outputs": ("predictions",)}
 
 
-@pytest.fixture(scope="module")
-def command_and_pipeline():
-    """A step and the pipeline of it, with whatever Pulumi has yet to resolve."""
-    step = pipeline_definition.command(JOB, "score", ("python", "-m", "score"), **FOLDERS)
-    return step, pipeline_definition.pipeline(JOB, "scoring", "score", "/components/score/versions/1", **FOLDERS)
+@pytest.fixture
+def step(resolved):
+    """A component that runs a command."""
+    return resolved(lambda: pipeline_definition.command(JOB, "score", ("python", "-m", "score"), **FOLDERS))
 
 
-def test_a_command_takes_each_folder_as_an_argument_of_its_name(command_and_pipeline):
-    step, _ = command_and_pipeline
+@pytest.fixture
+def whole(resolved):
+    """A pipeline of one step."""
+    component = "/components/score/versions/1"
+    return resolved(lambda: pipeline_definition.pipeline(JOB, "scoring", "score", component, **FOLDERS))
+
+
+def test_a_command_takes_each_folder_as_an_argument_of_its_name(step):
     assert step["command"] == (
         "python -m score --source ${{inputs.source}} --model ${{inputs.model}} --predictions ${{outputs.predictions}}"
     )
@@ -32,29 +37,26 @@ def test_a_command_takes_each_folder_as_an_argument_of_its_name(command_and_pipe
     assert step["type"] == "command"
 
 
-def test_a_command_without_folders_has_no_arguments():
-    step = pipeline_definition.command(JOB, "plain", ("run",), inputs=(), outputs=())
-    assert step["command"] == "run"
-    assert step["inputs"] == step["outputs"] == {}
+def test_a_command_without_folders_has_no_arguments(resolved):
+    plain = resolved(lambda: pipeline_definition.command(JOB, "plain", ("run",), inputs=(), outputs=()))
+    assert plain["command"] == "run"
+    assert plain["inputs"] == plain["outputs"] == {}
 
 
-def test_a_command_is_run_again_though_nothing_of_it_has_changed(command_and_pipeline):
-    step, _ = command_and_pipeline
+def test_a_command_is_run_again_though_nothing_of_it_has_changed(step):
     assert step["is_deterministic"] is False
 
 
-def test_a_pipeline_hands_its_folders_to_its_step(command_and_pipeline):
-    _, whole = command_and_pipeline
-    (step,) = whole["jobs"].values()
+def test_a_pipeline_hands_its_folders_to_its_step(whole):
+    (job,) = whole["jobs"].values()
     assert set(whole["inputs"]) == {"source", "model"}
-    assert step["inputs"] == {"source": "${{parent.inputs.source}}", "model": "${{parent.inputs.model}}"}
-    assert step["outputs"] == {"predictions": "${{parent.outputs.predictions}}"}
-    assert step["limits"] == {"timeout": 4 * 3600}
+    assert job["inputs"] == {"source": "${{parent.inputs.source}}", "model": "${{parent.inputs.model}}"}
+    assert job["outputs"] == {"predictions": "${{parent.outputs.predictions}}"}
+    assert job["limits"] == {"timeout": 4 * 3600}
     assert (whole["type"], whole["name"]) == ("pipeline", "scoring")
 
 
-def test_image_component_and_compute_are_named_as_azure_machine_learning_names_them(command_and_pipeline, resolved):
-    step, whole = resolved(lambda: list(command_and_pipeline))
+def test_image_component_and_compute_are_named_as_azure_machine_learning_names_them(step, whole):
     assert step["environment"] == "azureml:/environments/image/versions/1"
     assert whole["jobs"]["score"]["component"] == "azureml:/components/score/versions/1"
     assert whole["jobs"]["score"]["compute"] == "azureml:/computes/jobs"
