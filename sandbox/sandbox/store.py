@@ -179,7 +179,7 @@ class Store:
 
     def _disconnect(self, key: tuple[str, str, str]) -> None:
         for table in ("identifiers", "uses"):
-            self._execute(f"DELETE FROM {table} WHERE type = ? AND scope = ? AND id = ?", key)  # noqa: S608
+            self._execute(f"DELETE FROM {table} WHERE type = ? AND scope = ? AND id = ?", key)  # noqa: S608 (names of ours)
 
     def _fetch(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         # All rows at once: what is left for later could be read in the midst of another thread's change.
