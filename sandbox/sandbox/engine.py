@@ -75,25 +75,25 @@ def cached(version: str) -> Engine | None:
     return None
 
 
-def download(version: str, console: Console, downloads: str = DOWNLOADS) -> Engine | None:
+def download(version: str, console: Console) -> Engine | None:
     """The vendor's release of this version for this machine, or None where it cannot be had."""
     system = {"Linux": "linux", "Darwin": "darwin"}.get(platform.system())
     machine = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine())
     if system is None or machine is None:
         return None
-    url = f"{downloads}/pulumi-v{version}-{system}-{machine}.tar.gz"
+    url = f"{DOWNLOADS}/pulumi-v{version}-{system}-{machine}.tar.gz"
     try:
         # A machine without a way out should learn it in seconds, not after the patience that a download deserves.
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_CONNECT_SECONDS):  # noqa: S310
             pass
-        console.print(f"Downloading Pulumi {version} from {url}")
+        console.out(f"Downloading Pulumi {version} from {url}", highlight=False)
         with _new_folder(_vendor_folder(version)) as folder:
             with urllib.request.urlopen(url, timeout=_READ_SECONDS) as response:  # noqa: S310
                 _unpack(response, folder)
             if _version_of(folder / "pulumi") != version or not (folder / LANGUAGE_HOST).exists():
                 raise SandboxError(f"{url} does not hold a Pulumi {version} that runs on this machine")
     except (OSError, http.client.HTTPException, tarfile.TarError, SandboxError) as error:
-        console.print(f"Pulumi's download is not available here ({_reason(error)}).", style="dim")
+        console.out(f"Pulumi's download is not available here ({_reason(error)}).", style="dim", highlight=False)
         return None
     return Engine(_vendor_folder(version), version, "downloaded")
 
@@ -183,4 +183,4 @@ def _is_new_enough(version: str) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    return str(getattr(error, "reason", error)) or type(error).__name__
+    return " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__

@@ -25,6 +25,10 @@ _PLAIN_LINE_SECONDS = 15
 Report = Callable[[str, int], None]
 
 
+class _GoFailedError(Exception):
+    """Go ended with a failure; the text is its complaint."""
+
+
 def pinned_version() -> str:
     """The CLI's version that our go.mod asks for. Raises SandboxError if the sources are not there."""
     return _from_go_mod(r"github\.com/pulumi/pulumi/pkg/v3 v(\S+)")
@@ -44,6 +48,16 @@ def compile_into(folder: Path, version: str, console: Console) -> None:
             f" reached, and there is no Go to build it; install Pulumi {version}, or Go {needed} or newer"
         )
     console.print(f"Building Pulumi {version} with Go, once; this takes about 4 minutes on two cores.")
+    try:
+        _compile(folder, version, console)
+    except _GoFailedError as error:
+        raise SandboxError(
+            f"Go could not build the Pulumi engine: {error}; this takes Go {needed} or newer and a way to Go's module"
+            f" proxy, and none of it is needed where Pulumi {version} is installed"
+        ) from None
+
+
+def _compile(folder: Path, version: str, console: Console) -> None:
     with _progress(console) as report:
         report("downloading Go modules", 0)
         packages = _run_go(["list", "-deps", _CLI, _LANGUAGE_HOST], report, "downloading Go modules", 0)
@@ -79,12 +93,14 @@ def _run_go(arguments: list[str], report: Report, stage: str, total: int) -> lis
                     said.append(line.strip())
                     report(f"{stage}: {_subject(line)}", total)
             except BaseException:
+                # Its folder is removed next: it must be through with it.
                 go.terminate()
+                go.wait()
                 raise
         answer.seek(0)
         lines = answer.read().splitlines()
     if go.returncode != 0:
-        raise SandboxError(f"Go could not build the Pulumi engine: {_complaint(said)}")
+        raise _GoFailedError(_complaint(said))
     return lines
 
 

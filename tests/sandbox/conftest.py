@@ -1,6 +1,8 @@
 """A sandbox of its own for each test: its home, its clouds, the things that a test makes on them, a `pulumi`."""
 
+import io
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from sandbox import __main__ as sandbox
 from sandbox.engine import Engine
 from sandbox.provider.cloud import Cloud
@@ -90,6 +93,55 @@ class Pulumi:
         """The arguments of each call so far, without what every call has."""
         lines = self._calls.read_text().splitlines()
         return [line.partition(" --non-interactive")[0] for line in lines if line != "version"]
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder on PATH: a shell and what its scripts need, and whatever else a test puts there."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    for tool in ("sh", "chmod", "sleep", "touch"):
+        (folder / tool).symlink_to(shutil.which(tool) or tool)
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+@pytest.fixture
+def go(tools: Path) -> Callable[[str], Path]:
+    """Puts a `go` on PATH that does what a shell script says; returns the file of its calls."""
+
+    def install(script: str) -> Path:
+        calls = tools.parent / "go-calls"
+        calls.touch()
+        (tools / "go").write_text(f'#!/bin/sh\necho "$*" >> {calls}\n{script}\n')
+        (tools / "go").chmod(0o755)
+        return calls
+
+    return install
+
+
+@pytest.fixture
+def working_go(go: Callable[[str], Path], tmp_path: Path) -> Path:
+    """A `go` on PATH that builds a `pulumi` which knows its version; this is the file of its calls."""
+    module = tmp_path / "module"
+    for script in ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"):
+        (module / script).parent.mkdir(parents=True)
+        (module / script).write_text("#!/bin/sh\n")
+    return go(
+        'case "$1 $2" in\n'
+        f"  'list -m') echo {module};;\n"
+        "  'list -deps') echo 'go: downloading example.org/module v1.0.0' >&2; echo a; echo b;;\n"
+        "  'build -v') version=${4##*=}; folder=$6; sleep 0.2; echo example.org/package >&2\n"
+        "    printf '#!/bin/sh\\necho v%s\\n' $version > $folder/pulumi; touch $folder/pulumi-language-python\n"
+        "    chmod 755 $folder/pulumi;;\n"
+        "esac"
+    )
+
+
+@pytest.fixture
+def console() -> Console:
+    """A console that is no terminal and keeps what is printed in its `file`."""
+    return Console(file=io.StringIO(), width=80)
 
 
 @pytest.fixture
