@@ -84,11 +84,11 @@ def download(version: str, console: Console) -> Engine | None:
     url = f"{DOWNLOADS}/pulumi-v{version}-{system}-{machine}.tar.gz"
     try:
         # A machine without a way out should learn it in seconds, not after the patience that a download deserves.
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_CONNECT_SECONDS):  # noqa: S310
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_CONNECT_SECONDS):  # noqa: S310 (https)
             pass
         console.out(f"Downloading Pulumi {version} from {url}", highlight=False)
         with _new_folder(_vendor_folder(version)) as folder:
-            with urllib.request.urlopen(url, timeout=_READ_SECONDS) as response:  # noqa: S310
+            with urllib.request.urlopen(url, timeout=_READ_SECONDS) as response:  # noqa: S310 (https)
                 _unpack(response, folder)
             if _version_of(folder / "pulumi") != version or not (folder / LANGUAGE_HOST).exists():
                 raise SandboxError(f"{url} does not hold a Pulumi {version} that runs on this machine")
