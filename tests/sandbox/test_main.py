@@ -159,9 +159,13 @@ def test_a_shell_runs_one_command_in_the_sandbox_and_prints_nothing_else(
     pulumi, repository: Path, sandbox_home: Path
 ) -> None:
     pulumi.on("whoami", 'echo "$PULUMI_HOME $PWD $2"; exit 3')
+    printed = f"{sandbox_home / 'pulumi'} {sandbox_home / 'project'} --json\n"
     ended = execute("shell", "--", "pulumi", "whoami", "--json")
-    assert (ended.returncode, ended.stderr) == (3, "")
-    assert ended.stdout == f"{sandbox_home / 'pulumi'} {sandbox_home / 'project'} --json\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, printed, "")
+    copy = sandbox_home / "project" / "stacks" / "Pulumi.aws-batch.yaml"
+    copy.write_text("config: {}\n")
+    ended = execute("shell", "--", "pulumi", "whoami", "--json")
+    assert (ended.stdout, ended.stderr) == (printed, f"aws-batch: keeping what was set in the sandbox, {copy}\n")
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", 128 + 9), ("kill -INT $PPID; exit 0", 0)])

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,17 @@ def test_the_lock_of_a_process_that_is_no_more_means_an_interruption(
     lock(backend, pid=dead_process, hostname=HERE)
     assert was_interrupted(session, "dev")
     assert not was_interrupted(session, "prod")
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="only /proc tells a zombie from the living")
+def test_the_lock_of_a_zombie_means_an_interruption(session: Session, backend: Path) -> None:
+    with subprocess.Popen(["/bin/sh", "-c", "read line"], stdin=subprocess.PIPE) as process:
+        lock(backend, pid=process.pid, hostname=HERE)
+        with pytest.raises(SandboxError):
+            was_interrupted(session, "dev")
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert was_interrupted(session, "dev")
 
 
 def test_the_same_stack_of_another_project_is_not_meant(session: Session, backend: Path, dead_process: int) -> None:
