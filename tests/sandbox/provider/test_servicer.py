@@ -1,6 +1,5 @@
 """A provider over gRPC, spoken to as the engine speaks to it: with the messages of the `pulumi` package."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
@@ -11,51 +10,15 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime import rpc
-from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
-from sandbox.provider.protocol import provider_pb2_grpc as served_grpc
-from sandbox.provider.servicer import Provider
+from pulumi.runtime.proto import provider_pb2
 
 BUCKET = "aws:s3/bucket:Bucket"
 ROLE = "aws:iam/role:Role"
 MODEL = "aws:sagemaker/model:Model"
 TRUST = '{"Version": "2012-10-17"}'
-SEED = bytes.fromhex("a1b2c3d4e5f6a7b8")
 
 
-class Engine:
-    """Calls a provider with plain values, as the engine would."""
-
-    def __init__(self, provider: Provider, stub: provider_pb2_grpc.ResourceProviderStub):
-        self.provider, self.stub = provider, stub
-
-    def check(self, urn: str, new: dict[str, Any], old: dict[str, Any] | None = None, **options: Any) -> Any:
-        request = provider_pb2.CheckRequest(
-            urn=urn, olds=struct(old or {}), news=struct(new), randomSeed=SEED, **options
-        )
-        return self.stub.Check(request)
-
-    def create(self, urn: str, inputs: dict[str, Any], preview: bool = False) -> Any:
-        return self.stub.Create(provider_pb2.CreateRequest(urn=urn, properties=struct(inputs), preview=preview))
-
-    def read(self, urn: str, id_: str, **messages: dict[str, Any]) -> Any:
-        return self.stub.Read(
-            provider_pb2.ReadRequest(id=id_, urn=urn, **{name: struct(value) for name, value in messages.items()})
-        )
-
-
-@pytest.fixture
-def engine(aws) -> Iterator[Engine]:
-    provider = Provider(aws.plane)
-    server = grpc.server(ThreadPoolExecutor(8))
-    served_grpc.add_ResourceProviderServicer_to_server(provider, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Engine(provider, provider_pb2_grpc.ResourceProviderStub(channel))
-    server.stop(None).wait()
-
-
-def test_a_resource_lives_from_check_to_delete(engine: Engine) -> None:
+def test_a_resource_lives_from_check_to_delete(engine) -> None:
     urn = urn_of(ROLE)
     checked = engine.check(urn, {"assumeRolePolicy": TRUST})
     assert list(checked.failures) == []
@@ -82,7 +45,7 @@ def test_a_resource_lives_from_check_to_delete(engine: Engine) -> None:
     assert engine.read(urn, created.id, inputs=wanted).id == ""
 
 
-def test_failures_of_a_check_name_the_path_and_the_reason(engine: Engine) -> None:
+def test_failures_of_a_check_name_the_path_and_the_reason(engine) -> None:
     checked = engine.check(urn_of(ROLE), {"assumeRolePolic": TRUST, "tags": {"a": []}})
     assert sorted(failure.reason for failure in checked.failures) == [
         "assumeRolePolic: there is no property `assumeRolePolic`; did you mean `assumeRolePolicy`?",
@@ -100,7 +63,7 @@ def test_failures_of_a_check_name_the_path_and_the_reason(engine: Engine) -> Non
     ],
 )
 def test_the_projects_auto_naming_is_followed(
-    engine: Engine, mode: str, proposed: str, name: str | None, failures: int
+    engine, mode: str, proposed: str, name: str | None, failures: int
 ) -> None:
     options = provider_pb2.CheckRequest.AutonamingOptions
     autonaming = options(proposed_name=proposed, mode=options.Mode.Value(mode))
@@ -109,7 +72,7 @@ def test_the_projects_auto_naming_is_followed(
     assert len(checked.failures) == failures
 
 
-def test_an_unknown_value_passes_the_check_and_comes_back_from_a_preview(engine: Engine) -> None:
+def test_an_unknown_value_passes_the_check_and_comes_back_from_a_preview(engine) -> None:
     urn = urn_of(MODEL)
     checked = engine.check(urn, {"executionRoleArn": rpc.UNKNOWN, "name": "fraud"})
     assert list(checked.failures) == []
@@ -120,7 +83,7 @@ def test_an_unknown_value_passes_the_check_and_comes_back_from_a_preview(engine:
     assert (outputs["arn"], outputs["executionRoleArn"], outputs["name"]) == (rpc.UNKNOWN, rpc.UNKNOWN, "fraud")
 
 
-def test_secrets_and_outputs_are_taken_for_their_values(engine: Engine) -> None:
+def test_secrets_and_outputs_are_taken_for_their_values(engine) -> None:
     inputs = {
         "assumeRolePolicy": {rpc._special_sig_key: rpc._special_secret_sig, "value": TRUST},
         "description": {rpc._special_sig_key: rpc._special_output_value_sig, "value": "trains", "secret": True},
@@ -132,7 +95,7 @@ def test_secrets_and_outputs_are_taken_for_their_values(engine: Engine) -> None:
     assert (answered["assumeRolePolicy"], answered["description"], answered["path"]) == (TRUST, "trains", rpc.UNKNOWN)
 
 
-def test_a_preview_makes_and_changes_nothing(engine: Engine, aws) -> None:
+def test_a_preview_makes_and_changes_nothing(engine, aws) -> None:
     role = aws.make(ROLE, {"assumeRolePolicy": TRUST, "name": "trainer"})
     engine.create(urn_of(BUCKET), {"bucket": "lake"}, preview=True)
     previewed = engine.stub.Update(
@@ -150,7 +113,7 @@ def test_a_preview_makes_and_changes_nothing(engine: Engine, aws) -> None:
     assert [record.inputs for record in aws.store.find()] == [role.inputs]
 
 
-def test_a_diff_names_changed_and_replacing_properties_in_detail(engine: Engine) -> None:
+def test_a_diff_names_changed_and_replacing_properties_in_detail(engine) -> None:
     old = {"name": "fraud", "primaryContainer": {"image": "a"}, "tags": {"x": "1"}}
     new = {"name": "fraud", "primaryContainer": {"image": "b"}, "tags": {"y": "1"}}
     answer = engine.stub.Diff(
@@ -168,14 +131,14 @@ def test_a_diff_names_changed_and_replacing_properties_in_detail(engine: Engine)
     }
 
 
-def test_equal_inputs_are_no_difference(engine: Engine) -> None:
+def test_equal_inputs_are_no_difference(engine) -> None:
     same = struct({"name": "fraud", "tags": {"x": "1"}})
     answer = engine.stub.Diff(provider_pb2.DiffRequest(id="fraud", urn=urn_of(MODEL), old_inputs=same, news=same))
     assert answer.changes == provider_pb2.DiffResponse.DIFF_NONE
     assert not answer.detailedDiff
 
 
-def test_an_import_reads_by_id_alone_and_finds_the_inputs(engine: Engine, aws) -> None:
+def test_an_import_reads_by_id_alone_and_finds_the_inputs(engine, aws) -> None:
     bucket = aws.make(BUCKET, {"bucket": "lake", "tags": {"team": "ml"}})
     read = engine.read(urn_of(BUCKET), "lake")
     assert (read.id, plain(read.inputs)) == ("lake", bucket.inputs)
@@ -183,14 +146,14 @@ def test_an_import_reads_by_id_alone_and_finds_the_inputs(engine: Engine, aws) -
     assert engine.read(urn_of(BUCKET), "pond").id == ""
 
 
-def test_a_refresh_sees_what_was_changed_behind_pulumis_back(engine: Engine, aws) -> None:
+def test_a_refresh_sees_what_was_changed_behind_pulumis_back(engine, aws) -> None:
     bucket = aws.make(BUCKET, {"bucket": "lake", "tags": {"team": "ml"}})
     aws.plane.update(bucket.urn, bucket.id, bucket.inputs, {**bucket.inputs, "tags": {"team": "web"}})
     read = engine.read(bucket.urn, bucket.id, inputs=bucket.inputs, properties=bucket.outputs)
     assert plain(read.inputs)["tags"] == plain(read.properties)["tags"] == {"team": "web"}
 
 
-def test_a_function_answers_or_says_what_is_wrong_with_its_arguments(engine: Engine) -> None:
+def test_a_function_answers_or_says_what_is_wrong_with_its_arguments(engine) -> None:
     token = "aws:index/getCallerIdentity:getCallerIdentity"
     answer = engine.stub.Invoke(provider_pb2.InvokeRequest(tok=token))
     assert plain(getattr(answer, "return"))["accountId"] == "123456789012"
@@ -215,7 +178,7 @@ def test_a_function_answers_or_says_what_is_wrong_with_its_arguments(engine: Eng
         ),
     ],
 )
-def test_the_providers_own_settings_are_checked(engine: Engine, settings: dict[str, Any], failures: list[str]) -> None:
+def test_the_providers_own_settings_are_checked(engine, settings: dict[str, Any], failures: list[str]) -> None:
     answer = engine.stub.CheckConfig(
         provider_pb2.CheckRequest(urn=urn_of("pulumi:providers:aws"), news=struct(settings))
     )
@@ -223,7 +186,7 @@ def test_the_providers_own_settings_are_checked(engine: Engine, settings: dict[s
     assert plain(answer.inputs) == settings
 
 
-def test_settings_hold_once_they_are_configured_objects_as_json(engine: Engine) -> None:
+def test_settings_hold_once_they_are_configured_objects_as_json(engine) -> None:
     settings = {"region": "us-east-1", "defaultTags": '{"tags": {"team": "ml"}}'}
     answer = engine.stub.Configure(provider_pb2.ConfigureRequest(args=struct(settings)))
     assert answer.supportsPreview
@@ -232,7 +195,7 @@ def test_settings_hold_once_they_are_configured_objects_as_json(engine: Engine) 
     assert outputs["tagsAll"] == {"team": "ml"}
 
 
-def test_changed_settings_are_a_difference_of_the_provider(engine: Engine) -> None:
+def test_changed_settings_are_a_difference_of_the_provider(engine) -> None:
     def difference(old: dict[str, Any], new: dict[str, Any]) -> tuple[int, list[str]]:
         answer = engine.stub.DiffConfig(
             provider_pb2.DiffRequest(urn="urn", old_inputs=struct(old), olds=struct(old), news=struct(new))
@@ -244,12 +207,12 @@ def test_changed_settings_are_a_difference_of_the_provider(engine: Engine) -> No
     assert difference({"region": "a"}, {"region": "b", "profile": "x"}) == (kinds.DIFF_SOME, ["profile", "region"])
 
 
-def test_the_provider_says_its_version_and_that_it_takes_auto_naming(engine: Engine) -> None:
+def test_the_provider_says_its_version_and_that_it_takes_auto_naming(engine) -> None:
     assert engine.stub.GetPluginInfo(Empty()).version == version("pulumi-aws")
     assert engine.stub.Handshake(provider_pb2.ProviderHandshakeRequest()).supports_autonaming_configuration
 
 
-def test_what_the_cloud_refuses_is_an_error_with_its_words_and_nothing_else(engine: Engine, aws) -> None:
+def test_what_the_cloud_refuses_is_an_error_with_its_words_and_nothing_else(engine, aws) -> None:
     aws.make(BUCKET, {"bucket": "lake"})
     with pytest.raises(grpc.RpcError) as refusal:
         engine.create(urn_of(BUCKET), {"bucket": "lake"})
@@ -257,13 +220,13 @@ def test_what_the_cloud_refuses_is_an_error_with_its_words_and_nothing_else(engi
     assert refusal.value.details() == "aws:s3/bucket:Bucket `lake` already exists"
 
 
-def test_an_unknown_type_is_an_error_that_names_it(engine: Engine) -> None:
+def test_an_unknown_type_is_an_error_that_names_it(engine) -> None:
     with pytest.raises(grpc.RpcError) as refusal:
         engine.check(urn_of("aws:s3/bukcet:Bucket"), {})
     assert "has no resource aws:s3/bukcet:Bucket; did you mean" in refusal.value.details()
 
 
-def test_a_defect_of_the_sandbox_is_called_one_and_names_its_place(engine: Engine, aws, monkeypatch) -> None:
+def test_a_defect_of_the_sandbox_is_called_one_and_names_its_place(engine, aws, monkeypatch) -> None:
     monkeypatch.setattr(aws.plane, "read", lambda *_: 1 // 0)
     with pytest.raises(grpc.RpcError) as failure:
         engine.read(urn_of(BUCKET), "lake")
@@ -282,7 +245,7 @@ def test_a_defect_of_the_sandbox_is_called_one_and_names_its_place(engine: Engin
     ],
 )
 def test_what_the_sandbox_does_not_serve_is_refused_as_unimplemented(
-    engine: Engine, call: str, message: Any, what: str
+    engine, call: str, message: Any, what: str
 ) -> None:
     with pytest.raises(grpc.RpcError) as refusal:
         getattr(engine.stub, call)(message)
@@ -292,7 +255,7 @@ def test_what_the_sandbox_does_not_serve_is_refused_as_unimplemented(
     )
 
 
-def test_without_a_schema_an_import_is_told_to_generate_no_code(engine: Engine) -> None:
+def test_without_a_schema_an_import_is_told_to_generate_no_code(engine) -> None:
     with pytest.raises(grpc.RpcError) as refusal:
         engine.stub.GetSchema(provider_pb2.GetSchemaRequest())
     assert refusal.value.code() == grpc.StatusCode.UNIMPLEMENTED
@@ -300,13 +263,13 @@ def test_without_a_schema_an_import_is_told_to_generate_no_code(engine: Engine) 
     assert "`pulumi import` needs `--generate-code=false`" in refusal.value.details()
 
 
-def test_a_provider_stops_when_the_engine_says_so(engine: Engine) -> None:
+def test_a_provider_stops_when_the_engine_says_so(engine) -> None:
     assert not engine.provider.stopping.is_set()
     engine.stub.Cancel(Empty())
     assert engine.provider.stopping.is_set()
 
 
-def test_of_simultaneous_creations_of_one_name_exactly_one_succeeds(engine: Engine, aws) -> None:
+def test_of_simultaneous_creations_of_one_name_exactly_one_succeeds(engine, aws) -> None:
     def create(_: int) -> str:
         try:
             return engine.create(urn_of(BUCKET), {"bucket": "lake"}).id
