@@ -120,7 +120,7 @@ SCHEMA_COMPATIBILITY = {
 # https://learn.microsoft.com/azure/machine-learning/reference-yaml-featurestore-entity
 INDEX_TYPES = {"string": "String", "int": "Integer", "long": "Long"}
 
-# Azure Managed Redis: the smallest size with two nodes for high availability.
+# Azure Managed Redis: 6 GB. A replica for high availability is there in every size.
 # https://learn.microsoft.com/azure/redis/overview#choosing-the-right-tier
 REDIS_SKU = "Balanced_B5"
 REDIS_PORT = 10000
