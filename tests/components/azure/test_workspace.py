@@ -157,9 +157,19 @@ def test_the_feature_store_reaches_the_lake_from_spark(streaming):
     assert all(destination["sparkEnabled"] is True for destination in rules.values())
 
 
-@pytest.mark.parametrize("platform", ["streaming", "other"], ids=["restricted", "confidential"])
-def test_data_that_must_not_leave_has_high_business_impact(request, workspace, platform):
-    assert workspace(request.getfixturevalue(platform), "ml").inputs["hbiWorkspace"] is True
+@pytest.mark.parametrize(
+    ("workload", "classification", "high"),
+    [
+        ("fraud_detection", "restricted", True),
+        ("delivery_eta", "confidential", True),
+        ("demand_forecasting", "internal", False),
+    ],
+)
+def test_data_that_must_not_leave_has_high_business_impact(once, workspace, workload, classification, high):
+    built = once(workload)
+    assert built.platform.context.workload.data.classification == classification
+    for part in ("ml", "features"):
+        assert workspace(built, part).inputs["hbiWorkspace"] is high
 
 
 def test_images_are_pulled_privately_by_identities_and_not_exported(streaming):
