@@ -22,6 +22,7 @@ _PARENT_CHECK_SECONDS = 1.0
 
 def main(arguments: list[str]) -> int:
     """Serve the cloud that the first argument names; the engine passes its own address behind it."""
+    engine = os.getppid()
     if not arguments or arguments[0] not in CLOUDS:
         print(f"usage: python -m sandbox.provider {'|'.join(CLOUDS)}", file=sys.stderr)
         return 2
@@ -35,7 +36,6 @@ def main(arguments: list[str]) -> int:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    engine = os.getppid()
     while not provider.stopping.wait(_PARENT_CHECK_SECONDS) and os.getppid() == engine:
         pass
     server.stop(grace=1).wait()
