@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -169,9 +169,13 @@ class Batch:
         commands = Commands(self.session)
         existing = existing_stacks(self.session)
         with ThreadPoolExecutor(self.parallel) as workers:
-            work = [workers.submit(self._run_one, run, run.name in existing, commands) for run in runs]
+            work: list[Future[None]] = []
+            waiting = iter(runs)
             while True:
                 try:
+                    # Within `try`: from the first one on, there is something that Ctrl-C must reach.
+                    for run in waiting:
+                        work.append(workers.submit(self._run_one, run, run.name in existing, commands))
                     while wait(work, timeout=0.25).not_done:
                         observe()
                     break

@@ -184,6 +184,13 @@ def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
 
 
 @pytest.fixture(autouse=True)
+def interruptible() -> None:
+    """In a shell's background Ctrl-C is ignored, also by every process that is started from there, which tests need."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
 def sandbox_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The sandbox's private folder, which nothing outside the test knows; no variable of the shell names a cloud."""
     for name in [name for name in os.environ if name.startswith(CREDENTIALS)]:

@@ -1,6 +1,5 @@
 """Where the engine comes from: PATH, the cache, a download, a build; and what is said where none is possible."""
 
-import fcntl
 import functools
 import http.server
 import io
@@ -12,6 +11,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
@@ -268,13 +268,9 @@ def test_a_build_that_fails_leaves_nothing(
 
 
 def test_of_two_at_a_time_the_second_waits_and_takes_what_the_first_made(console: Console, working_go: Path) -> None:
-    found: list[Engine] = []
-    threads = [threading.Thread(target=lambda: found.append(engine.find_or_build(console))) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found[0] == found[1]
+    with ThreadPoolExecutor(2) as commands:
+        first, second = commands.map(engine.find_or_build, [console, console])
+    assert first == second
     assert working_go.read_text().count("build -v") == 1
     assert console.file.getvalue().count("Waiting for another command that prepares the Pulumi engine") == 1
 
@@ -288,11 +284,16 @@ def test_another_process_that_holds_the_lock_is_waited_for_and_its_leftovers_are
     with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        begun = time.monotonic()
-        threading.Timer(0.3, holder.kill).start()
-        found = engine.find_or_build(console)
-    assert time.monotonic() - begun >= 0.3
-    assert "Waiting for another command" in console.file.getvalue()
+
+        def kill_once_it_is_waited_for() -> None:
+            deadline = time.monotonic() + 30
+            while "Waiting for another command" not in console.file.getvalue() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            holder.kill()
+            assert time.monotonic() < deadline
+
+        with ThreadPoolExecutor() as killer:
+            killed = killer.submit(kill_once_it_is_waited_for)
+            found = engine.find_or_build(console)
+        killed.result()
     assert {file.name for file in cache.iterdir()} == {".lock", found.folder.name}
-    with (cache / ".lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
