@@ -52,8 +52,10 @@ def open_session(console: Console) -> Session:
 def environment(engine: Engine, outside: Mapping[str, str]) -> dict[str, str]:
     """The variables for every command in the sandbox, from those of the user's own shell."""
     kept = {name: value for name, value in outside.items() if not name.startswith(_PRIVATE_PREFIXES)}
-    # The SDKs take three times as long to import without compiled bytecode; ours has a place of its own.
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    # The SDKs take three times as long to import without compiled bytecode. It must lie beside the sources to be found
+    # again: each sandbox reaches the environment by a link of its own, by whose path a separate cache would be keyed.
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
+        kept.pop(name, None)
     path = [str(engine.folder), str(Path(sys.executable).parent), outside.get("PATH", os.defpath)]
     return kept | {
         "PATH": os.pathsep.join(path),
@@ -62,7 +64,6 @@ def environment(engine: Engine, outside: Mapping[str, str]) -> dict[str, str]:
         "PULUMI_BACKEND_URL": (home.home() / "backend").as_uri(),
         # It protects nothing that is real; the file backend only insists on having one.
         "PULUMI_CONFIG_PASSPHRASE": "sandbox",
-        "PYTHONPYCACHEPREFIX": str(home.cache() / "bytecode"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
     }

@@ -50,11 +50,13 @@ def test_what_the_user_set_for_pulumi_gives_way_to_the_sandboxs_own(name: str) -
 
 
 def test_the_rest_of_the_shell_stays(sandbox_home: Path) -> None:
-    outside = {"HOME": "/home/me", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-    inside = environment(ENGINE, outside)
+    inside = environment(ENGINE, {"HOME": "/home/me", "LANG": "C.UTF-8"})
     assert (inside["HOME"], inside["LANG"]) == ("/home/me", "C.UTF-8")
-    # The SDKs' compiled bytecode would be missed.
-    assert "PYTHONDONTWRITEBYTECODE" not in inside
+
+
+@pytest.mark.parametrize("name", ["PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"])
+def test_compiled_bytecode_is_written_where_every_sandbox_finds_it(name: str) -> None:
+    assert name not in environment(ENGINE, {name: "1"})
 
 
 def test_engine_and_python_come_before_what_is_on_path() -> None:

@@ -12,6 +12,7 @@ from pulumi_azure_native import eventhub, machinelearningservices, storage
 from ml_blueprints import layers
 from ml_blueprints.azure import event_hubs, facts
 from ml_blueprints.azure.foundation import Foundation
+from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.azure.storage_account import private_account
 from ml_blueprints.azure.workspace import Dependencies, Workspace
 from ml_blueprints.layers import Context, Zone
@@ -21,15 +22,13 @@ from ml_blueprints.settings import Purpose
 DATA_VERSION = "1"
 
 
-class Data(layers.Data):
+class Data(AzureLayer, layers.Data):
     """Lake, catalog, contract and event stream on Azure.
 
     Native resources: `account`, `containers` by zone, `dependencies`, `workspace_component` with its `workspace`,
     `datastores` by zone, `data_asset`, `data_version`, `namespace`, `contracts` (the schema group), and for streams
     `hub`, `consumer_group`, `checkpoints`, `dead_letter_hub`; `reads` are what a reader of the stream waits for.
     """
-
-    cloud = "azure"
 
     def __init__(
         self, context: Context, foundation: Foundation, stream: bool, opts: pulumi.ResourceOptions | None = None

@@ -7,16 +7,15 @@ from ml_blueprints import layers
 from ml_blueprints.azure import facts
 from ml_blueprints.azure.development import Development
 from ml_blueprints.azure.foundation import Foundation
+from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.layers import Context
 
 
-class Delivery(layers.Delivery):
+class Delivery(AzureLayer, layers.Delivery):
     """Deployment by Git on Azure. Native resources: `deploy_identity`, `credential`, `grants`.
 
     `deployer` is the client id of the identity, which is what a workflow signs in with.
     """
-
-    cloud = "azure"
 
     def __init__(
         self,

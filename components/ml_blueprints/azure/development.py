@@ -8,19 +8,18 @@ from ml_blueprints.azure import facts, pipeline_definition
 from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.features import Features
 from ml_blueprints.azure.foundation import Foundation
+from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 
 
-class Development(layers.Development):
+class Development(AzureLayer, layers.Development):
     """Registries, experiments and training on Azure.
 
     Native resources: `registry_account` (the container registry), `model_containers` by model name, `workspace` (with
     its experiments), `compute`, `environment_version` (the platform's image), `training_command`, `training_pipeline`;
     `job` says where and as whom pipelines run, `training` what a training run is, `start_role` may start one.
     """
-
-    cloud = "azure"
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from ml_blueprints import layers
 from ml_blueprints.azure import facts
 from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.foundation import Foundation
+from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.azure.workspace import Workspace
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
@@ -25,7 +26,7 @@ def index_type(record: dict[str, Any], column: str) -> str:
     return facts.INDEX_TYPES.get(avro["type"] if isinstance(avro, dict) else avro, "String")
 
 
-class Features(layers.Features):
+class Features(AzureLayer, layers.Features):
     """The feature store on Azure.
 
     Native resources: `workspace_component` with its `workspace`, `materialization_identity`, `offline_connection`,
@@ -34,8 +35,6 @@ class Features(layers.Features):
     A version of the feature set is code: its specification lies in the lake with the transformation, so that pipelines
     publish it there, as they publish schemas.
     """
-
-    cloud = "azure"
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from pulumi_azure_native import (
 from ml_blueprints import layers
 from ml_blueprints.azure import facts
 from ml_blueprints.azure.encryption import Encryption, existing_key
+from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.azure.network import Network
 from ml_blueprints.azure.storage_account import private_account
 from ml_blueprints.errors import BlueprintError, Problem
@@ -24,7 +25,7 @@ from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import ArchitectureKind
 
 
-class Foundation(layers.Foundation):
+class Foundation(AzureLayer, layers.Foundation):
     """Network, key, identities and logs on Azure.
 
     Native resources: `resource_group`, `vault`, `vault_key` (None if a key is brought along), `encryption_identity`,
@@ -33,8 +34,6 @@ class Foundation(layers.Foundation):
 
     What is encrypted with the key depends on `ready`: the identity for encryption may use it by then.
     """
-
-    cloud = "azure"
 
     def __init__(self, context: Context, opts: pulumi.ResourceOptions | None = None):
         self.location = _location()

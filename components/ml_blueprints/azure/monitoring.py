@@ -10,20 +10,19 @@ from ml_blueprints.azure import alarm_conditions, drift_monitor, facts, pipeline
 from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.development import Development
 from ml_blueprints.azure.foundation import Foundation
+from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.azure.serving import Serving
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Role
 
 
-class Monitoring(layers.Monitoring):
+class Monitoring(AzureLayer, layers.Monitoring):
     """Telemetry, drift, retraining and budget on Azure.
 
     Native resources: `action_group`, `alarms`, `drift_schedule`, `drift_workflow`, `drift_topic`, `drift_subscription`,
     `retraining_schedule` (None unless asked for), `budget`.
     """
-
-    cloud = "azure"
 
     def __init__(
         self,

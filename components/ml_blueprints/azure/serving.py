@@ -10,6 +10,7 @@ from ml_blueprints.azure.development import Development
 from ml_blueprints.azure.event_processor import EventProcessor
 from ml_blueprints.azure.features import Features
 from ml_blueprints.azure.foundation import Foundation
+from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Mode, Model, Role
@@ -18,15 +19,13 @@ from ml_blueprints.workload import Mode, Model, Role
 COLLECTIONS = ("model_inputs", "model_outputs")
 
 
-class Serving(layers.Serving):
+class Serving(AzureLayer, layers.Serving):
     """Predictions on Azure.
 
     Native resources: `models` by deployment name; with real time `real_time`, `deployments` and `captured_assets` by
     deployment name, `division` (of the traffic), `scaling`; with streams `environment`, `stream_processor`; with batch
     `batch_endpoint`, `batch_deployment`, `batch_schedule`. `captured` is the URI of what the champion was asked.
     """
-
-    cloud = "azure"
 
     def __init__(
         self,

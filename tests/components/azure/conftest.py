@@ -1,7 +1,7 @@
 """What an organisation may bring along to Azure, with ids told apart; and who was granted what on which resource."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pulumi
@@ -34,17 +34,6 @@ ROLES = {
     "f6c7c914-8db3-469d-8ca1-694a8f32e121": "AzureML Data Scientist",
     "b556d68e-0be0-4f35-a333-ad7ee1ce17ea": "Azure AI Enterprise Network Connection Approver",
 }
-
-
-@pytest.fixture(scope="session", autouse=True)
-def no_urns_of_aliases() -> Iterator[None]:
-    """Leave out four fifths of a build: Azure's SDK gives each resource some twenty aliases, one by API version.
-
-    Pulumi works out a URN of each, which only an engine without alias specifications is told; the mocks have these.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pulumi.resource, "collapse_alias_to_urn", lambda *_: "")
-        yield
 
 
 @pytest.fixture(scope="session")
