@@ -61,7 +61,9 @@ def environment(engine: Engine, outside: Mapping[str, str]) -> dict[str, str]:
         "PATH": os.pathsep.join(path),
         "ML_BLUEPRINTS_SANDBOX": str(home.home()),
         "PULUMI_HOME": str(home.home() / "pulumi"),
-        "PULUMI_BACKEND_URL": (home.home() / "backend").as_uri(),
+        # The file backend would write a second file beside each state, not atomically: a kill in between would leave it
+        # empty and the state unreadable.
+        "PULUMI_BACKEND_URL": f"{(home.home() / 'backend').as_uri()}?metadata=skip",
         # It protects nothing that is real; the file backend only insists on having one.
         "PULUMI_CONFIG_PASSPHRASE": "sandbox",
         "PULUMI_SKIP_UPDATE_CHECK": "true",

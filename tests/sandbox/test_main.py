@@ -178,12 +178,12 @@ def test_a_shells_command_decides_the_exit_code_and_ctrl_c_belongs_to_it(
 
 def test_a_shell_without_a_command_is_the_users_own(repository: Path, tmp_path: Path, monkeypatch) -> None:
     shell = tmp_path / "my-shell"
-    shell.write_text("#!/bin/sh\necho $PULUMI_BACKEND_URL\n")
+    shell.write_text("#!/bin/sh\necho $PULUMI_HOME\n")
     shell.chmod(0o755)
     monkeypatch.setenv("SHELL", str(shell))
-    hint, backend = execute("shell").stdout.splitlines()
+    hint, folder = execute("shell").stdout.splitlines()
     assert "`pulumi stack ls`" in hint
-    assert backend == (home.home() / "backend").as_uri()
+    assert folder == str(home.home() / "pulumi")
 
 
 def test_a_shells_command_that_does_not_exist_is_said_in_one_line(repository: Path) -> None:

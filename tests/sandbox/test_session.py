@@ -70,13 +70,13 @@ def test_all_that_is_written_lies_in_the_sandboxs_home(tmp_path: Path, monkeypat
     inside = environment(ENGINE, {})
     assert inside["ML_BLUEPRINTS_SANDBOX"] == str(tmp_path / "a home")
     assert inside["PULUMI_HOME"] == str(tmp_path / "a home" / "pulumi")
-    assert inside["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/a%20home/backend"
+    assert inside["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/a%20home/backend?metadata=skip"
 
 
 def test_a_relative_home_is_one_that_every_command_finds(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ML_BLUEPRINTS_SANDBOX", "play")
-    assert environment(ENGINE, {})["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/play/backend"
+    assert environment(ENGINE, {})["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/play/backend?metadata=skip"
 
 
 @pytest.mark.parametrize(("name", "distribution"), PLUGINS.items())
