@@ -24,8 +24,7 @@ bench: .venv/.ready ## measure previews and ups against the floor of trivial res
 docs: .venv/.ready ## write the generated pages of docs/ anew
 	@$(VENV)/python -m docs.generate
 lint: .venv/.ready ## style and types
-	@$(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/pyrefly check
-	@! command -v gofmt >/dev/null || ! gofmt -l sandbox | grep .
+	@$(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/pyrefly check && { ! command -v gofmt >/dev/null || ! gofmt -l sandbox | grep .; }
 lock: .venv/.ready ## write requirements/workbench.txt anew from the pyproject.toml files
 	@requirements/lock
 clean: ## remove the environment and the sandbox with all that exists in it

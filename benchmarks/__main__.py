@@ -24,6 +24,7 @@ _GROWTH_STACKS = ("aws-batch", "gcp-batch", "azure-batch")
 _GROWTH_MODELS = (1, 10, 100, 1000)
 _PARALLEL = 2
 _USAGE_ERROR = 2
+_WIDTH = 120
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,10 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"there is no table {', '.join(unknown)}; the tables are {', '.join(_TABLES)}")
     if options.runs < 1:
         parser.error(f"--runs is {options.runs}; it must be at least 1")
+    # Where nothing says how wide the output is, rich takes 80 columns and cuts names off.
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     try:
         for table in options.tables or _TABLES:
             with open_bench() as bench:
-                _TABLES[table](Console(), bench, options.runs)
+                _TABLES[table](console, bench, options.runs)
     except (SandboxError, OSError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return _USAGE_ERROR

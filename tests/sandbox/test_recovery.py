@@ -56,7 +56,11 @@ def test_an_operation_that_is_pending_in_the_state_means_an_interruption(session
     assert was_interrupted(session, "dev")
 
 
-@pytest.mark.parametrize(("pid", "host"), [(os.getpid(), HERE), (1, HERE), (None, "another-machine")])
+@pytest.mark.parametrize(
+    ("pid", "host"),
+    [(os.getpid(), HERE), (1, HERE), (None, "another-machine")],
+    ids=["this process", "somebody else's process", "another machine"],
+)
 def test_a_stack_at_work_is_refused_with_who_works_on_it(
     session: Session, backend: Path, dead_process: int, pid: int | None, host: str
 ) -> None:
