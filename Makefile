@@ -25,10 +25,10 @@ docs: .venv/.ready ## write the generated pages of docs/ anew
 	@$(VENV)/python -m docs.generate
 lint: .venv/.ready ## style and types
 	@$(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/pyrefly check && { ! command -v gofmt >/dev/null || ! gofmt -l sandbox | grep .; }
-lock: .venv/.ready ## write requirements/workbench.txt anew from the pyproject.toml files
+lock: .venv/.ready ## write the lock files in requirements/ anew from the pyproject.toml files
 	@requirements/lock
 clean: ## remove the environment and the sandbox with all that exists in it
-	@rm -rf .venv .uv .sandbox
-.venv/.ready: requirements/workbench.txt requirements/uv.txt requirements/install components/pyproject.toml pipelines/pyproject.toml sandbox/pyproject.toml
+	@rm -rf .venv policies/.venv .uv .sandbox
+.venv/.ready: $(wildcard requirements/*) components/pyproject.toml pipelines/pyproject.toml policies/pyproject.toml sandbox/pyproject.toml
 	@PYTHON="$(PYTHON)" requirements/install
 .PHONY: help setup up preview down shell test bench docs lint lock clean
