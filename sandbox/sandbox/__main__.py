@@ -124,7 +124,7 @@ def _shell(options: argparse.Namespace) -> int:
     # Whatever is said on the way must not mix with the output of the command.
     session = open_session(Console(stderr=True))
     if not command:
-        print("Plain `pulumi` commands now work on the sandbox; try `pulumi stack ls`. Leave with `exit`.")
+        print("Plain `pulumi` commands now work on the sandbox; try `pulumi stack ls`. Leave with `exit`.", flush=True)
         command = [os.environ.get("SHELL", "bash")]
     # Ctrl-C belongs to the command; a handler, unlike SIG_IGN, is not inherited by it.
     signal.signal(signal.SIGINT, lambda *_: None)
