@@ -40,7 +40,17 @@ class Undecided:
         return f"{self.path}: decided at deployment"
 
 
-Result = Wrong | Undecided
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """A rule that couldn't judge: an error of ours, never to be taken for a pass."""
+
+    error: str
+
+    def __str__(self) -> str:
+        return f"the rule itself failed, which is an error in ml-policies: {self.error}"
+
+
+Result = Wrong | Undecided | Crashed
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Runs rules on resources and stacks: each rule only on the types that it guards."""
 
+import traceback
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ml_policies.checks import Result, Scope, Undecided
+from ml_policies.checks import Crashed, Result, Scope, Undecided
 from ml_policies.resource import Resource, Stack
 from ml_policies.rule import Rule
 
@@ -51,19 +53,31 @@ class Evaluator:
         """What the rules find on one resource by itself."""
         for rule in self._checks.get(resource.type, ()):
             scope = Scope(resource, resource.properties, parameters=self._parameters[rule.id])
-            for result in rule.checks[resource.type](scope):
-                yield Finding(rule, resource, result)
+            yield from _found(rule, resource, rule.checks[resource.type], scope)
 
     def stack(self, stack: Stack) -> Iterator[Finding]:
         """What the rules find between the resources of a stack."""
         for type_, rules in self._relations.items():
             for resource in stack.of_type(type_):
                 for rule in rules:
-                    for result in rule.relations[type_](resource, stack, self._parameters[rule.id]):
-                        yield Finding(rule, resource, result)
+                    relation, parameters = rule.relations[type_], self._parameters[rule.id]
+                    yield from _found(rule, resource, relation, resource, stack, parameters)
 
     def everything(self, stack: Stack) -> Iterator[Finding]:
         """What the rules find on each resource and between them."""
         for resource in stack.resources:
             yield from self.resource(resource)
         yield from self.stack(stack)
+
+
+def _found(rule: Rule, resource: Resource, judge: Callable[..., Iterator[Result]], *arguments: Any) -> list[Finding]:
+    """What one rule finds on one resource. A rule that fails itself is told of, and stops no other."""
+    findings = []
+    try:
+        for result in judge(*arguments):
+            findings.append(Finding(rule, resource, result))
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
+        findings.append(Finding(rule, resource, Crashed(text)))
+    return findings

@@ -5,13 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ml_policies.marks import plain
 from ml_policies.resource import Resource, Stack
-
-# How Pulumi marks values that aren't plain JSON; a secret is one of them, and encrypted in a saved state.
-# https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/sig/sig.go
-_SIGNATURE = "4dabf18193072939515e22adb298388d"
-_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (the mark of a secret, not one)
-_HIDDEN = "[secret]"
 
 
 class StateError(ValueError):
@@ -48,15 +43,3 @@ def _resource(saved: Mapping[str, Any]) -> Resource:
         depends_on=frozenset(needed),
         protect=bool(saved.get("protect", False)),
     )
-
-
-def plain(value: Any) -> Any:
-    """A saved value without Pulumi's marks; a secret that can't be read is a text that says so."""
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get(_SIGNATURE) == _SECRET:
-        # Texts are kept as JSON within the secret; an encrypted one has no plaintext.
-        return plain(json.loads(value["plaintext"])) if "plaintext" in value else plain(value.get("value", _HIDDEN))
-    return {name: plain(item) for name, item in value.items()}
