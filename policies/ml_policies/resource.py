@@ -16,8 +16,10 @@ class Mark(Enum):
     MISSING = "nothing"
     UNKNOWN = "a value that is decided at deployment"
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         return self.value
+
+    __repr__ = __str__
 
 
 MISSING = Mark.MISSING
