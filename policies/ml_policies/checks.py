@@ -101,6 +101,13 @@ class _Value:
                 yield Wrong(path, value, expected)
 
 
+def judged(
+    path: str, wrong: Callable[[Any, Mapping[str, Any]], str | None], default: Any = MISSING, source: str = ""
+) -> Check:
+    """A value that a function judges: given the value and the rule's parameters, it says what is expected, or None."""
+    return _Value(path, wrong, default, source)
+
+
 def present(path: str) -> Check:
     """A value that is there and not empty."""
     return _Value(path, lambda value, _: "a value" if value in (MISSING, "", [], {}) else None)
@@ -226,6 +233,60 @@ class each:  # noqa: N801
                 yield Undecided(path)
             elif value is not MISSING:
                 yield from self.check(replace(scope, value=value, path=path))
+
+
+@dataclass(frozen=True, slots=True)
+class some:  # noqa: N801
+    """A check that at least one item at a path passes, by paths inside of the item; `words` say what is wanted."""
+
+    path: str
+    check: Check
+    words: str
+
+    def __call__(self, scope: Scope) -> Iterator[Result]:
+        opened: Undecided | None = None
+        for path, value in scope.values(self.path):
+            results = (
+                [Undecided(path)] if value is UNKNOWN else list(self.check(replace(scope, value=value, path=path)))
+            )
+            if not results:
+                return
+            if isinstance(results[0], Undecided) and not any(isinstance(result, Wrong) for result in results):
+                opened = opened or results[0]
+        yield opened or Wrong(_joined(scope.path, self.path), MISSING, self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class mentions:  # noqa: N801
+    """Some text inside of the values at a path, however deep, has what a regular expression looks for."""
+
+    path: str
+    pattern: re.Pattern[str]
+    words: str
+
+    def __init__(self, path: str, pattern: str, words: str):
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "pattern", re.compile(pattern))
+        object.__setattr__(self, "words", words)
+
+    def __call__(self, scope: Scope) -> Iterator[Result]:
+        texts = [text for _, value in scope.values(self.path) for text in texts_in(value)]
+        if not any(isinstance(text, str) and self.pattern.search(text) for text in texts):
+            path = _joined(scope.path, self.path)
+            yield Undecided(path) if UNKNOWN in texts else Wrong(path, MISSING, self.words)
+
+
+def texts_in(value: Any) -> Iterator[Any]:
+    """Every text inside of a value, names of properties too, and UNKNOWN for each part that is unknown."""
+    if isinstance(value, str) or value is UNKNOWN:
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from texts_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from texts_in(inner)
 
 
 def parsed(value: Any) -> Any:
