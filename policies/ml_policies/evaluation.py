@@ -77,7 +77,11 @@ def _found(rule: Rule, resource: Resource, judge: Callable[..., Iterator[Result]
         for result in judge(*arguments):
             findings.append(Finding(rule, resource, result))
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        text = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
-        findings.append(Finding(rule, resource, Crashed(text)))
+        findings.append(Finding(rule, resource, Crashed(describe(error))))
     return findings
+
+
+def describe(error: Exception) -> str:
+    """An error in one line, with its place."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"

@@ -15,12 +15,13 @@ _OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 _BYTES = "803fd3297a5875dc03ca845dda5d2a98"
 _HIDDEN = "[secret]"
 
-# Texts that stand for what a preview doesn't know: a boolean, number, text, list, asset, archive and object.
+# Texts that stand for what a preview doesn't know: a text, boolean, number, list, asset, archive and object.
+UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _UNKNOWNS = frozenset(
     {
+        UNKNOWN_TEXT,
         "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
         "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
-        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
         "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
         "030794c1-ac77-496b-92df-f27374a8bd58",
         "e48ece36-62e2-4504-bad9-02848725956a",
@@ -39,6 +40,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return _marked(value) if _SIGNATURE in value else {name: plain(item) for name, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def secret(value: Any) -> dict[str, Any]:
+    """A value, marked as a secret."""
+    return {_SIGNATURE: _SECRET, "value": value}
+
+
+def holds_secret(value: Any) -> bool:
+    """Whether a marked value is a secret or has one in it."""
+    if isinstance(value, Mapping):
+        hidden = value.get(_SIGNATURE) == _SECRET or (value.get(_SIGNATURE) == _OUTPUT and value.get("secret", False))
+        return bool(hidden) or any(map(holds_secret, value.values()))
+    return isinstance(value, list) and any(map(holds_secret, value))
 
 
 def _marked(value: Mapping[str, Any]) -> Any:
