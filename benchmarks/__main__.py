@@ -136,7 +136,7 @@ def _previews(bench: Bench, stack: str, runs: int) -> tuple[float, float, float]
 
 def _set_models(bench: Bench, stack: str, models: int) -> None:
     """Give the stack's workload so many models, all but the champion challengers, in a file beside the original."""
-    file = bench.ours.project / "stacks" / f"Pulumi.{stack}.yaml"
+    file = home.REPOSITORY / "stacks" / f"Pulumi.{stack}.yaml"
     settings = yaml.safe_load(file.read_text())
     source = home.REPOSITORY / "stacks" / settings["config"]["ml-blueprints:workload"]
     workload = yaml.safe_load(source.read_text())
@@ -148,7 +148,7 @@ def _set_models(bench: Bench, stack: str, models: int) -> None:
     grown = Path(bench.ours.project) / f"grown-{stack}.yaml"
     grown.write_text(yaml.safe_dump(workload | {"models": [champion, *challengers]}))
     settings["config"]["ml-blueprints:workload"] = str(grown)
-    file.write_text(yaml.safe_dump(settings))
+    (bench.ours.project / "stacks" / file.name).write_text(yaml.safe_dump(settings))
 
 
 def _beside(ours: float, floor: float) -> tuple[str, str, str]:
