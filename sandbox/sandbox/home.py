@@ -5,7 +5,6 @@ import os
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
-from unittest.mock import patch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -18,11 +17,14 @@ def home() -> Path:
 @contextlib.contextmanager
 def temporary() -> Generator[Path]:
     """An empty sandbox that is gone afterwards, beside the user's own; the folder that it is in."""
-    with (
-        tempfile.TemporaryDirectory(prefix="ml-blueprints-") as folder,
-        patch.dict(os.environ, ML_BLUEPRINTS_SANDBOX=str(Path(folder) / "sandbox")),
-    ):
-        yield Path(folder)
+    users_own = os.environ.get("ML_BLUEPRINTS_SANDBOX", "")
+    with tempfile.TemporaryDirectory(prefix="ml-blueprints-") as folder:
+        os.environ["ML_BLUEPRINTS_SANDBOX"] = str(Path(folder) / "sandbox")
+        try:
+            yield Path(folder)
+        finally:
+            # An empty name means the default, as `home` reads it.
+            os.environ["ML_BLUEPRINTS_SANDBOX"] = users_own
 
 
 def cache() -> Path:

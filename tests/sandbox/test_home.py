@@ -35,3 +35,13 @@ def test_the_cache_is_the_users_unless_a_variable_names_another_in_full(monkeypa
     else:
         monkeypatch.setenv("XDG_CACHE_HOME", ignored)
     assert home.cache() == Path.home() / ".cache" / "ml-blueprints"
+
+
+def test_a_temporary_home_is_empty_and_gone_afterwards(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ML_BLUEPRINTS_SANDBOX", str(tmp_path))
+    with home.temporary() as folder:
+        assert folder in home.home().parents
+        assert not home.home().exists()
+        home.home().mkdir()
+    assert not folder.exists()
+    assert home.home() == tmp_path
