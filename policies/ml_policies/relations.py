@@ -54,6 +54,14 @@ def naming(type_: str, path: str, own: str) -> Finder:
     return found
 
 
+def belonging(type_: str, path: str, own: str) -> Finder:
+    """What is set of the resource from outside: resources of a type that need it directly, or name it at a path."""
+    named = naming(type_, path, own)
+    return either(
+        lambda resource, stack: (one for one in stack.of_type(type_) if resource.urn in one.depends_on), named
+    )
+
+
 def either(*finders: Finder) -> Finder:
     """What at least one of several finders finds."""
 

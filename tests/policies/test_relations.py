@@ -4,6 +4,7 @@ import pytest
 from ml_policies.checks import Scope, Undecided, Wrong, equals, mentions, present, some
 from ml_policies.relations import (
     anywhere,
+    belonging,
     chain,
     dependencies,
     dependents,
@@ -38,6 +39,8 @@ def scope(properties):
         (dependencies(), []),
         (anywhere("t:topic", "t:endpoint"), ["topic"]),
         (naming("t:alarm", "dimensions", "name"), ["alarm"]),
+        (belonging("t:alarm", "dimensions", "name"), ["alarm"]),
+        (belonging("t:scaling", "resourceId", "name"), ["scaling"]),
         (naming("t:alarm", "dimensions", "unknown"), []),
         (either(dependents(), dependents("t:scaling")), ["scaling"]),
         (chain(naming("t:alarm", "dimensions.EndpointName", "name"), dependencies("t:topic")), ["topic"]),
