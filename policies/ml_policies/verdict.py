@@ -86,10 +86,15 @@ class Verdict:
     unused: tuple[Exemption, ...]
 
     @property
+    def blocking(self) -> int:
+        """How many reasons there are to stop a deployment: mandatory violations, and exemptions past their date."""
+        expired = 0 if self.expired_level is Level.ADVISORY else len(self.expired)
+        return expired + sum(judgement.blocks for judgement in self.judgements)
+
+    @property
     def passes(self) -> bool:
         """Whether nothing mandatory is violated."""
-        expired = self.expired and self.expired_level is Level.MANDATORY
-        return not expired and not any(judgement.blocks for judgement in self.judgements)
+        return not self.blocking
 
     def of(self, *outcomes: Outcome) -> list[Judgement]:
         """The judgements with some outcomes."""
