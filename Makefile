@@ -1,4 +1,4 @@
-# Each target is one line; `make` alone shows them. STACK limits up, preview and down: make up STACK="aws-batch gcp-batch".
+# Each target is one line; `make` alone shows them. STACK limits up, preview, down and policy: make up STACK="aws-batch gcp-batch".
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -15,6 +15,8 @@ preview: .venv/.ready ## show what `make up` would do
 	@$(VENV)/python -m sandbox preview $(STACK)
 down: .venv/.ready ## destroy the stacks on the sandbox
 	@$(VENV)/python -m sandbox down $(STACK)
+policy: .venv/.ready ## preview all nine stacks, or those of STACK, with the policy pack, and count what it finds
+	@$(VENV)/python -m sandbox policy $(STACK)
 shell: .venv/.ready ## a shell in which plain `pulumi` commands work on the sandbox
 	@$(VENV)/python -m sandbox shell
 test: .venv/.ready ## run all tests
@@ -31,4 +33,4 @@ clean: ## remove the environment and the sandbox with all that exists in it
 	@rm -rf .venv policies/.venv .uv .sandbox
 .venv/.ready: $(wildcard requirements/*) components/pyproject.toml pipelines/pyproject.toml policies/pyproject.toml sandbox/pyproject.toml
 	@PYTHON="$(PYTHON)" requirements/install
-.PHONY: help setup up preview down shell test bench docs lint lock clean
+.PHONY: help setup up preview down policy shell test bench docs lint lock clean

@@ -32,7 +32,6 @@ from ml_policies.verdict import Judge, Judgement, Outcome
 # Where the stack's own configuration says its environment.
 ENVIRONMENT = "ml-blueprints:environment"
 _LARGEST_MESSAGE = 400 * 2**20
-_NOT_APPLICABLE = "there is no resource of the types that it guards"
 
 # What the engine has no place for, told to it as one more rule.
 _SETTINGS = Rule(
@@ -63,6 +62,10 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         self._remedying = [rule for rule in self._rules.values() if self._judge.level(rule) is Level.REMEDIATE]
         # By type, the answer about a resource on which no rule finds anything.
         self._silent: dict[str, AnalyzeResponse] = {}
+        # Without it the engine would take every rule for one that has passed.
+        self._nothing_remedied = analyzer_pb2.RemediateResponse(
+            not_applicable=[_not_applicable(rule, "it has nothing to remedy") for rule in self._judge.evaluator.rules]
+        )
 
     def Handshake(  # noqa: N802
         self, request: analyzer_pb2.AnalyzerHandshakeRequest, context: grpc.ServicerContext
@@ -132,10 +135,10 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         self, request: AnalyzeRequest, context: grpc.ServicerContext
     ) -> analyzer_pb2.RemediateResponse:
         """Puts right what rules at level `remediate` find wrong and have a safe value for."""
-        answer = analyzer_pb2.RemediateResponse()
         remedies = {rule.id: rule.remedies[request.type] for rule in self._remedying if request.type in rule.remedies}
         if not remedies:
-            return answer
+            return self._nothing_remedied
+        answer = analyzer_pb2.RemediateResponse()
         resource, properties = wire.resource(request), request.properties
         for judgement in self._judge.resource(resource):
             rule = judgement.rule
@@ -150,6 +153,10 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
             else:
                 resource = replace(resource, properties={**resource.properties, **changes})
                 answer.remediations.append(wire.remediation(rule, properties=properties))
+        remedied = {one.policyName for one in answer.remediations}
+        answer.not_applicable.extend(
+            one for one in self._nothing_remedied.not_applicable if one.policy_name not in remedied
+        )
         return answer
 
     def Cancel(self, request: Empty, context: grpc.ServicerContext) -> Empty:  # noqa: N802
@@ -160,7 +167,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         """The answer that names the rules which guard something in this way, but none of these types."""
         return AnalyzeResponse(
             not_applicable=[
-                analyzer_pb2.PolicyNotApplicable(policy_name=rule.id, reason=_NOT_APPLICABLE)
+                _not_applicable(rule, "there is no resource of the types that it guards")
                 for rule in self._judge.evaluator.rules
                 if guarded(rule) and not any(type_ in guarded(rule) for type_ in types)
             ]
@@ -175,7 +182,9 @@ def _answer(silent: AnalyzeResponse, judgements: Iterable[Judgement]) -> Analyze
         # What a remedy has left broken counts as mandatory.
         level = Level.MANDATORY if judgement.blocks else Level.ADVISORY
         if judgement.outcome is Outcome.EXEMPTED:
-            answer.not_applicable.add(policy_name=rule.id, reason=text)
+            answer.not_applicable.append(_not_applicable(rule, text))
+            # The engine keeps reasons to itself, but shows what a pack prints.
+            print(f"{rule.id} is exempted on {resource.name}: {text}", flush=True)
             continue
         if any(isinstance(result, Crashed) for result in judgement.results):
             level, text = Level.MANDATORY, f"{rule.id} on {resource.name}: {text}"
@@ -183,6 +192,10 @@ def _answer(silent: AnalyzeResponse, judgements: Iterable[Judgement]) -> Analyze
             text = f"{text}\n{rule.fix}"
         answer.diagnostics.append(wire.diagnostic(rule, text, level, resource.urn))
     return answer
+
+
+def _not_applicable(rule: Rule, reason: str) -> analyzer_pb2.PolicyNotApplicable:
+    return analyzer_pb2.PolicyNotApplicable(policy_name=rule.id, reason=reason)
 
 
 def serve() -> None:

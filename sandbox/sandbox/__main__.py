@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
@@ -56,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
             "--checkpoints", action="store_true", help="save the state at every step, as on a real cloud (slower)"
         )
         command.set_defaults(func=_operate, operation=name)
+    policy = commands.add_parser("policy", help="preview the stacks with the policy pack, and count what it finds")
+    policy.add_argument("stacks", nargs="*", metavar="STACK")
+    policy.add_argument("--pack", default=str(home.REPOSITORY / "policies"), metavar="DIR", help="the pack's folder")
+    policy.add_argument("--config", metavar="FILE", help="the pack's configuration")
+    policy.add_argument("--parallel", type=int, default=os.cpu_count() or 1, metavar="N", help="stacks at a time")
+    policy.set_defaults(func=_policy)
     shell = commands.add_parser("shell", help="a shell, or one command after --, in which `pulumi` uses the sandbox")
     shell.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     shell.set_defaults(func=_shell)
@@ -92,6 +99,15 @@ def _operate(options: argparse.Namespace) -> int:
     if not completed:
         raise KeyboardInterrupt
     return int(any(run.phase is not Phase.DONE for run in runs))
+
+
+def _policy(options: argparse.Namespace) -> int:
+    from sandbox.policy import check
+
+    if options.parallel < 1:
+        raise SandboxError(f"--parallel is {options.parallel}; it must be at least 1")
+    pack, configuration = Path(options.pack).absolute(), options.config and Path(options.config).absolute()
+    return check(_chosen_stacks(options.stacks), pack, configuration, options.parallel)
 
 
 def _chosen_stacks(names: Sequence[str]) -> list[str]:

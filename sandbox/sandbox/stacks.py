@@ -157,12 +157,16 @@ def existing_stacks(session: Session) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One operation on several stacks, `parallel` of them at a time; `checkpoints` saves the state at each step."""
+    """One operation on several stacks, `parallel` of them at a time; `checkpoints` saves the state at each step.
+
+    `options` are further ones of the Pulumi command.
+    """
 
     session: Session
     operation: Operation
     parallel: int
     checkpoints: bool = False
+    options: tuple[str, ...] = ()
 
     def run(self, runs: list[StackRun], observe: Callable[[], None]) -> bool:
         """Bring every run to a final phase, calling `observe` some times a second. False if the user stopped it."""
@@ -227,7 +231,7 @@ class Batch:
         with events.open("rb") as written:
             reader = _LineReader(written.read)
             code = commands.run(
-                [*self.operation.value, "--stack", run.name, "--event-log", str(events)],
+                [*self.operation.value, *self.options, "--stack", run.name, "--event-log", str(events)],
                 log,
                 variables,
                 lambda: _take_all(run, reader.lines()),
