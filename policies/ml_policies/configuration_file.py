@@ -134,6 +134,7 @@ class _File:
         self._settings = {name: value for name, value in own.items() if name != LEVEL}
         self._environment = environment or self._settings.get("environment", "")
         self._chosen = chosen or self._settings.get("frameworks", ())
+        self._outside = {"environment": environment, "frameworks": chosen}
 
     def fields(self) -> dict[str, Any]:
         """What a Configuration is made of, once there are no problems."""
@@ -217,7 +218,7 @@ class _File:
         if "frameworks" not in bad:
             for id_ in self._chosen:
                 if id_ not in frameworks():
-                    yield inside(path, "frameworks"), id_, f"one of {', '.join(frameworks())}"
+                    yield self._where(path, "frameworks"), id_, f"one of {', '.join(frameworks())}"
         if isinstance(self._settings.get("exemptions"), list):
             for index, one in enumerate(self._settings["exemptions"]):
                 yield from self._exemption_problems(one, f"{path}.exemptions[{index}]")
@@ -227,7 +228,7 @@ class _File:
         levels = self._settings.get("levels")
         levels = levels if isinstance(levels, Mapping) else {}
         if self._environment and self._environment not in known:
-            yield inside(path, "environment"), self._environment, f"one of {', '.join(known)}"
+            yield self._where(path, "environment"), self._environment, f"one of {', '.join(known)}"
         if levels and not self._environment:
             yield inside(path, "environment"), MISSING, f"one of {', '.join(known)}, as there are levels by environment"
         for environment, by_name in levels.items():
@@ -255,6 +256,9 @@ class _File:
                 date.fromisoformat(expires)
             except ValueError as error:
                 yield f"{path}.expires", expires, f"a day that exists ({error})"
+
+    def _where(self, path: str, name: str) -> str:
+        return f"the chosen {name}" if self._outside[name] else inside(path, name)
 
     def _nearest(self, name: str) -> str:
         near = difflib.get_close_matches(name.upper(), self._rules, 1, 0.8)

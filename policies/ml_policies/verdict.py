@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
-from ml_policies.checks import Result
+from ml_policies.checks import Crashed, Result
 from ml_policies.configuration import Configuration
 from ml_policies.evaluation import Evaluator, Finding
 from ml_policies.exemption import Exemption
@@ -60,8 +60,12 @@ class Judgement:
 
     @property
     def blocks(self) -> bool:
-        """Whether a deployment must stop. What remediation has left broken counts as mandatory, as in the engine."""
-        return self.violates and self.level in (Level.MANDATORY, Level.REMEDIATE)
+        """Whether a deployment must stop.
+
+        What remediation has left broken counts as mandatory, as in the engine; so does a rule that couldn't judge.
+        """
+        crashed = any(isinstance(result, Crashed) for result in self.results)
+        return self.violates and (crashed or self.level in (Level.MANDATORY, Level.REMEDIATE))
 
     @property
     def message(self) -> str:

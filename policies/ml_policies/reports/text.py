@@ -6,7 +6,7 @@ from ml_policies.reports import Checked, Report, ordered, summed
 
 
 def render(report: Report) -> str:
-    """One paragraph for each stack and framework, the verdict last."""
+    """One paragraph for each stack and framework, the verdict last; what no rule could ever show is only counted."""
     return "\n".join(_lines(report)) + "\n"
 
 
@@ -15,7 +15,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _stack(checked)
     for framework, verdicts in report.compliance:
         yield f"{framework.title} {framework.version}: {summed(verdicts)}"
-        for one in verdicts:
+        for one in (one for one in verdicts if not one.control.not_checkable):
             yield f"  {one.control.id}  {one.standing}  {one.control.title}{f' ({one.reason})' if one.reason else ''}"
         yield ""
     yield f"Rules: {', '.join(f'{count} {status}' for status, count in report.counts().items())}"
