@@ -8,7 +8,7 @@ from ml_policies.rule import Level, Severity
 from ml_policies.rules import GROUPS, RULES
 from sandbox import schema
 
-REFERENCE = re.compile(r"(checkov|azure-policy|security-hub|prowler|cdk-nag|google-org-policy|trivy|kics):[\w.]+")
+REFERENCE = re.compile(r"(checkov|azure-policy|security-hub|prowler|cdk-nag|google-org-policy|trivy|kics):[\w.-]+")
 
 
 @pytest.fixture(params=RULES.values(), ids=RULES.keys())

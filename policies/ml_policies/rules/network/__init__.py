@@ -1,5 +1,5 @@
 """Network: no public access, private endpoints, isolation, narrow ways in and out."""
 
-from ml_policies.rule import Rule
+from ml_policies.rules.network import firewalls
 
-RULES: tuple[Rule, ...] = ()
+RULES = (*firewalls.RULES,)
