@@ -17,7 +17,8 @@ from sandbox.session import open_session
 from sandbox.stacks import Batch, Operation, Phase, StackRun, log_file
 
 _VIOLATIONS_SHOWN = 50
-_NUMBERS = ("resources", "policies", "violations", "advisories", "undecided", "exempted", "seconds")
+# Short enough for a terminal of eighty columns.
+_NUMBERS = ("resources", "policies", "violated", "advised", "undecided", "exempted", "seconds")
 
 # What our pack says of a value that a preview can't know, and of an exemption that it used.
 _UNDECIDED = ": decided at deployment"
@@ -53,7 +54,8 @@ class PolicyRun(StackRun):
     @property
     def numbers(self) -> tuple[str, ...]:
         """Its row in the table."""
-        counts = (len(self.seen), len(self.policies), len(self.violations), self.advisories, self.undecided, self.exempted)
+        found = (len(self.violations), self.advisories, self.undecided, self.exempted)
+        counts = (len(self.seen), len(self.policies), *found)
         return (*map(str, counts), f"{self.seconds:.1f}")
 
 
@@ -76,12 +78,10 @@ def check(stacks: list[str], pack: Path, configuration: Path | None, parallel: i
 
 def _print_table(console: Console, runs: list[PolicyRun], seconds: float) -> None:
     table = Table(box=None, pad_edge=False)
-    for name in ("stack", *_NUMBERS, "outcome"):
+    for name in ("stack", *_NUMBERS):
         table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
     for run in runs:
-        good = run.phase is Phase.DONE
-        outcome = "passes" if good else "violates rules" if run.violations else run.phase.value
-        table.add_row(run.name, *run.numbers, Text(outcome, "green" if good else "red"))
+        table.add_row(run.name, *run.numbers, style="" if run.phase is Phase.DONE else "red")
     console.print(table)
     for run in runs:
         if run.phase is Phase.DONE:
@@ -95,4 +95,5 @@ def _print_table(console: Console, runs: list[PolicyRun], seconds: float) -> Non
         for error in () if run.violations else run.errors:
             console.print(Text("  " + error.replace("\n", "\n  ")), soft_wrap=True)
         console.out(f"  Everything that Pulumi printed: {log_file(run.name)}", style="dim", highlight=False)
-    console.print(f"{len(runs)} stack{'s' * (len(runs) != 1)} in {seconds:.0f} s.", highlight=False)
+    passing = sum(run.phase is Phase.DONE for run in runs)
+    console.print(f"{passing} of {len(runs)} pass, in {seconds:.0f} s.", highlight=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sandbox import home
 
-COMMANDS = ("up", "preview", "down", "shell", "engine", "list", "delete", "edit", "fault")
+COMMANDS = ("up", "preview", "down", "policy", "shell", "engine", "list", "delete", "edit", "fault")
 BUCKET = "aws:s3/bucket:Bucket"
 
 Run = Callable[..., tuple[int, str, str]]
