@@ -51,7 +51,7 @@ def stack(request: analyzer_pb2.AnalyzeStackRequest, known: Mapping[str, Resourc
 
 def policy(rule: Rule, tags: Iterable[str]) -> analyzer_pb2.PolicyInfo:
     """A rule as the engine knows policies."""
-    properties = {name: _schema(parameter) for name, parameter in rule.parameters.items()}
+    properties = {name: schema(parameter) for name, parameter in rule.parameters.items()}
     return analyzer_pb2.PolicyInfo(
         name=rule.id,
         description=rule.sentence,
@@ -61,8 +61,19 @@ def policy(rule: Rule, tags: Iterable[str]) -> analyzer_pb2.PolicyInfo:
         configSchema=analyzer_pb2.PolicyConfigSchema(properties=struct(properties)) if properties else None,
         tags=tags,
         remediation_steps=rule.fix,
-        url=f"{_RULES_PAGE}#{rule.id.lower()}",
+        url=page(rule),
     )
+
+
+def schema(parameter: Parameter) -> dict[str, Any]:
+    """The JSON schema of a parameter, with its meaning and default."""
+    described = {"description": parameter.meaning, **parameter.schema}
+    return described if parameter.default is MISSING else {**described, "default": parameter.default}
+
+
+def page(rule: Rule) -> str:
+    """Where a rule is described."""
+    return f"{_RULES_PAGE}#{rule.id.lower()}"
 
 
 def diagnostic(rule: Rule, text: str, level: Level, urn: str = "") -> analyzer_pb2.AnalyzeDiagnostic:
@@ -118,11 +129,6 @@ def struct(values: Mapping[str, Any]) -> Struct:
 def _in_stack(message: analyzer_pb2.AnalyzerResource, one: Resource) -> Resource:
     by_property = (urn for needed in message.propertyDependencies.values() for urn in needed.urns)
     return replace(one, parent=message.parent, depends_on=frozenset((*message.dependencies, *by_property)))
-
-
-def _schema(parameter: Parameter) -> dict[str, Any]:
-    described = {"description": parameter.meaning, **parameter.schema}
-    return described if parameter.default is MISSING else {**described, "default": parameter.default}
 
 
 def _kind(rule: Rule) -> analyzer_pb2.PolicyType.ValueType:
