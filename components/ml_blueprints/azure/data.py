@@ -68,11 +68,6 @@ class Data(AzureLayer, layers.Data):
         return pulumi.Output.concat("abfss://", container.name, "@", self.account.name, ".dfs.core.windows.net")
 
     def _lake(self) -> None:
-        """Versions are not kept: accounts with a hierarchical namespace have none, so that deletions are kept instead.
-
-        https://learn.microsoft.com/azure/storage/blobs/data-lake-storage-known-issues and
-        https://learn.microsoft.com/azure/storage/blobs/soft-delete-blob-overview
-        """
         context, foundation = self.context, self.foundation
         self.account = private_account(
             context,
@@ -82,16 +77,6 @@ class Data(AzureLayer, layers.Data):
             foundation.encryption,
             hierarchical=True,
             opts=self.child(depends_on=foundation.ready),
-        )
-        kept = storage.DeleteRetentionPolicyArgs(enabled=True, days=30)
-        storage.BlobServiceProperties(
-            context.logical("lake"),
-            resource_group_name=foundation.group,
-            account_name=self.account.name,
-            blob_services_name="default",
-            delete_retention_policy=kept,
-            container_delete_retention_policy=kept,
-            opts=pulumi.ResourceOptions(parent=self.account),
         )
         self.containers = {
             zone: storage.BlobContainer(

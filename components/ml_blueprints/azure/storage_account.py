@@ -18,9 +18,13 @@ def private_account(
 ) -> storage.StorageAccount:
     """A storage account that is reached by private endpoints only; `hierarchical` makes it a data lake.
 
+    What is deleted in it is kept for a month. Versions are not: accounts with a hierarchical namespace have none.
+    https://learn.microsoft.com/azure/storage/blobs/data-lake-storage-known-issues and
+    https://learn.microsoft.com/azure/storage/blobs/soft-delete-blob-overview
+
     Its name has at most 24 lower case letters and digits and is unique in the world, so `part` must be short.
     """
-    return storage.StorageAccount(
+    account = storage.StorageAccount(
         context.logical(part),
         account_name=f"{part}{context.token}",
         resource_group_name=group,
@@ -53,3 +57,14 @@ def private_account(
         tags=context.tags,
         opts=opts,
     )
+    kept = storage.DeleteRetentionPolicyArgs(enabled=True, days=30)
+    storage.BlobServiceProperties(
+        context.logical(part),
+        resource_group_name=group,
+        account_name=account.name,
+        blob_services_name="default",
+        delete_retention_policy=kept,
+        container_delete_retention_policy=kept,
+        opts=pulumi.ResourceOptions(parent=account),
+    )
+    return account

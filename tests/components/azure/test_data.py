@@ -20,14 +20,6 @@ def test_each_zone_is_a_closed_container_of_the_lake(streaming, named, zone):
     assert container.parent == lake.urn
 
 
-def test_deleted_data_can_be_brought_back_for_a_month(streaming, named):
-    (service,) = streaming.of_type("azure-native:storage:BlobServiceProperties")
-    lake = named(streaming, "azure-native:storage:StorageAccount", "fraud-detection-lake")
-    kept = {"enabled": True, "days": 30}
-    assert service.inputs["accountName"] == lake.inputs["accountName"]
-    assert service.inputs["deleteRetentionPolicy"] == service.inputs["containerDeleteRetentionPolicy"] == kept
-
-
 @pytest.mark.parametrize(("platform", "days"), [("streaming", 400), ("batch", 2555), ("hybrid", 365)])
 def test_data_goes_when_its_retention_ends_and_models_stay(request, platform, days):
     (policy,) = request.getfixturevalue(platform).of_type("azure-native:storage:ManagementPolicy")

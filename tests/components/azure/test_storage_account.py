@@ -60,6 +60,16 @@ def test_only_the_lake_has_a_hierarchy(streaming):
     }
 
 
+@ACCOUNTS
+def test_deleted_data_can_be_brought_back_for_a_month(streaming, named, part):
+    service = named(streaming, "azure-native:storage:BlobServiceProperties", f"fraud-detection-{part}")
+    account = named(streaming, ACCOUNT, f"fraud-detection-{part}")
+    kept = {"enabled": True, "days": 30}
+    assert service.inputs["accountName"] == account.inputs["accountName"]
+    assert service.inputs["deleteRetentionPolicy"] == service.inputs["containerDeleteRetentionPolicy"] == kept
+    assert service.parent == account.urn
+
+
 def test_accounts_survive_the_loss_of_a_zone(streaming):
     assert {account.inputs["sku"]["name"] for account in streaming.of_type(ACCOUNT)} == {"Standard_ZRS"}
 
