@@ -34,9 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UsageError, ConfigurationError, StateError, FrameworkError) as error:
         for line in str(error).splitlines():
             print(f"ml-policies: {line}", file=sys.stderr)
-    except BrokenPipeError:
-        # Whoever read the report has enough; Python must not tell of it when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 2
 
 
@@ -170,14 +167,17 @@ def _exported(stack: str, judge: Judge) -> Checked:
 
 
 def _write(text: str, file: Path | None) -> None:
-    if file is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
     try:
+        if file is None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            return
         file.write_text(text, encoding="utf-8")
+    except BrokenPipeError:
+        # Whoever read the report has enough; Python must not tell of it when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        raise UsageError(f"{file} can't be written: {error.strerror}") from None
+        raise UsageError(f"{file or 'the report'} can't be written: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -127,7 +127,8 @@ class _File:
         self._rules = rules
         self._policies: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
         if versioned := isinstance(self._policies.get("version"), int | float):
-            self._policies = self._policies.get("policies") or {}
+            policies = self._policies.get("policies")
+            self._policies = {} if policies is None else policies
         self._path = "policies" if versioned else ""
         settings = self._policies.get(SETTINGS, {}) if isinstance(self._policies, Mapping) else {}
         own = settings if isinstance(settings, Mapping) else {}

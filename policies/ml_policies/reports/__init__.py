@@ -65,10 +65,10 @@ class Report:
         """The verdict in a sentence."""
         blocking = sum(checked.verdict.blocking for checked in self.stacks)
         resources = sum(len(checked.verdict.stack.resources) for checked in self.stacks)
-        what = "no mandatory violation" if not blocking else f"{blocking} mandatory violation{'s' * (blocking > 1)}"
+        what = _counted(blocking, "mandatory violation") if blocking else "no mandatory violation"
         where = f" in {self.environment}" if self.environment else ""
-        stacks = f"{len(self.stacks)} stack{'s' * (len(self.stacks) != 1)}"
-        return f"{'Passed' if self.passes else 'Failed'}{where}: {what}; {stacks}, {resources} resources"
+        size = f"{_counted(len(self.stacks), 'stack')}, {_counted(resources, 'resource')}"
+        return f"{'Passed' if self.passes else 'Failed'}{where}: {what}; {size}"
 
     def help_of(self, rule: Rule) -> str:
         """The address of what is written about a rule; empty where nothing is published."""
@@ -102,3 +102,7 @@ def summed(verdicts: list[ControlVerdict]) -> str:
     """How many controls stand how, as words."""
     found = [one.standing for one in verdicts]
     return ", ".join(f"{found.count(standing)} {standing}" for standing in Standing if standing in found)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

@@ -1,5 +1,6 @@
 """The report as Markdown, for a pull request or a job's summary."""
 
+import html
 import re
 from collections.abc import Iterator
 
@@ -56,4 +57,5 @@ def _row(*cells: str) -> str:
 
 def _escaped(text: str) -> str:
     """A text that means itself: what is in a stack can't become markup of a report."""
-    return re.sub(r"([\\|<>*_\[\]`#])", r"\\\1", text).replace("\r", "").replace("\n", "<br>").replace("@", "@\u200b")
+    escaped = re.sub(r"([\\|*_\[\]`#])", r"\\\1", html.escape(text, quote=False))
+    return escaped.replace("\r", "").replace("\n", "<br>").replace("@", "@\u200b")

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import urllib.parse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def _result(judgement: Judgement, checked: Checked, index: int) -> Mapping[str, 
 
 def _place(checked: Checked, urn: str) -> Mapping[str, Any]:
     file = Path(checked.file)
-    uri = file.as_uri() if file.is_absolute() else file.as_posix()
+    uri = file.as_uri() if file.is_absolute() else urllib.parse.quote(file.as_posix())
     return {"artifactLocation": {"uri": uri}, "region": {"startLine": (checked.lines or {}).get(urn, 1)}}
 
 
