@@ -1,5 +1,5 @@
 """Data governance: classification, residency, retention, versions, protection from deletion, backups."""
 
-from ml_policies.rule import Rule
+from ml_policies.rules.data import governance, keeping
 
-RULES: tuple[Rule, ...] = ()
+RULES = governance.RULES + keeping.RULES
