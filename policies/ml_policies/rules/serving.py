@@ -1,5 +1,0 @@
-"""Serving: authorisation, throttling, quotas, capacity, health."""
-
-from ml_policies.rule import Rule
-
-RULES: tuple[Rule, ...] = ()
