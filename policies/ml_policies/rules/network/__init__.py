@@ -1,5 +1,5 @@
 """Network: no public access, private endpoints, isolation, narrow ways in and out."""
 
-from ml_policies.rules.network import firewalls
+from ml_policies.rules.network import firewalls, public_access
 
-RULES = (*firewalls.RULES,)
+RULES = (*public_access.RULES, *firewalls.RULES)
