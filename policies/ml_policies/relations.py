@@ -38,23 +38,6 @@ def anywhere(*types: str) -> Finder:
     return lambda resource, stack: (one for one in stack.of_type(*types) if one is not resource)
 
 
-def attached(*types: str, by: str, own: str) -> Finder:
-    """What belongs to the resource itself, as a bucket's policy does: its property `by` is what the resource has at
-    `own`, or an output of it."""
-
-    def found(resource: Resource, stack: Stack) -> Iterator[Resource]:
-        name = resource.properties.get(own)
-        for one in stack.of_type(*types):
-            value = one.properties.get(by)
-            if isinstance(value, str) and isinstance(name, str) and name:
-                if value == name:
-                    yield one
-            elif resource.urn in one.depends_on:
-                yield one
-
-    return found
-
-
 def naming(type_: str, path: str, own: str) -> Finder:
     """Resources of a type whose texts inside of a path name what the resource itself says at `own`, as a whole word."""
 

@@ -1,7 +1,7 @@
 """Data at rest under the customer's own keys: endpoints, lakes, events, images, features, databases and logs."""
 
 from ml_policies.checks import Check, all_of, any_of, each, equals, none_of, one_of, present, when
-from ml_policies.relations import attached, dependencies, itself, one_relation, related
+from ml_policies.relations import belonging, dependencies, either, itself, one_relation, related
 from ml_policies.rule import Rule, Severity
 from ml_policies.rules.encryption.own_keys import REGISTRY, WORKSPACE, own_key, own_keys, workspace_key
 
@@ -26,7 +26,7 @@ _BUCKET_ENCRYPTION = all_of(present("rules"), _by_default("rules[].applyServerSi
 # Beside the bucket, where it is checked by itself, or in the bucket.
 _BUCKET_ENCRYPTED = one_relation(
     related(
-        attached(*BUCKET_ENCRYPTIONS, by="bucket", own="bucket"),
+        either(*(belonging(type_, "bucket", "bucket") for type_ in BUCKET_ENCRYPTIONS)),
         "a BucketServerSideEncryptionConfiguration with a customer-managed key",
     ),
     itself(_by_default("serverSideEncryptionConfiguration.rule.applyServerSideEncryptionByDefault")),
