@@ -51,6 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--format", choices=FORMATS, default="text")
     check.add_argument("--output", type=Path, help="a file for the report instead of the terminal")
     check.add_argument(
+        "--also",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("FORMAT", "FILE"),
+        help="one more format, written to a file; may be repeated",
+    )
+    check.add_argument(
         "--documentation",
         default=os.environ.get("ML_POLICIES_DOCUMENTATION", ""),
         metavar="URL",
@@ -77,6 +85,9 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
+    wanted = [(options.format, options.output), *((format_, Path(file)) for format_, file in options.also)]
+    if unknown := {format_ for format_, _ in wanted} - FORMATS.keys():
+        raise UsageError(f"{', '.join(sorted(unknown))} is no format; there are {', '.join(FORMATS)}")
     configuration = _configured(options)
     judge = Judge(configuration)
     if options.stack:
@@ -91,7 +102,8 @@ def _check(options: argparse.Namespace) -> int:
         tuple(known[id_] for id_ in configuration.frameworks),
         options.documentation,
     )
-    _write(render(report, options.format), options.output)
+    for format_, file in wanted:
+        _write(render(report, format_), file)
     return 0 if report.passes else 1
 
 

@@ -65,9 +65,9 @@ class Report:
         """The verdict in a sentence."""
         blocking = sum(checked.verdict.blocking for checked in self.stacks)
         resources = sum(len(checked.verdict.stack.resources) for checked in self.stacks)
-        what = _counted(blocking, "mandatory violation") if blocking else "no mandatory violation"
+        what = counted(blocking, "mandatory violation") if blocking else "no mandatory violation"
         where = f" in {self.environment}" if self.environment else ""
-        size = f"{_counted(len(self.stacks), 'stack')}, {_counted(resources, 'resource')}"
+        size = f"{counted(len(self.stacks), 'stack')}, {counted(resources, 'resource')}"
         return f"{'Passed' if self.passes else 'Failed'}{where}: {what}; {size}"
 
     def help_of(self, rule: Rule) -> str:
@@ -104,5 +104,6 @@ def summed(verdicts: list[ControlVerdict]) -> str:
     return ", ".join(f"{found.count(standing)} {standing}" for standing in Standing if standing in found)
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """A count of things, in words."""
     return f"{count} {what}{'s' * (count != 1)}"

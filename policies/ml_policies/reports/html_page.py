@@ -4,7 +4,7 @@ import importlib.resources
 
 import jinja2
 
-from ml_policies.reports import Report, ordered, summed
+from ml_policies.reports import Report, counted, ordered, summed
 
 
 def render(report: Report) -> str:
@@ -13,4 +13,4 @@ def render(report: Report) -> str:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    return environment.from_string(template).render(report=report, ordered=ordered, summed=summed)
+    return environment.from_string(template).render(report=report, counted=counted, ordered=ordered, summed=summed)

@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Iterator
 
-from ml_policies.reports import Checked, Report, ordered, summed
+from ml_policies.reports import Checked, Report, counted, ordered, summed
 
 # A summary has room for a megabyte; what blocks comes first.
 _MOST_ROWS = 200
@@ -30,7 +30,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _stack(report: Report, checked: Checked) -> Iterator[str]:
     verdict = checked.verdict
-    yield from ("", f"## {_escaped(checked.name)}", "", f"{len(verdict.stack.resources)} resources.")
+    yield from ("", f"## {_escaped(checked.name)}", "", f"{counted(len(verdict.stack.resources), 'resource')}.")
     for heading, judgements in ordered(verdict):
         yield from ("", f"### {heading}: {len(judgements)}", "")
         yield from ("| rule | severity | resource | found | to do |", "| --- | --- | --- | --- | --- |")

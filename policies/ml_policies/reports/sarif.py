@@ -30,7 +30,7 @@ def render(report: Report) -> str:
                 "tool": {
                     "driver": {
                         "name": "ml-policies",
-                        "version": importlib.metadata.version("ml-policies"),
+                        **_version(),
                         "rules": [*(_rule(report, rule) for rule in report.rules), _expired_rule()],
                     }
                 },
@@ -40,6 +40,14 @@ def render(report: Report) -> str:
         ],
     }
     return json.dumps(content, indent=2) + "\n"
+
+
+def _version() -> Mapping[str, str]:
+    try:
+        return {"version": importlib.metadata.version("ml-policies")}
+    except importlib.metadata.PackageNotFoundError:
+        # It runs from a folder, as policies/run starts it.
+        return {}
 
 
 def _rule(report: Report, rule: Rule) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ml_policies.reports import Checked, Report, ordered, summed
+from ml_policies.reports import Checked, Report, counted, ordered, summed
 
 
 def render(report: Report) -> str:
@@ -24,7 +24,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _stack(checked: Checked) -> Iterator[str]:
     verdict = checked.verdict
-    yield f"{checked.name}: {len(verdict.stack.resources)} resources"
+    yield f"{checked.name}: {counted(len(verdict.stack.resources), 'resource')}"
     for heading, judgements in ordered(verdict):
         yield f"  {heading}"
         for one in judgements:
