@@ -1,11 +1,12 @@
 """The real engine on a sandbox of its own for each test, with a copy of the project that the test may edit."""
 
+import contextlib
 import io
 import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from rich.console import Console
-from sandbox import home
+from sandbox import home, project
 from sandbox.__main__ import main
 from sandbox.session import PLUGINS, Session, open_session
 from sandbox.stacks import Batch, Operation, StackRun
@@ -27,7 +28,6 @@ class Playground:
     """A project, a sandbox and the engine."""
 
     repository: Path
-    capture: pytest.CaptureFixture[str]
 
     def session(self) -> Session:
         """The session in which commands run, with the mirror of the project brought in step."""
@@ -72,10 +72,9 @@ class Playground:
 
     def command(self, *arguments: str) -> tuple[int, str, str]:
         """Run `python -m sandbox` in this process: exit code, standard output, standard error."""
-        self.capture.readouterr()
-        code = main(arguments)
-        out, err = self.capture.readouterr()
-        return code, out, err
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+            code = main(arguments)
+        return code, out.getvalue(), err.getvalue()
 
     def things(self, type_pattern: str = "*") -> list[Record]:
         """What exists on all clouds of the sandbox."""
@@ -107,17 +106,57 @@ def _edit(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
     file.write_text(yaml.safe_dump(content))
 
 
-@pytest.fixture
-def playground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Playground:
-    """A sandbox of its own, and a copy of the project beside it."""
-    repository = tmp_path / "repository"
+@contextlib.contextmanager
+def opened(folder: Path) -> Generator[Playground]:
+    """A sandbox of its own in an empty folder, and a copy of the project beside it."""
+    repository = folder / "repository"
     shutil.copytree(REPOSITORY / "stacks", repository / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
     contracts = Path("pipelines", "ml_pipelines", "contracts")
     shutil.copytree(REPOSITORY / contracts, repository / contracts)
     shutil.copy(REPOSITORY / "Pulumi.yaml", repository)
-    monkeypatch.setattr(home, "REPOSITORY", repository)
-    monkeypatch.setenv("ML_BLUEPRINTS_SANDBOX", str(tmp_path / "sandbox"))
-    return Playground(repository, capsys)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(home, "REPOSITORY", repository)
+        patch.setenv("ML_BLUEPRINTS_SANDBOX", str(folder / "sandbox"))
+        yield Playground(repository)
+
+
+@pytest.fixture
+def playground(tmp_path: Path) -> Generator[Playground]:
+    """A sandbox of its own, and a copy of the project beside it."""
+    with opened(tmp_path) as playground:
+        yield playground
+
+
+@dataclass(frozen=True)
+class Nine:
+    """What became of all nine stacks: brought up, left alone, judged, and destroyed; each command as (code, printed).
+
+    exports: the saved state of each, in a file.
+    """
+
+    first: tuple[int, str]
+    second: tuple[int, str]
+    unchanged: dict[str, StackRun]
+    exports: dict[str, Path]
+    policies: tuple[int, str]
+    gone: tuple[int, str]
+    left: list[Record]
+
+
+@pytest.fixture(scope="session")
+def nine(tmp_path_factory: pytest.TempPathFactory) -> Nine:
+    """One life of all nine stacks, shared by the tests of the group `nine`."""
+    folder = tmp_path_factory.mktemp("nine")
+    stacks = project.stack_names(REPOSITORY)
+    exports = {stack: folder / f"{stack}.json" for stack in stacks}
+    with opened(folder) as playground:
+        first, second = playground.command("up"), playground.command("up")
+        unchanged = playground.run(Operation.PREVIEW, *stacks)
+        for stack, file in exports.items():
+            playground.pulumi("stack", "export", "--stack", stack, "--file", str(file))
+        policies = playground.command("policy", "--pack", str(REPOSITORY / "policies"))
+        gone = playground.command("down")
+        return Nine(first[:2], second[:2], unchanged, exports, policies[:2], gone[:2], playground.things())
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from docs import generate
 from sandbox import project
-from sandbox.stacks import Operation, Phase
+from sandbox.stacks import Phase
 
 REPOSITORY = Path(__file__).parents[2]
 STACKS = project.stack_names(REPOSITORY)
@@ -19,27 +19,35 @@ def test_nine_stacks_are_three_clouds_times_three_architectures():
 
 
 @pytest.mark.xdist_group("nine")
-def test_all_stacks_come_up_with_every_capability_then_stay_unchanged_and_go_without_a_trace(playground):
-    code, first, _ = playground.command("up")
-    assert code == 0, first
+def test_all_stacks_come_up_with_every_capability(nine):
+    code, printed = nine.first
+    assert code == 0, printed
     for stack in STACKS:
-        (row,) = re.findall(rf"^{stack} +(\d+) +[\d.]+ +(\d+) of (\d+) +created (\d+)", first, re.MULTILINE)
+        (row,) = re.findall(rf"^{stack} +(\d+) +[\d.]+ +(\d+) of (\d+) +created (\d+)", printed, re.MULTILINE)
         resources, realised, asked, created = map(int, row)
         assert resources == created > 100
         assert realised == asked >= 21
 
-    code, second, _ = playground.command("up")
-    assert code == 0, second
-    assert second.count(" unchanged") == len(STACKS)
-    assert "Nothing changed" in second
 
-    unchanged = playground.run(Operation.PREVIEW, *STACKS)
-    assert {run.phase for run in unchanged.values()} == {Phase.DONE}
-    assert all(run.changes.keys() == {"same"} for run in unchanged.values())
-    for name, text in generate.pages({stack: run.outputs for stack, run in unchanged.items()}).items():
+@pytest.mark.xdist_group("nine")
+def test_what_is_up_stays_unchanged(nine):
+    code, printed = nine.second
+    assert code == 0, printed
+    assert printed.count(" unchanged") == len(STACKS)
+    assert "Nothing changed" in printed
+    assert {run.phase for run in nine.unchanged.values()} == {Phase.DONE}
+    assert all(run.changes.keys() == {"same"} for run in nine.unchanged.values())
+
+
+@pytest.mark.xdist_group("nine")
+def test_the_generated_pages_are_up_to_date(nine):
+    for name, text in generate.pages({stack: run.outputs for stack, run in nine.unchanged.items()}).items():
         assert (REPOSITORY / "docs" / name).read_text() == text, f"docs/{name} is stale: `make docs` writes it anew"
 
-    code, gone, _ = playground.command("down")
-    assert code == 0, gone
-    assert "Remaining in the sandbox: nothing." in gone
-    assert playground.things() == []
+
+@pytest.mark.xdist_group("nine")
+def test_all_stacks_go_without_a_trace(nine):
+    code, printed = nine.gone
+    assert code == 0, printed
+    assert "Remaining in the sandbox: nothing." in printed
+    assert nine.left == []
