@@ -4,6 +4,7 @@ For each rule and type there are changes, most like its table first. One that tu
 nothing into one that it finds wrong proves that the rule can fail on what we deploy.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,26 +21,31 @@ Change = Mapping[str, Mapping[str, Any] | None]
 
 def unproved(stacks: Mapping[str, Stack]) -> tuple[list[str], list[str]]:
     """The rules and types that occur in the stacks: those that no change could make fail, and those that one could."""
-    failing: dict[tuple[str, str], list[Case]] = {}
+    passing = {(case.rule.id, case.type): case for case in cases("passes")}
+    failing: dict[tuple[str, str], list[Case]] = defaultdict(list)
     for case in cases("fails"):
-        failing.setdefault((case.rule.id, case.type), []).append(case)
+        failing[case.rule.id, case.type].append(case)
     open_, proved = [], []
     for rule, type_, table in tables():
         real = [(stack, one) for stack in stacks.values() for one in stack.of_type(type_)]
         if real:
-            ways = failing[rule.id, type_]
-            found = any(_proves(rule, table, ways, stack, subject) for stack, subject in real)
+            right, wrong = passing[rule.id, type_], failing[rule.id, type_]
+            found = any(_proves(rule, table, right, wrong, *place) for place in real)
             (proved if found else open_).append(f"{rule.id} {type_}")
     return open_, proved
 
 
-def _proves(rule: Rule, table: Mapping[str, Any], ways: list[Case], stack: Stack, subject: Resource) -> bool:
+def _proves(
+    rule: Rule, table: Mapping[str, Any], right: Case, wrong: list[Case], stack: Stack, subject: Resource
+) -> bool:
+    told = [(stack, broken) for broken in _broken(table, stack, subject)]
+    # Where a condition of the rule doesn't hold on ours, the cases as a whole: our resource with their properties.
+    whole = [(_as_in(right, subject), _as_in(case, subject)) for case in wrong]
     for parameters in ({}, table.get("parameters", {})):
         evaluator = Evaluator([rule], {rule.id: parameters})
-        if not _wrong(evaluator, stack, subject) and any(
-            _wrong(evaluator, broken, subject) for broken in _broken(table, ways, stack, subject)
-        ):
-            return True
+        for before, after in (*told, *whole):
+            if not _wrong(evaluator, before, subject) and _wrong(evaluator, after, subject):
+                return True
     return False
 
 
@@ -49,32 +55,33 @@ def _wrong(evaluator: Evaluator, stack: Stack, subject: Resource) -> bool:
     return any(isinstance(found.result, Wrong) for found in findings)
 
 
-def _broken(table: Mapping[str, Any], ways: list[Case], stack: Stack, subject: Resource) -> Iterator[Stack]:
+def _broken(table: Mapping[str, Any], stack: Stack, subject: Resource) -> Iterator[Stack]:
     if isinstance(table["passes"], Mapping):
         for change in table["fails"]:
             yield _with(stack, {subject.urn: changed(subject.properties, change)})
-    else:
-        types = {one.get("name", "subject"): one.get("type", subject.type) for one in table["passes"]}
-        first = next(iter(types))
-        for change in table["fails"]:
-            yield _with(stack, _as_told(change, types, first, stack, subject))
-        yield Stack((subject,))
-    # Where a condition of the rule doesn't hold on ours, the failing case as a whole: our resource with its properties.
-    for case in ways:
-        own, *others = case.stack.resources
-        ours = replace(
-            subject,
-            properties=changed(subject.properties, own.properties),
-            depends_on=frozenset(subject.urn if urn == own.urn else urn for urn in own.depends_on),
-            protect=own.protect,
-        )
-        yield Stack((ours, *(_pointing(one, own.urn, subject.urn) for one in others)))
+        return
+    types = {one.get("name", "subject"): one.get("type", subject.type) for one in table["passes"]}
+    for change in table["fails"]:
+        yield _with(stack, _as_told(change, types, stack, subject))
+    yield Stack((subject,))
+
+
+def _as_in(case: Case, subject: Resource) -> Stack:
+    own, *others = case.stack.resources
+    ours = replace(
+        subject,
+        properties=changed(subject.properties, own.properties),
+        depends_on=own.depends_on,
+        protect=own.protect,
+    )
+    return Stack((ours, *(_pointing(one, own.urn, subject.urn) for one in others)))
 
 
 def _as_told(
-    change: Change, types: Mapping[str, str], first: str, stack: Stack, subject: Resource
+    change: Change, types: Mapping[str, str], stack: Stack, subject: Resource
 ) -> dict[str, dict[str, Any] | None]:
     """A table's change, made to the real resources of the types that it names."""
+    first = next(iter(types))
     told: dict[str, dict[str, Any] | None] = {}
     for name, properties in change.items():
         for one in [subject] if name == first else stack.of_type(types[name]):
