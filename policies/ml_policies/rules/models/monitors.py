@@ -164,7 +164,10 @@ _monitor_of_workspace = related(
 
 # Where findings lead on AWS: a rule on the monitor's events, or an alarm on its metrics.
 _rules = either(dependents(EVENT_RULE), naming(EVENT_RULE, "eventPattern", "name"))
-_targets = chain(_rules, either(dependents(EVENT_TARGET), naming(EVENT_TARGET, "rule", "name")))
+_targets = either(dependents(EVENT_TARGET), naming(EVENT_TARGET, "rule", "name"))
+# Of the job of a monitor: one that found something has ended, one that failed hasn't looked.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-interpreting-results.html
+_found = mentions("eventPattern", r"Completed", "an event of a job that found something")
 _alarms_of_monitor = naming(METRIC_ALARM, "dimensions.MonitoringSchedule", "name")
 
 _trains_aws = related(
@@ -186,6 +189,12 @@ _is_drift_workflow = mentions("sourceContents", _DRIFT, "drift")
 _watches_drift_topic = chain(dependencies(PUBSUB_TOPIC), dependents(ALERT_POLICY))
 _failed = mentions("eventPattern", r"Failed|Stopped", "an event of a job that failed")
 _RISKY = ("high",)
+
+
+def _told(event: Check, lacking: str) -> Relation:
+    """A rule on the monitor's events tells a topic that somebody is subscribed to."""
+    heard = related(dependencies(TOPIC), lacking, then=subscribed)
+    return related(_rules, lacking, event, related(_targets, lacking, then=heard))
 
 
 def _where_risky(path: str, relation: Relation) -> Relation:
@@ -275,7 +284,7 @@ RULES = (
         "Let an event of the monitor, or a schedule, start the pipeline that trains.",
         relations={
             SCHEDULE: one_relation(
-                related(_targets, _NO_RETRAINING, then=_trains_aws),
+                related(_rules, _NO_RETRAINING, _found, related(_targets, _NO_RETRAINING, then=_trains_aws)),
                 related(anywhere(STARTED_BY_TIME), _NO_RETRAINING, then=_trains_aws),
             ),
             GCP_WORKFLOW: where(
@@ -312,7 +321,7 @@ RULES = (
         "Send the monitor's findings to the owner: by a rule on its events, an alarm, or its own mails.",
         relations={
             SCHEDULE: one_relation(
-                related(_targets, _NOBODY, then=related(dependencies(TOPIC), _NOBODY, then=subscribed)),
+                _told(_found, _NOBODY),
                 aws_alarm(_alarms_of_monitor, (r"feature_baseline_drift",), _NOBODY),
             ),
             GCP_WORKFLOW: where(_is_drift_workflow, gcp_alarm(_watches_drift_topic, r".", _NOBODY)),
@@ -333,7 +342,7 @@ RULES = (
         "Add an alarm on the monitor's failed runs: a model that nobody watches looks like one without drift.",
         relations={
             SCHEDULE: one_relation(
-                related(_rules, _SILENT, _failed),
+                _told(_failed, _SILENT),
                 related(_alarms_of_monitor, _SILENT, equals("treatMissingData", "breaching"), topic_is_heard),
             ),
             GCP_WORKFLOW: where(
