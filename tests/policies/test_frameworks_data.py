@@ -21,7 +21,7 @@ CONTROLS = {
     "iso-27001": 93,
     "iso-42001": 38,
     "nist-ai-rmf": 72,
-    "pci-dss-4": 129,
+    "pci-dss-4": 139,
     "soc-2": 61,
 }
 
