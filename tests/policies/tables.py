@@ -8,6 +8,7 @@
         unknown: [kmsKeyArn]                                      # paths, each of which alone leaves it open
 
 A change of null takes a property away. A path is `a.b` or `a[0].b`. `parameters` may set parameters of the rule.
+`passes: null` says that nothing of this type is right.
 
 For a relation, `passes` is a list of resources, the first of which is the rule's own; each has `name`, `type` (the
 first may leave it out), `properties` and `needs`, the names of what it depends on. A failing change is then by resource
@@ -89,9 +90,9 @@ def cases(kind: str) -> list[Case]:
 def _cases(rule: Rule, type_: str, table: Mapping[str, Any], kind: str) -> list[Case]:
     parameters = table.get("parameters", {})
     relation = isinstance(table["passes"], list)
-    right = _stack(table["passes"] if relation else [{"properties": table["passes"]}], type_)
+    right = _stack(table["passes"] if relation else [{"properties": table["passes"] or {}}], type_)
     if kind == "passes":
-        situations = {"is right": right}
+        situations = {} if table["passes"] is None else {"is right": right}
     elif kind == "fails":
         situations = {
             f"with {change}": _changed(right, change if relation else {right[0].name: change})
