@@ -8,6 +8,7 @@ from functools import cached_property
 from ml_policies.compliance import ControlVerdict, Standing, combined, controls
 from ml_policies.framework import Framework
 from ml_policies.rule import Rule
+from ml_policies.rules import GROUPS
 from ml_policies.verdict import Judgement, Outcome, Status, Verdict
 
 # Format -> the module of this package whose `render(report)` writes it.
@@ -71,8 +72,9 @@ class Report:
         return f"{'Passed' if self.passes else 'Failed'}{where}: {what}; {size}"
 
     def help_of(self, rule: Rule) -> str:
-        """The address of what is written about a rule; empty where nothing is published."""
-        return f"{self.documentation}#{rule.id.lower()}" if self.documentation else ""
+        """The address of what is written about a rule: its group's part of the page; empty where none is published."""
+        group = next(group for group, part in GROUPS.items() if rule.id.startswith(f"MLB-{part}-"))
+        return f"{self.documentation}#{group.replace('_', '-')}" if self.documentation else ""
 
     def counts(self) -> Mapping[str, int]:
         """How many rules stand how, over all stacks."""
