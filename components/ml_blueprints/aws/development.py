@@ -1,10 +1,12 @@
 """The development layer on AWS: ECR for images, model package groups, MLflow tracking, the training pipeline."""
 
+import json
+
 import pulumi
 from pulumi_aws import ecr, sagemaker
 
 from ml_blueprints import layers, routing
-from ml_blueprints.aws import pipeline_definition, policy
+from ml_blueprints.aws import facts, pipeline_definition, policy
 from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.features import Features
 from ml_blueprints.aws.foundation import Foundation
@@ -56,6 +58,19 @@ class Development(layers.Development):
             ],
             tags=context.tags,
             opts=self.child(),
+        )
+        # What runs is named by its digest and keeps its tag; what has lost its tag runs nowhere.
+        untagged = {
+            "tagStatus": "untagged",
+            "countType": "sinceImagePushed",
+            "countUnit": "days",
+            "countNumber": facts.UNTAGGED_IMAGE_DAYS,
+        }
+        ecr.LifecyclePolicy(
+            context.logical("images"),
+            repository=self.repository.name,
+            policy=json.dumps({"rules": [{"rulePriority": 1, "selection": untagged, "action": {"type": "expire"}}]}),
+            opts=pulumi.ResourceOptions(parent=self.repository),
         )
         self.images_prefix = self.repository.repository_url.apply(lambda url: url.removesuffix(f"/{name}"))
         self.image = routing.image_reference(context.settings.serving_image, self.images_prefix)

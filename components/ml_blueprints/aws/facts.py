@@ -124,6 +124,9 @@ INVOCATIONS_PER_INSTANCE = 2000
 # Days that CloudWatch Logs can keep a group. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 LOG_RETENTION_DAYS = 365
 
+# Days after which an image that no tag names any more is deleted.
+UNTAGGED_IMAGE_DAYS = 30
+
 # Avro to Glue (Hive) types. https://docs.aws.amazon.com/athena/latest/ug/data-types.html
 GLUE_TYPES = {
     "string": "string",

@@ -51,6 +51,16 @@ class Development(layers.Development):
             format="DOCKER",
             description=f"Images of {context.workload.name}",
             docker_config=artifactregistry.RepositoryDockerConfigArgs(immutable_tags=True),
+            # What runs is named by its digest and keeps its tag; what has lost its tag runs nowhere.
+            cleanup_policies=[
+                artifactregistry.RepositoryCleanupPolicyArgs(
+                    id="untagged",
+                    action="DELETE",
+                    condition=artifactregistry.RepositoryCleanupPolicyConditionArgs(
+                        tag_state="UNTAGGED", older_than=f"{facts.UNTAGGED_IMAGE_DAYS * 86400}s"
+                    ),
+                )
+            ],
             kms_key_name=foundation.key,
             labels=context.tags,
             opts=self.child(depends_on=foundation.ready),

@@ -30,6 +30,7 @@ SERVICES = (
     "cloudresourcemanager",
     "cloudscheduler",
     "compute",
+    "containerscanning",
     "dns",
     "eventarc",
     "iam",
@@ -43,7 +44,7 @@ SERVICES = (
     "workflowexecutions",
     "workflows",
 )
-ONLINE_SERVICES = ("run",)
+ONLINE_SERVICES = ("binaryauthorization", "run")
 
 # Services whose agent encrypts with the platform's key and is made on request; the agents of Cloud Storage, BigQuery
 # and Cloud Logging have an API of their own to be asked for. https://cloud.google.com/kms/docs/compatible-services
@@ -140,6 +141,9 @@ LOGGED_RESOURCES = (
     "workflows.googleapis.com/Workflow",
 )
 LOG_RETENTION_DAYS = 365
+
+# Days after which an image that no tag names any more is deleted.
+UNTAGGED_IMAGE_DAYS = 30
 
 # Size classes of a scoring instance, as Cloud Run's limits. https://cloud.google.com/run/docs/configuring/services/cpu
 INSTANCE_LIMITS = {

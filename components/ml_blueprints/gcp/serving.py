@@ -91,6 +91,7 @@ class Serving(layers.Serving):
             description=f"{part} of {context.workload.name}",
             ingress="INGRESS_TRAFFIC_INTERNAL_ONLY",
             invoker_iam_disabled=False,
+            binary_authorization=cloudrunv2.ServiceBinaryAuthorizationArgs(use_default=True),
             deletion_protection=False,
             template=cloudrunv2.ServiceTemplateArgs(
                 service_account=foundation.identities[purpose],

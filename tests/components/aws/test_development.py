@@ -19,6 +19,15 @@ def test_images_are_immutable_scanned_and_encrypted(house):
     assert not images.inputs.get("forceDelete")
 
 
+def test_images_without_a_tag_go_after_a_month(house):
+    (policy,) = house.of_type("aws:ecr/lifecyclePolicy:LifecyclePolicy")
+    (repository,) = house.of_type("aws:ecr/repository:Repository")
+    assert policy.inputs["repository"] == repository.inputs["name"]
+    (rule,) = json.loads(policy.inputs["policy"])["rules"]
+    assert rule["action"] == {"type": "expire"}
+    assert (rule["selection"]["tagStatus"], rule["selection"]["countNumber"]) == ("untagged", 30)
+
+
 @pytest.mark.parametrize("purpose", ["ingest", "training", "serving", "monitoring"])
 def test_identities_pull_the_platforms_images_and_push_none(streaming, allowed, purpose):
     (repository,) = allowed(streaming, purpose, "ecr:BatchGetImage")

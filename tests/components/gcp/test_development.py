@@ -16,6 +16,12 @@ def test_images_are_immutable_and_encrypted(house, named):
     assert images["location"] == "europe-west1"
 
 
+def test_images_without_a_tag_go_after_a_month(house, named):
+    (policy,) = named(house, REPOSITORY, "fraud-detection-images").inputs["cleanupPolicies"]
+    assert policy["action"] == "DELETE"
+    assert policy["condition"] == {"tagState": "UNTAGGED", "olderThan": "2592000s"}
+
+
 def test_each_model_has_one_place_however_many_versions_it_has(hybrid, streaming):
     places = [repository.name for repository in hybrid.of_type(REPOSITORY)]
     assert places == ["delivery-eta-images", "delivery-eta-model-gradient-boosting"]

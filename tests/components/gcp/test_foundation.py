@@ -20,6 +20,8 @@ def test_apis_are_enabled_and_stay_enabled(streaming):
         service.inputs["service"]: service.inputs for service in streaming.of_type("gcp:projects/service:Service")
     }
     assert {"aiplatform.googleapis.com", "cloudkms.googleapis.com", "run.googleapis.com"} <= set(services)
+    # Without these APIs images aren't scanned, and nothing judges what Cloud Run is given.
+    assert {"containerscanning.googleapis.com", "binaryauthorization.googleapis.com"} <= set(services)
     assert all(service["disableOnDestroy"] is False for service in services.values())
 
 

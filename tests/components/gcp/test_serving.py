@@ -23,6 +23,7 @@ def test_services_are_private_encrypted_and_under_their_identity(house, named, p
     template = service["template"]
     assert service["ingress"] == "INGRESS_TRAFFIC_INTERNAL_ONLY"
     assert service["invokerIamDisabled"] is False
+    assert service["binaryAuthorization"] == {"useDefault": True}
     assert template["encryptionKey"] == KEY
     assert template["serviceAccount"] == f"{identity}@house.iam"
     assert template["vpcAccess"] == {
