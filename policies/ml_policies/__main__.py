@@ -94,7 +94,7 @@ def _check(options: argparse.Namespace) -> int:
         checked = [_exported(stack, judge) for stack in options.stack]
     else:
         checked = [_read(file, judge) for file in options.files]
-    known = frameworks()
+    known = frameworks() if configuration.frameworks else {}
     report = Report(
         tuple(checked),
         judge.rules,
