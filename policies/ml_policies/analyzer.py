@@ -198,14 +198,14 @@ def _not_applicable(rule: Rule, reason: str) -> analyzer_pb2.PolicyNotApplicable
     return analyzer_pb2.PolicyNotApplicable(policy_name=rule.id, reason=reason)
 
 
-def serve() -> None:
+def serve(rules: Mapping[str, Rule] = RULES) -> None:
     """Serve until the engine ends this process; the port is told to it on standard output."""
     options = [
         ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
         ("grpc.max_send_message_length", _LARGEST_MESSAGE),
     ]
     server = grpc.server(ThreadPoolExecutor(max_workers=4), options=options)
-    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Analyzer(), server)
+    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Analyzer(rules), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     sys.stdout.write(f"{port}\n")
