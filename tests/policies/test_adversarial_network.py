@@ -109,6 +109,11 @@ def aws_group(peers, ports=(443, 443), protocol="tcp", direction="ingress"):
     return "aws:ec2/securityGroup:SecurityGroup", {direction: [rule]}
 
 
+def aws_list(peers, ports=(443, 443), protocol="tcp", direction="ingress"):
+    several = peers if isinstance(peers, list) else [peers]
+    return "aws:ec2/managedPrefixList:ManagedPrefixList", {"entries": [{"cidr": one} for one in several]}
+
+
 def aws_rule(peers, ports=(443, 443), protocol="tcp", direction="ingress"):
     properties = {"type": direction, "protocol": protocol, "fromPort": ports[0], "toPort": ports[1]}
     return "aws:ec2/securityGroupRule:SecurityGroupRule", {**properties, "ipv6CidrBlocks": peers}
@@ -150,9 +155,9 @@ FIREWALLS = (aws_group, aws_rule, aws_single, gcp_firewall, gcp_policy, azure_ru
 SHAPES = {"single": lambda one: one, "list": lambda one: [one], "nested": lambda one: [[None, [one]], None, ""]}
 
 
-def found(rule, type_, properties):
+def found(rule, type_, properties, **parameters):
     """What one rule finds on one resource."""
-    evaluator = Evaluator([RULES[rule]])
+    evaluator = Evaluator([RULES[rule]], {rule: parameters})
     resource = Resource(type_, "subject", "urn:pulumi:cases::ml-policies::subject", properties)
     return [one.result for one in evaluator.everything(Stack((resource,)))]
 
@@ -175,7 +180,7 @@ def test_the_internet_is_seen_in_every_spelling_and_shape(firewall, shape, rule,
     assert passed == []
 
 
-@pytest.mark.parametrize("firewall", FIREWALLS)
+@pytest.mark.parametrize("firewall", [*FIREWALLS, aws_list])
 def test_the_internet_in_pieces_is_the_internet(firewall):
     assert [pieces for pieces in HALVES if not wrong(INTERNET_IN, *firewall(list(pieces)))] == []
 
@@ -221,6 +226,28 @@ def test_a_port_beside_those_of_administration_passes():
     for firewall in FIREWALLS:
         assert not found(ADMIN_PORTS, *firewall(["8.8.8.0/24"], ports=(443, 443)))
         assert not found(ADMIN_PORTS, *firewall(["8.8.8.0/24"], ports=(0, 0), protocol="icmp"))
+
+
+@pytest.mark.parametrize("firewall", FIREWALLS)
+def test_ports_that_may_be_public_are_no_others(firewall):
+    everyone = ["0.0.0.0/0"]
+    assert not found(INTERNET_IN, *firewall(everyone), publicPorts=[80, 443])
+    assert not found(INTERNET_IN, *firewall(everyone, ports=(80, 80)), publicPorts=[80, 443])
+    for ports in ((443, 444), (80, 443), (0, 65535), (None, None)):
+        assert found(INTERNET_IN, *firewall(everyone, ports=ports), publicPorts=[80, 443]), ports
+    assert found(INTERNET_IN, *firewall(everyone, ports=(0, 0), protocol="icmp"), publicPorts=[80, 443])
+
+
+@pytest.mark.parametrize("firewall", FIREWALLS)
+def test_trusted_ranges_reach_the_ports_of_administration_and_wider_ones_do_not(firewall):
+    for peer, passes in (
+        ("203.0.113.0/24", True),
+        ("203.0.113.7", True),
+        ("203.0.112.0/23", False),
+        ("0.0.0.0/0", False),
+    ):
+        refused = found(ADMIN_PORTS, *firewall([peer], ports=(22, 22)), trusted=["203.0.113.0/24"])
+        assert bool(refused) != passes, peer
 
 
 def test_google_lets_everyone_in_where_no_source_is_named():

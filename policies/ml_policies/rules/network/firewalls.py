@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml_policies.addresses import PRIVATE, Network, networks, reaches_everyone, within
-from ml_policies.checks import Check, Result, Scope, Undecided, Wrong, each
+from ml_policies.checks import Check, Result, Scope, Undecided, Wrong
 from ml_policies.resource import UNKNOWN
 from ml_policies.rule import Parameter, Rule, Severity
 from ml_policies.rules.network import openings
@@ -146,15 +146,10 @@ _ACLS: Mapping[str, Reader] = {
 _PORTS_SCHEMA = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 65535}}
 
 
-def _entry(scope: Scope, inbound: bool) -> Iterator[Opening]:
-    """The entries of a list of addresses, which security groups may let in."""
-    peers = tuple((path, value) for path, value in scope.values("cidr"))
-    yield Opening(scope.path, peers)
-
-
+# Lists of addresses that security groups may name.
 _LISTS: Mapping[str, Check] = {
-    "aws:ec2/managedPrefixList:ManagedPrefixList": each("entries[]", closed_to_everyone(_entry)),
-    "aws:ec2/managedPrefixListEntry:ManagedPrefixListEntry": closed_to_everyone(_entry),
+    "aws:ec2/managedPrefixList:ManagedPrefixList": closed_to_everyone(openings.aws_list),
+    "aws:ec2/managedPrefixListEntry:ManagedPrefixListEntry": closed_to_everyone(openings.aws_list_entry),
 }
 
 RULES = (

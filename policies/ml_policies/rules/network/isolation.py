@@ -88,8 +88,9 @@ RULES = (
                 "https://www.pulumi.com/registry/packages/aws/api-docs/sagemaker/domain/",
             ),
             "gcp:colab/runtimeTemplate:RuntimeTemplate": equals("networkSpec.enableInternetAccess", False),
-            _WORKSPACE: when(
-                absent("hubResourceId"), allowed(_ISOLATION_MODE, "isolationModes", "Disabled", _MANAGED_NETWORK)
+            _WORKSPACE: all_of(
+                when(absent("hubResourceId"), allowed(_ISOLATION_MODE, "isolationModes", "Disabled", _MANAGED_NETWORK)),
+                none_of("v1LegacyMode", (True,)),
             ),
             "azure-native:machinelearningservices:ManagedNetworkSettingsRule": all_of(
                 none_of("properties.destination", _EVERYWHERE),
@@ -97,7 +98,15 @@ RULES = (
             ),
             "azure-native:synapse:Workspace": equals("managedVirtualNetwork", "default"),
         },
-        references=("azure-policy:ManagedNetworkIsolationMode_Audit", "checkov:CKV_AZURE_58"),
+        references=(
+            "azure-policy:ManagedNetworkIsolationMode_Audit",
+            "azure-policy:Workspace_EnableV1LegacyMode_Audit",
+            "checkov:CKV_AZURE_58",
+        ),
+        differs={
+            "azure-policy:Workspace_EnableV1LegacyMode_Audit": "Ours refuses the legacy mode: it keeps a workspace "
+            "from version 2 of the API, whose endpoints and jobs are what the managed network isolates.",
+        },
         parameters={
             "isolationModes": Parameter(
                 ["AllowOnlyApprovedOutbound"],
@@ -201,7 +210,7 @@ RULES = (
                 "directInternetAccess",
                 "Disabled",
                 "Enabled",
-                "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateNotebookInstance.html",
+                "https://www.pulumi.com/registry/packages/aws/api-docs/sagemaker/notebookinstance/",
             ),
             "gcp:workbench/instance:Instance": all_of(
                 equals("gceSetup.disablePublicIp", True),

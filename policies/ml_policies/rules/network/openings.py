@@ -85,6 +85,16 @@ def aws_acl_rule(scope: Scope, inbound: bool) -> Iterator[Opening]:
         yield replace(_aws(scope, ("cidrBlock", "ipv6CidrBlock")), unless=unless + other)
 
 
+def aws_list(scope: Scope, inbound: bool) -> Iterator[Opening]:
+    """A list of addresses: its entries together."""
+    yield Opening("entries", tuple(found for entry in rules("entries")(scope) for found in _cidr(entry)))
+
+
+def aws_list_entry(scope: Scope, inbound: bool) -> Iterator[Opening]:
+    """A single entry of a list of addresses."""
+    yield Opening(scope.path, _cidr(scope))
+
+
 def gcp_firewall(scope: Scope, inbound: bool) -> Iterator[Opening]:
     """A firewall rule of a network; without any source it takes traffic from everywhere.
 
@@ -154,6 +164,10 @@ def _aws(scope: Scope, sides: tuple[str, ...], protocol: str = "protocol") -> Op
     if UNKNOWN in (first, last, name):
         return Opening(scope.path, peers, UNKNOWN)
     return Opening(scope.path, peers, (between(first, last),))
+
+
+def _cidr(entry: Scope) -> tuple[tuple[str, Any], ...]:
+    return tuple(_all(entry, "cidr")) if isinstance(entry.value, Mapping) else ((entry.path, entry.value),)
 
 
 def _gcp_peers(scope: Scope, side: str, others: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:

@@ -208,7 +208,8 @@ RULES = (
                 "instanceMetadataServiceConfiguration.minimumInstanceMetadataServiceVersion",
                 "2",
                 "1",
-                "https://docs.aws.amazon.com/sagemaker/latest/dg/nbi-imdsv2.html",
+                "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/"
+                "aws-properties-sagemaker-notebookinstance-instancemetadataserviceconfiguration.html",
             ),
             "aws:ec2/instance:Instance": _TOKENS,
             "aws:ec2/launchTemplate:LaunchTemplate": _TOKENS,

@@ -70,7 +70,7 @@ RULES = (
                 "publicAccess",
                 "None",
                 "None",
-                "https://learn.microsoft.com/azure/storage/blobs/anonymous-read-access-configure",
+                "https://azure.github.io/PSRule.Rules.Azure/en/rules/Azure.Storage.BlobAccessType/",
             ),
         },
         relations={"aws:s3/bucket:Bucket": _own_block()},
@@ -174,11 +174,8 @@ RULES = (
         Severity.HIGH,
         "Switch public network access off and let producers and consumers come by a private endpoint.",
         checks={
-            "aws:msk/cluster:Cluster": equals(
-                "brokerNodeGroupInfo.connectivityInfo.publicAccess.type",
-                "DISABLED",
-                "DISABLED",
-                "https://docs.aws.amazon.com/msk/latest/developerguide/public-access.html",
+            "aws:msk/cluster:Cluster": none_of(
+                "brokerNodeGroupInfo.connectivityInfo.publicAccess.type", ("SERVICE_PROVIDED_EIPS",)
             ),
             "aws:mq/broker:Broker": none_of("publiclyAccessible", (True,)),
             "azure-native:eventhub:Namespace": _closed(perimeter=True, page="eventhub/namespace"),
