@@ -6,6 +6,7 @@ Exit codes: 0 nothing mandatory is violated, 1 something is, 2 wrong use or inpu
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -156,11 +157,12 @@ def _read(file: Path, judge: Judge) -> Checked:
 
 def _lines(file: Path) -> dict[str, int]:
     """By URN, the first line of a state on which it is the resource's own."""
+    text = file.read_text(encoding="utf-8")
     found: dict[str, int] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        name, _, value = line.strip().partition(": ")
-        if name == '"urn"':
-            found.setdefault(value.strip('",'), number)
+    line, counted = 1, 0
+    for match in re.finditer(r'^\s*"urn": (".*"),?$', text, re.MULTILINE):
+        line, counted = line + text.count("\n", counted, match.start(1)), match.start(1)
+        found.setdefault(json.loads(match[1]), line)
     return found
 
 
