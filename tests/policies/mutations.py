@@ -84,7 +84,8 @@ def _as_told(
     first = next(iter(types))
     told: dict[str, dict[str, Any] | None] = {}
     for name, properties in change.items():
-        for one in [subject] if name == first else stack.of_type(types[name]):
+        others = (one for one in stack.of_type(types[name]) if one is not subject)
+        for one in [subject] if name == first else others:
             told[one.urn] = None if properties is None else changed(one.properties, properties)
     return told
 
