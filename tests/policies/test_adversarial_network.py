@@ -238,6 +238,16 @@ def test_ports_that_may_be_public_are_no_others(firewall):
     assert found(INTERNET_IN, *firewall(everyone, ports=(0, 0), protocol="icmp"), publicPorts=[80, 443])
 
 
+def test_a_port_that_is_not_known_is_left_to_the_deployment():
+    type_, properties = aws_single("0.0.0.0/0")
+    properties["fromPort"] = UNKNOWN
+    assert wrong(INTERNET_IN, type_, properties)
+    assert [str(one) for one in found(ADMIN_PORTS, type_, properties)] == ["ports: decided at deployment"]
+    assert [str(one) for one in found(INTERNET_IN, type_, properties, publicPorts=[443])] == [
+        "ports: decided at deployment"
+    ]
+
+
 @pytest.mark.parametrize("firewall", FIREWALLS)
 def test_trusted_ranges_reach_the_ports_of_administration_and_wider_ones_do_not(firewall):
     for peer, passes in (

@@ -6,13 +6,14 @@ from typing import Any
 
 from ml_policies.addresses import PRIVATE, Network, networks, reaches_everyone, within
 from ml_policies.checks import Check, Result, Scope, Undecided, Wrong
-from ml_policies.resource import UNKNOWN
+from ml_policies.resource import MISSING, UNKNOWN
 from ml_policies.rule import Parameter, Rule, Severity
 from ml_policies.rules.network import openings
-from ml_policies.rules.network.openings import ANYWHERE, Opening, Reader
+from ml_policies.rules.network.openings import Opening, Reader
 
 # Azure's words for the internet, and for all that anybody runs in Azure.
-_EVERYONE = {ANYWHERE, "any", "internet", "azurecloud"}
+_ANYWHERE = "*"
+_EVERYONE = {_ANYWHERE, "any", "internet", "azurecloud"}
 # Azure's words for what is of the network or of the platform itself.
 # https://learn.microsoft.com/azure/virtual-network/service-tags-overview
 _INSIDE = {"virtualnetwork", "azureloadbalancer", "gatewaymanager"}
@@ -27,19 +28,19 @@ _TOOL_PORTS = [5000, 6006, 8265, 8787, 8888]
 class _Peer:
     """Where traffic comes from or goes to: networks, or a tag of Azure's; neither, if it can't be read."""
 
-    path: str
-    value: Any
-    networks: tuple[Network, ...] | None
-    tag: str
+    networks: tuple[Network, ...] = ()
+    tag: str = ""
 
     @classmethod
-    def of(cls, path: str, value: Any, azure: bool) -> "_Peer":
+    def of(cls, value: Any, azure: bool) -> "_Peer":
+        """The peer that a firewall is given; anybody, if it is given none."""
+        if value is MISSING:
+            return cls(tag=_ANYWHERE)
+        if found := networks(value):
+            return cls(found)
         text = value.strip().casefold() if isinstance(value, str) else ""
-        found = networks(value)
-        named = found is None and (
-            text == ANYWHERE or (azure and text.replace(".", "").isalnum() and text[0].isalpha())
-        )
-        return cls(path, value, found, text.partition(".")[0] if named else "")
+        named = text == _ANYWHERE or (azure and text.replace(".", "").isalnum() and text[0].isalpha())
+        return cls(tag=text.partition(".")[0] if named else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class closed_to_everyone:  # noqa: N801 (it reads as the checks beside it)
         for opening in self.reader(scope, self.inbound):
             if opening.ports is not UNKNOWN and opening.ports and all(_among(one, public) for one in opening.ports):
                 continue
-            yield from _decided(opening, self._wrong(opening, scope.resource.cloud == "azure"))
+            yield from _decided(opening, self._wrong(opening, scope.resource.cloud == "azure"), bool(public))
 
     def _wrong(self, opening: Opening, azure: bool) -> Iterator[Result]:
         together: list[Network] = []
@@ -62,13 +63,12 @@ class closed_to_everyone:  # noqa: N801 (it reads as the checks beside it)
             if value is UNKNOWN:
                 yield Undecided(path)
                 continue
-            peer = _Peer.of(path, value, azure)
-            if peer.networks is not None:
-                together.extend(peer.networks)
-            if peer.tag in _EVERYONE or reaches_everyone(peer.networks or ()):
+            peer = _Peer.of(value, azure)
+            if peer.tag in _EVERYONE or reaches_everyone(peer.networks):
                 yield Wrong(path, value, _NOT_EVERYONE)
-                together.clear()
-            elif peer.networks is None and not peer.tag:
+                return
+            together.extend(peer.networks)
+            if not peer.networks and not peer.tag:
                 yield Wrong(path, value, "addresses that can be read")
         if reaches_everyone(together):
             yield Wrong(opening.path, [value for _, value in opening.peers], _NOT_EVERYONE)
@@ -83,12 +83,9 @@ class closed_to_strangers:  # noqa: N801
     def __call__(self, scope: Scope) -> Iterator[Result]:
         trusted = [one for text in scope.parameters["trusted"] for one in networks(text) or ()]
         for opening in self.reader(scope, True):
-            found = list(self._wrong(opening, trusted, scope))
-            yield from (
-                [Undecided(opening.path or "ports")] if found and opening.ports is UNKNOWN else _decided(opening, found)
-            )
+            yield from _decided(opening, self._wrong(opening, trusted, scope), by_port=True)
 
-    def _wrong(self, opening: Opening, trusted: list[Network], scope: Scope) -> Iterator[Wrong | Undecided]:
+    def _wrong(self, opening: Opening, trusted: list[Network], scope: Scope) -> Iterator[Result]:
         ports, near_by = scope.parameters["ports"], (*PRIVATE, *trusted)
         if opening.ports is not UNKNOWN:
             ports = sorted({port for low, high in opening.ports for port in ports if low <= port <= high})
@@ -98,10 +95,15 @@ class closed_to_strangers:  # noqa: N801
             if value is UNKNOWN:
                 yield Undecided(path)
                 continue
-            peer = _Peer.of(path, value, scope.resource.cloud == "azure")
+            peer = _Peer.of(value, scope.resource.cloud == "azure")
             near = peer.networks and all(within(one, near_by) for one in peer.networks)
             if not near and peer.tag not in _INSIDE:
-                yield Wrong(path, value, f"private addresses for port {', '.join(map(str, ports))}")
+                yield Wrong(path, value, f"private addresses for {_words(ports)}")
+
+
+def _words(ports: list[int]) -> str:
+    shown = ", ".join(map(str, ports[:4]))
+    return f"ports {shown} and {len(ports) - 4} more" if len(ports) > 4 else f"port {shown}"
 
 
 def _among(ports: tuple[int, int], allowed: Iterable[int]) -> bool:
@@ -109,10 +111,13 @@ def _among(ports: tuple[int, int], allowed: Iterable[int]) -> bool:
     return high - low < 64 and all(port in allowed for port in range(low, high + 1))
 
 
-def _decided(opening: Opening, results: Iterable[Result]) -> Iterator[Result]:
-    """Results, which only a deployment decides where the way may be closed by what a preview doesn't know."""
-    found = list(results)
-    yield from [Undecided(path) for path in opening.unless] if found and opening.unless else found
+def _decided(opening: Opening, results: Iterable[Result], by_port: bool) -> Iterator[Result]:
+    """Results, which only a deployment decides where the way may be closed, or its port harmless, by what isn't known."""
+    if found := list(results):
+        unsure = [*opening.unless]
+        if by_port and opening.ports is UNKNOWN:
+            unsure.append(f"{opening.path}.ports".lstrip("."))
+        yield from [Undecided(path) for path in unsure] or found
 
 
 _GCP_POLICY_RULES = (

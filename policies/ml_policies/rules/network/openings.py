@@ -15,7 +15,6 @@ from ml_policies.resource import MISSING, UNKNOWN
 Ranges = tuple[tuple[int, int], ...]
 
 ALL_PORTS: Ranges = ((0, 65535),)
-ANYWHERE = "*"
 _NOT_INTERNET = ("intra_vpc", "non_internet", "vpc_networks")
 _WITHOUT_PORTS = {"icmp", "1", "icmpv6", "58", "esp", "50", "ah", "51", "ipip", "94"}
 
@@ -24,9 +23,9 @@ _WITHOUT_PORTS = {"icmp", "1", "icmpv6", "58", "esp", "50", "ah", "51", "ipip", 
 class Opening:
     """One way through a firewall.
 
-    peers: with their paths, the addresses, ranges and tags from which (or to which) traffic goes. ports: ranges, none
-    for protocols without ports; UNKNOWN where a preview doesn't know. unless: paths of values that a preview doesn't
-    know and that may close it.
+    peers: with their paths, the addresses, ranges and tags from which (or to which) traffic goes; MISSING for all that
+    there are. ports: ranges, none for protocols without ports; UNKNOWN where a preview doesn't know. unless: paths of
+    values that a preview doesn't know and that may close it.
     """
 
     path: str
@@ -39,21 +38,16 @@ class Opening:
 Reader = Callable[[Scope, bool], Iterator[Opening]]
 
 
-def rules(*paths: str) -> Callable[[Scope], Iterator[Scope]]:
-    """The rules at some paths, also where a single one stands in the place of a list."""
-
-    def each(scope: Scope) -> Iterator[Scope]:
-        for path in paths:
-            for full, found in scope.values(path) if path else [(scope.path, scope.value)]:
-                for at, rule in flat(full, found):
-                    yield replace(scope, value=rule, path=at)
-
-    return each
+def _rules(scope: Scope, path: str) -> Iterator[Scope]:
+    """The rules at a path, also where a single one stands in the place of a list."""
+    for full, found in scope.values(path):
+        for at, rule in flat(full, found):
+            yield replace(scope, value=rule, path=at)
 
 
 def aws_group(scope: Scope, inbound: bool) -> Iterator[Opening]:
     """A security group: its lists of ways in and out."""
-    for rule in rules("ingress" if inbound else "egress")(scope):
+    for rule in _rules(scope, "ingress" if inbound else "egress"):
         yield _aws(rule, ("cidrBlocks", "ipv6CidrBlocks"))
 
 
@@ -71,7 +65,7 @@ def aws_single_rule(scope: Scope, inbound: bool) -> Iterator[Opening]:
 
 def aws_acl(scope: Scope, inbound: bool) -> Iterator[Opening]:
     """A network ACL: its lists of ways in and out."""
-    for rule in rules("ingress" if inbound else "egress")(scope):
+    for rule in _rules(scope, "ingress" if inbound else "egress"):
         unless = _other(rule, "action", ("deny",))
         if unless is not None:
             yield replace(_aws(rule, ("cidrBlock", "ipv6CidrBlock")), unless=unless)
@@ -87,7 +81,7 @@ def aws_acl_rule(scope: Scope, inbound: bool) -> Iterator[Opening]:
 
 def aws_list(scope: Scope, inbound: bool) -> Iterator[Opening]:
     """A list of addresses: its entries together."""
-    yield Opening("entries", tuple(found for entry in rules("entries")(scope) for found in _cidr(entry)))
+    yield Opening("entries", tuple(found for entry in _rules(scope, "entries") for found in _cidr(entry)))
 
 
 def aws_list_entry(scope: Scope, inbound: bool) -> Iterator[Opening]:
@@ -105,7 +99,7 @@ def gcp_firewall(scope: Scope, inbound: bool) -> Iterator[Opening]:
         return
     side = "sourceRanges" if inbound else "destinationRanges"
     others = ("sourceTags", "sourceServiceAccounts") if inbound else ()
-    for allowed in rules("allows")(scope):
+    for allowed in _rules(scope, "allows"):
         yield Opening(allowed.path, _gcp_peers(scope, side, others), _gcp_ports(allowed, "protocol"), unless)
 
 
@@ -117,11 +111,11 @@ def gcp_policy_rule(scope: Scope, inbound: bool) -> Iterator[Opening]:
         return
     side = "src" if inbound else "dest"
     narrowed = tuple(side + one for one in ("AddressGroups", "Fqdns", "Networks", "SecureTags"))
-    for match in rules("match")(scope):
+    for match in _rules(scope, "match"):
         inner = [_other(match, f"{side}Network{name}", _NOT_INTERNET) for name in ("Context", "Scope")]
         if None in inner:
             continue
-        layers = [_gcp_ports(layer, "ipProtocol") for layer in rules("layer4Configs")(match)]
+        layers = [_gcp_ports(layer, "ipProtocol") for layer in _rules(match, "layer4Configs")]
         for ports in layers or [ALL_PORTS]:
             known = tuple(path for paths in inner for path in paths or ())
             yield Opening(match.path, _gcp_peers(match, f"{side}IpRanges", narrowed), ports, unless + action + known)
@@ -129,7 +123,7 @@ def gcp_policy_rule(scope: Scope, inbound: bool) -> Iterator[Opening]:
 
 def azure_group(scope: Scope, inbound: bool) -> Iterator[Opening]:
     """A network security group: its rules."""
-    for rule in rules("securityRules")(scope):
+    for rule in _rules(scope, "securityRules"):
         yield from azure_rule(rule, inbound)
 
 
@@ -147,7 +141,7 @@ def azure_rule(scope: Scope, inbound: bool) -> Iterator[Opening]:
     groups = tuple(_all(scope, f"{side}ApplicationSecurityGroups"))
     ports = [found for name in ("destinationPortRange", "destinationPortRanges") for found in _all(scope, name)]
     if not peers and not groups:
-        peers = ((f"{scope.path}.{side}AddressPrefix".lstrip("."), ANYWHERE),)
+        peers = ((f"{scope.path}.{side}AddressPrefix".lstrip("."), MISSING),)
     yield Opening(scope.path, peers, _ports(scope, "protocol", ports, split=","), unless + access)
 
 
@@ -178,7 +172,7 @@ def _gcp_peers(scope: Scope, side: str, others: tuple[str, ...]) -> tuple[tuple[
     if narrowed and UNKNOWN not in narrowed:
         return ()
     where = next(iter(scope.values(side)))[0]
-    return ((where, UNKNOWN if narrowed else ANYWHERE),)
+    return ((where, UNKNOWN if narrowed else MISSING),)
 
 
 def _gcp_ports(scope: Scope, protocol: str) -> Any:

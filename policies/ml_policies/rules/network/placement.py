@@ -19,6 +19,8 @@ _CLOUD_RUN = ("gcp:cloudrunv2/service:Service", "gcp:cloudrunv2/workerPool:Worke
 _COMPUTE = "azure-native:machinelearningservices:Compute"
 _NO_ADDRESS = "no public address"
 
+# Where only one value is refused, as in none_of("…", (True,)), an absent property is a switch that is off.
+
 
 def _of_compute(type_: str, check: Check) -> Check:
     """A check of one type of compute of Azure Machine Learning."""
@@ -55,7 +57,9 @@ RULES = (
             "aws:ec2/instance:Instance": none_of("associatePublicIpAddress", (True,)),
             "aws:ec2/launchConfiguration:LaunchConfiguration": none_of("associatePublicIpAddress", (True,)),
             "aws:ec2/launchTemplate:LaunchTemplate": none_of("networkInterfaces[].associatePublicIpAddress", (True,)),
-            "aws:ecs/service:Service": none_of("networkConfiguration.assignPublicIp", (True, "ENABLED")),
+            "aws:ecs/service:Service": none_of(
+                "networkConfiguration.assignPublicIp", (True,), False, f"{_AWS}/ecs/service/"
+            ),
             **dict.fromkeys(
                 _GCP_MACHINES,
                 each(
@@ -74,7 +78,12 @@ RULES = (
                 _NO_ADDRESS,
             ),
             "azure-native:containerservice:ManagedCluster": none_of("agentPoolProfiles[].enableNodePublicIP", (True,)),
-            "azure-native:databricks:Workspace": none_of("parameters.enableNoPublicIp.value", (False,)),
+            "azure-native:databricks:Workspace": none_of(
+                "parameters.enableNoPublicIp.value",
+                (False,),
+                True,
+                "https://www.pulumi.com/registry/packages/azure-native/api-docs/databricks/workspace/",
+            ),
         },
         references=(
             "checkov:CKV_AWS_88",
