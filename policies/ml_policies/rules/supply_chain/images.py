@@ -1,15 +1,10 @@
 """Where resources name images of containers, and checks of each image that they name."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
-from ml_policies.checks import Check, Result, Scope, Undecided, Wrong
-from ml_policies.resource import UNKNOWN
-
-# Given an image and the parameters of the rule: what is expected instead, or None.
-Judge = Callable[[str, Mapping[str, Any]], str | None]
+from ml_policies.checks import Check
+from ml_policies.definitions import Judge, every
 
 MODEL = "aws:sagemaker/model:Model"
 
@@ -41,31 +36,7 @@ TEXTS: Mapping[str, tuple[str, re.Pattern[str]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Images:
-    """Judges every image at some paths; with a pattern, every image that the texts there name."""
-
-    paths: tuple[str, ...]
-    judge: Judge
-    pattern: re.Pattern[str] | None = None
-
-    def __call__(self, scope: Scope) -> Iterator[Result]:
-        for path in self.paths:
-            for where, value in scope.values(path):
-                if value is UNKNOWN:
-                    yield Undecided(where)
-                elif isinstance(value, str):
-                    yield from self._judged(where, value, scope.parameters)
-
-    def _judged(self, where: str, text: str, parameters: Mapping[str, Any]) -> Iterator[Result]:
-        for image in self.pattern.findall(text) if self.pattern else (text,):
-            if image.startswith("${"):
-                yield Undecided(where)
-            elif expected := self.judge(image, parameters):
-                yield Wrong(where, image, expected)
-
-
 def every_image(judge: Judge) -> dict[str, Check]:
     """A check of the images of each type that names some."""
-    checks: dict[str, Check] = {type_: _Images(paths, judge) for type_, paths in PLACES.items()}
-    return checks | {type_: _Images((path,), judge, pattern) for type_, (path, pattern) in TEXTS.items()}
+    checks: dict[str, Check] = {type_: every(paths, judge) for type_, paths in PLACES.items()}
+    return checks | {type_: every((path,), judge, pattern) for type_, (path, pattern) in TEXTS.items()}
