@@ -112,7 +112,7 @@ def _among(ports: tuple[int, int], allowed: Iterable[int]) -> bool:
 
 
 def _decided(opening: Opening, results: Iterable[Result], by_port: bool) -> Iterator[Result]:
-    """Results, which only a deployment decides where the way may be closed, or its port harmless, by what isn't known."""
+    """Results; Undecided instead where values that a preview doesn't know may close the way or change its ports."""
     if found := list(results):
         unsure = [*opening.unless]
         if by_port and opening.ports is UNKNOWN:
