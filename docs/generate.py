@@ -1,4 +1,4 @@
-"""Writes the generated pages: docs/equivalence.md from a run of all stacks, docs/inputs.md from the definitions.
+"""Writes the generated pages: equivalence.md from a run of all stacks, inputs.md and rules.md from the definitions.
 
 `make docs` brings all stacks up in a sandbox of their own, writes the pages, and forgets the sandbox. The tests compare
 the pages with a run of theirs, so that they can't go stale.
@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from docs import rules
+from docs.markdown import heads, row, type_name
 from ml_blueprints.capabilities import CAPABILITIES, Capability
 from ml_blueprints.settings import Settings
 from ml_blueprints.workload import ArchitectureKind, Workload
@@ -49,7 +51,12 @@ def main() -> int:
 
 def pages(outputs: Mapping[str, Outputs]) -> dict[str, str]:
     """File name -> text of every generated page, from the outputs of all stacks by their names."""
-    return {"equivalence.md": equivalence_page(outputs), "inputs.md": inputs_page(), "workload.schema.json": schema()}
+    return {
+        "equivalence.md": equivalence_page(outputs),
+        "inputs.md": inputs_page(),
+        "rules.md": rules.page(),
+        "workload.schema.json": schema(),
+    }
 
 
 def equivalence_page(outputs: Mapping[str, Outputs]) -> str:
@@ -68,12 +75,11 @@ def _equivalence(outputs: Mapping[str, Outputs]) -> Iterator[str]:
         stacks = {cloud: outputs[f"{cloud}-{kind.value}"] for cloud in CLOUDS}
         workload = next(iter(stacks.values()))["workload"]
         yield from ("", f"## {kind.title()}: {workload}", "")
-        yield from _row("capability", *CLOUDS.values())
-        yield from _row(*["---"] * (1 + len(CLOUDS)))
+        yield from heads("capability", *CLOUDS.values())
         for capability in CAPABILITIES.values():
             if any(capability.id in stack["capabilities"] for stack in stacks.values()):
                 cells = [_resources(stack["capabilities"].get(capability.id, [])) for stack in stacks.values()]
-                yield from _row(f"{capability.id}", *cells)
+                yield from row(f"{capability.id}", *cells)
     yield from ("", "## The capabilities", "")
     for capability in CAPABILITIES.values():
         yield from _sentence(capability)
@@ -86,9 +92,8 @@ def _resources(urns: list[str]) -> str:
 
 
 def _type(urn: str) -> str:
-    """`aws:ec2/subnet:Subnet` is pulumi_aws.ec2.Subnet; of an URN's type the last is the resource's own."""
-    _, module, name = urn.split("::")[2].rpartition("$")[2].split(":")
-    return f"{module.partition('/')[0]}.{name}"
+    """The resource's own type, which is the last of those in its URN."""
+    return type_name(urn.split("::")[2].rpartition("$")[2])
 
 
 def _sentence(capability: Capability) -> Iterator[str]:
@@ -112,11 +117,10 @@ def _inputs() -> Iterator[str]:
     ):
         definition = model.model_json_schema()
         yield from ("", f"## {title}", "", introduction, "")
-        yield from _row("field", "takes", "default", "meaning")
-        yield from _row(*["---"] * 4)
+        yield from heads("field", "takes", "default", "meaning")
         for path, field, required in _fields(definition, definition, prefix):
             default = "required" if required else f"`{json.dumps(field.get('default', {}))}`"
-            yield from _row(f"`{path}`", _takes(field), default, field["description"])
+            yield from row(f"`{path}`", _takes(field), default, field["description"])
 
 
 def _fields(
@@ -161,10 +165,6 @@ def _takes(field: Mapping[str, Any]) -> str:
         if key in field
     ]
     return ", ".join([kind, *bounds])
-
-
-def _row(*cells: str) -> Iterator[str]:
-    yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def schema() -> str:

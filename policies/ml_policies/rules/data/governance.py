@@ -11,6 +11,7 @@ from ml_policies.checks import (
     equals,
     judged,
     none_of,
+    number,
     one_of,
     present,
     when,
@@ -56,7 +57,7 @@ def _zoned(path: str) -> Check:
 
 
 def _some_seconds(value: Any, _: Mapping[str, Any]) -> str | None:
-    return None if str(value).isdigit() and int(value) > 0 else "a number of seconds"
+    return None if number(value, 0) > 0 else "a number of seconds"
 
 
 RULES = (
@@ -240,5 +241,24 @@ RULES = (
                 [], _TEXTS, "Labels `zone` of buckets, or names of containers, that are written once; none, if empty."
             ),
         },
+    ),
+    Rule(
+        "MLB-DAT-015",
+        "What a notebook shows can't be downloaded from it.",
+        Severity.LOW,
+        "Set the metadata `notebook-disable-downloads` of the workbench to `true`.",
+        checks={
+            "gcp:workbench/instance:Instance": equals(
+                "gceSetup.metadata.notebook-disable-downloads",
+                True,
+                default=False,
+                source="https://cloud.google.com/vertex-ai/docs/workbench/instances/manage-metadata",
+            )
+        },
+        missing={
+            "aws": "Notebooks of SageMaker have no switch for downloads; only what runs in them could refuse them.",
+            "azure": "Compute instances have no switch for downloads; only what runs on them could refuse them.",
+        },
+        references=("google-org-policy:ainotebooks.disableFileDownloads",),
     ),
 )

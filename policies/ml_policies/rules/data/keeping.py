@@ -91,7 +91,7 @@ RULES = (
                 ),
             ),
         },
-        references=("checkov:CKV_AWS_21", "checkov:CKV_GCP_78", "checkov:CKV2_AZURE_38", "checkov:CKV_AZURE_111"),
+        references=("checkov:CKV_AWS_21", "checkov:CKV_GCP_78", "checkov:CKV2_AZURE_38"),
     ),
     Rule(
         "MLB-DAT-010",

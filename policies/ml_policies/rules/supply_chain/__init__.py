@@ -22,6 +22,7 @@ from ml_policies.checks import (
 from ml_policies.relations import anywhere, belonging, itself, one_relation, related, where
 from ml_policies.resource import MISSING
 from ml_policies.rule import Parameter, Rule, Severity
+from ml_policies.rules.supply_chain import boot
 from ml_policies.rules.supply_chain.images import MODEL, every_image
 from ml_policies.rules.supply_chain.runtimes import maintained
 
@@ -356,11 +357,7 @@ RULES = (
             "azure": "A compute instance has the newest image when it is made, and another one only when it is made "
             "again; no property shows its age."
         },
-        references=("security-hub:SageMaker.8", "azure-policy:ComputeInstanceUpdates_Audit"),
-        differs={
-            "azure-policy:ComputeInstanceUpdates_Audit": "It looks at the age of what runs, which code of "
-            "infrastructure doesn't show.",
-        },
+        references=("security-hub:SageMaker.8",),
     ),
     Rule(
         "MLB-SUP-011",
@@ -392,4 +389,5 @@ RULES = (
         },
         references=("checkov:CKV_AWS_226", "checkov:CKV_AWS_322"),
     ),
+    *boot.RULES,
 )
