@@ -46,7 +46,7 @@ RULES = (
             "azure-native:compute:VirtualMachineScaleSet": _trusted("virtualMachineProfile.securityProfile"),
         },
         missing={
-            "aws": "SageMaker has no such switch, and secure boot of EC2 is a property of the image, not of the machine."
+            "aws": "SageMaker has no such switch, and secure boot of EC2 is a property of the image, not of machines."
         },
         references=("checkov:CKV_GCP_39", "checkov:CKV_GCP_126", "checkov:CKV_GCP_127"),
     ),
