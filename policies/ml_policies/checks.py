@@ -152,14 +152,14 @@ def allowed(path: str, parameter: str, default: Any = MISSING, source: str = "")
 def at_least(path: str, least: float, default: Any = MISSING, source: str = "") -> Check:
     """A number that is not smaller."""
     return _Value(
-        path, lambda value, _: None if _number(value, least - 1) >= least else f"{least} or more", default, source
+        path, lambda value, _: None if number(value, least - 1) >= least else f"{least} or more", default, source
     )
 
 
 def at_most(path: str, most: float, default: Any = MISSING, source: str = "") -> Check:
     """A number that is not greater."""
     return _Value(
-        path, lambda value, _: None if _number(value, most + 1) <= most else f"{most} or less", default, source
+        path, lambda value, _: None if number(value, most + 1) <= most else f"{most} or less", default, source
     )
 
 
@@ -330,7 +330,7 @@ def _folded(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | None) else str(value)
 
 
-def _number(value: Any, otherwise: float) -> float:
+def number(value: Any, otherwise: float) -> float:
     """A number, also one in quotes; `otherwise` for what is none."""
     try:
         return float(value) if not isinstance(value, bool) else otherwise

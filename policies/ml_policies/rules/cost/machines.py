@@ -14,6 +14,7 @@ from ml_policies.checks import (
     any_of,
     equals,
     judged,
+    number,
     one_of,
     present,
     when,
@@ -73,11 +74,7 @@ def few(path: str, default: Any = MISSING, source: str = "", optional: bool = Fa
     def wrong(value: Any, parameters: Mapping[str, Any]) -> str | None:
         if optional and value is MISSING:
             return None
-        try:
-            number = -1.0 if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
-            number = -1.0
-        return None if 0 <= number <= parameters["most"] else f"{parameters['most']} or less"
+        return None if 0 <= number(value, -1) <= parameters["most"] else f"{parameters['most']} or less"
 
     return judged(path, wrong, default, source)
 
@@ -88,8 +85,7 @@ def minutes(value: Any) -> float:
     if (found := _ISO_DURATION.fullmatch(text)) and any(found.groups()):
         days, hours, rest, seconds = (int(part or 0) for part in found.groups())
         return days * 1440 + hours * 60 + rest + seconds / 60
-    seconds = text.removesuffix("s")
-    return int(seconds) / 60 if seconds.isdigit() else 0
+    return max(number(text.removesuffix("s"), 0) / 60, 0)
 
 
 def _soon(path: str, default: Any = MISSING, source: str = "") -> Check:
@@ -107,7 +103,7 @@ def _idle_studio(place: str) -> Check:
     settings = f"{place}.appLifecycleManagement.idleSettings"
 
     def wrong(value: Any, parameters: Mapping[str, Any]) -> str | None:
-        return None if str(value).isdigit() and 0 < int(value) <= parameters["minutes"] else "a stop that is soon"
+        return None if 0 < number(value, 0) <= parameters["minutes"] else "a stop that is soon"
 
     return all_of(
         equals(f"{settings}.lifecycleManagement", "ENABLED"), judged(f"{settings}.idleTimeoutInMinutes", wrong)
@@ -214,7 +210,7 @@ RULES = (
                 "resourceConfig.keepAlivePeriodInSeconds",
                 lambda value, parameters: (
                     None
-                    if str(value).isdigit() and int(value) <= parameters["minutes"] * 60
+                    if 0 <= number(value, -1) <= parameters["minutes"] * 60
                     else "no warm pool, or one that ends soon"
                 ),
                 default=0,

@@ -14,6 +14,7 @@ from ml_policies.checks import (
     equals,
     judged,
     none_of,
+    number,
     one_of,
     present,
     some,
@@ -72,15 +73,14 @@ def _ends(path: str, default: Any = MISSING, source: str = "") -> Check:
     """A number of days from 1 to the parameter `days`."""
 
     def wrong(value: Any, parameters: Mapping[str, Any]) -> str | None:
-        days = int(value) if str(value).isdigit() else 0
-        return None if 0 < days <= parameters["days"] else f"an end after 1 to {parameters['days']} days"
+        return None if 0 < number(value, 0) <= parameters["days"] else f"an end after 1 to {parameters['days']} days"
 
     return judged(path, wrong, default, source)
 
 
 def _positive(path: str) -> Check:
     """A number above 0; Azure and AWS take -1 for no ceiling."""
-    return judged(path, lambda value, _: None if str(value).isdigit() and int(value) > 0 else "a ceiling above 0")
+    return judged(path, lambda value, _: None if number(value, 0) > 0 else "a ceiling above 0")
 
 
 RULES = (

@@ -12,6 +12,7 @@ from ml_policies.checks import (
     equals,
     judged,
     none_of,
+    number,
     present,
     some,
     when,
@@ -30,10 +31,7 @@ def _hours(per: float) -> Any:
 
     def wrong(value: Any, parameters: Mapping[str, Any]) -> str | None:
         text = _SECONDS.fullmatch(value) if isinstance(value, str) else None
-        try:
-            hours = float(text[1]) / 3600 if text else float(value) * per
-        except (TypeError, ValueError):
-            hours = 0
+        hours = float(text[1]) / 3600 if text else number(value, 0) * per
         return None if hours >= parameters["hours"] else f"{parameters['hours']} hours or more"
 
     return wrong
