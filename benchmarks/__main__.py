@@ -19,6 +19,7 @@ from sandbox.errors import SandboxError
 from sandbox.stacks import Operation
 
 from benchmarks.measure import Bench, PeakMemory, open_bench, pulumi, resources, run_together
+from benchmarks.policies import policies
 
 _GROWTH_STACKS = ("aws-batch", "gcp-batch", "azure-batch")
 _GROWTH_MODELS = (1, 10, 100, 1000)
@@ -166,6 +167,7 @@ _TABLES: Mapping[str, Callable[[Console, Bench, int], None]] = {
     "stacks": one_by_one,
     "nine": all_together,
     "growth": growth,
+    "policies": policies,
 }
 
 

@@ -1,5 +1,6 @@
 """Translates the messages of the engine: resources come in, descriptions of rules and diagnostics go out."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,9 @@ from pulumi.runtime.proto import analyzer_pb2
 from ml_policies import marks
 from ml_policies.resource import MISSING, UNKNOWN, Resource, Stack
 from ml_policies.rule import Level, Parameter, Rule, Severity
+from ml_policies.rules import GROUPS
 
 PACK = "ml-policies"
-_RULES_PAGE = "https://github.com/example/ml-blueprints/blob/main/docs/rules.md"
 
 LEVELS = {
     Level.ADVISORY: analyzer_pb2.ADVISORY,
@@ -72,8 +73,10 @@ def schema(parameter: Parameter) -> dict[str, Any]:
 
 
 def page(rule: Rule) -> str:
-    """Where a rule is described."""
-    return f"{_RULES_PAGE}#{rule.id.lower()}"
+    """Where a rule is described: in its group's part of docs/rules.md, if that is published anywhere."""
+    published = os.environ.get("ML_POLICIES_DOCUMENTATION", "")
+    group = next((group for group, part in GROUPS.items() if rule.id.startswith(f"MLB-{part}-")), "")
+    return f"{published}#{group.replace('_', '-')}" if published and group else published
 
 
 def diagnostic(rule: Rule, text: str, level: Level, urn: str = "") -> analyzer_pb2.AnalyzeDiagnostic:

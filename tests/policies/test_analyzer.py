@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
-from google.protobuf.struct_pb2 import Struct
 from ml_policies import marks
 from ml_policies.analyzer import ENVIRONMENT, Analyzer
 from ml_policies.checks import Wrong, at_most, equals, present
 from ml_policies.rule import Parameter, Rule, Severity
 from ml_policies.rules import RULES
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
+from tests.policies.engine import configure, in_stack, not_applicable, request, struct, told
 
 BUCKET, QUEUE, TOPIC = "aws:s3/bucket:Bucket", "aws:sqs/queue:Queue", "gcp:pubsub/topic:Topic"
 UNKNOWN = marks.UNKNOWN_TEXT
@@ -75,68 +75,8 @@ def pack(start):
     return start()
 
 
-def struct(values):
-    message = Struct()
-    message.update(values)
-    return message
-
-
-def request(type_, properties, name="one"):
-    urn = f"urn:pulumi:dev::shop::{type_}::{name}"
-    return analyzer_pb2.AnalyzeRequest(type=type_, name=name, urn=urn, properties=struct(properties))
-
-
-def in_stack(one, needs=(), properties=None):
-    return analyzer_pb2.AnalyzerResource(
-        type=one.type,
-        name=one.name,
-        urn=one.urn,
-        properties=struct(properties or {}),
-        propertyDependencies={"source": analyzer_pb2.AnalyzerPropertyDependencies(urns=[need.urn for need in needs])},
-    )
-
-
-def configure(pack, policies=None, **settings):
-    """Configure as the engine does: every policy with its level and its parameters."""
-    names = {
-        "advisory": analyzer_pb2.ADVISORY,
-        "mandatory": analyzer_pb2.MANDATORY,
-        "remediate": analyzer_pb2.REMEDIATE,
-        "disabled": analyzer_pb2.DISABLED,
-    }
-    known = {policy.name: policy for policy in pack.GetAnalyzerInfo(Empty()).policies}
-    said = {name: {"level": policy.enforcementLevel, "parameters": defaults(policy)} for name, policy in known.items()}
-    for name, value in {**(policies or {}), **({"settings": settings} if settings else {})}.items():
-        one = said.setdefault(name, {"level": analyzer_pb2.ADVISORY, "parameters": {}})
-        if isinstance(value, str):
-            one["level"] = names[value]
-        else:
-            one["parameters"] |= value
-    pack.Configure(
-        analyzer_pb2.ConfigureAnalyzerRequest(
-            policyConfig={
-                name: analyzer_pb2.PolicyConfig(enforcementLevel=one["level"], properties=struct(one["parameters"]))
-                for name, one in said.items()
-            }
-        )
-    )
-
-
-def defaults(policy):
-    return {name: schema["default"] for name, schema in policy.configSchema.properties.items() if "default" in schema}
-
-
-def told(answer):
-    """Each diagnostic as (policy, level, message)."""
-    names = {analyzer_pb2.ADVISORY: "advisory", analyzer_pb2.MANDATORY: "mandatory"}
-    return [(one.policyName, names[one.enforcementLevel], one.message) for one in answer.diagnostics]
-
-
-def not_applicable(answer):
-    return {one.policy_name: one.reason for one in answer.not_applicable}
-
-
-def test_each_rule_is_a_policy_of_its_own(pack):
+def test_each_rule_is_a_policy_of_its_own(pack, monkeypatch):
+    monkeypatch.setenv("ML_POLICIES_DOCUMENTATION", "https://example.com/rules")
     info = pack.GetAnalyzerInfo(Empty())
     assert (info.name, info.supportsConfig) == ("ml-policies", True)
     policies = {policy.name: policy for policy in info.policies}
@@ -147,7 +87,7 @@ def test_each_rule_is_a_policy_of_its_own(pack):
     assert encrypted.severity == analyzer_pb2.POLICY_SEVERITY_HIGH
     assert encrypted.policy_type == analyzer_pb2.POLICY_TYPE_RESOURCE
     assert encrypted.remediation_steps == "Set kmsKey."
-    assert encrypted.url.endswith("docs/rules.md#mlb-enc-001")
+    assert encrypted.url == "https://example.com/rules#encryption"
     assert "checkov:CKV_AWS_1" in encrypted.tags
     assert short.enforcementLevel == analyzer_pb2.ADVISORY
     assert dict(short.configSchema.properties["most"]) == {
