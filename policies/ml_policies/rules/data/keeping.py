@@ -302,6 +302,6 @@ RULES = (
             ),
         },
         parameters={"days": Parameter(30, {"type": "integer", "minimum": 7, "maximum": 30}, "The days to come back.")},
-        references=("checkov:CKV_AZURE_42", "checkov:CKV_AZURE_110"),
+        references=("checkov:CKV_AZURE_42", "checkov:CKV_AZURE_110", "checkov:CKV_AZURE_111"),
     ),
 )
