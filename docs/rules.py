@@ -93,7 +93,8 @@ def _counts() -> Iterator[str]:
             checks = {f"{tool}:{one['id']}" for one in anchors() if (one["tool"], one["cloud"]) == (tool, cloud)}
             left = checks - covered
             cells.append(f"{len(checks & covered)} + {len(left & reasons().keys())} of {len(checks)}" if checks else "")
-        yield from row(title, *cells, str(named))
+        if named or any(cells):
+            yield from row(title, *cells, str(named))
 
 
 def _group(group: str, rules: list[Rule]) -> Iterator[str]:
@@ -104,8 +105,7 @@ def _group(group: str, rules: list[Rule]) -> Iterator[str]:
     for rule in rules:
         severity = f"{rule.severity}{'' if rule.exemptible else ', never exempted'}"
         types = [", ".join(f"`{type_name(type_)}`" for type_ in _types(rule, cloud)) or "none" for cloud in CLOUDS]
-        tools = ", ".join(_check(reference) for reference in sorted(rule.references))
-        yield from row(rule.id, rule.sentence, severity, *types, tools, _controls(rule))
+        yield from row(rule.id, rule.sentence, severity, *types, _checks(rule), _controls(rule))
     if parameters := [(rule, name) for rule in rules for name in rule.parameters]:
         yield from ("", f"### {title}: parameters", "")
         yield from heads("rule", "parameter", "default", "meaning")
@@ -129,6 +129,15 @@ def _group(group: str, rules: list[Rule]) -> Iterator[str]:
 def _types(rule: Rule, cloud: str) -> list[str]:
     prefix = "azure-native:" if cloud == "azure" else f"{cloud}:"
     return sorted(type_ for type_ in rule.types if type_.startswith(prefix))
+
+
+def _checks(rule: Rule) -> str:
+    """The checks of other tools that a rule covers, by tool."""
+    found = {
+        title: [f"`{one.partition(':')[2]}`" for one in sorted(rule.references) if one.startswith(f"{tool}:")]
+        for tool, title in TOOLS.items()
+    }
+    return "; ".join(f"{title} {', '.join(checks)}" for title, checks in found.items() if checks)
 
 
 def _check(reference: str) -> str:
