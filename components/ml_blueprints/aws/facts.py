@@ -103,12 +103,14 @@ BOUNDARY_ACTIONS = (
     "sagemaker-mlflow:UpdateRun",
     "sns:Publish",
     "sqs:SendMessage",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
 )
 
 # Interface endpoints for the services that the layers call, and those that only streams need.
 # https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html
 INTERFACE_ENDPOINTS = ("ecr.api", "ecr.dkr", "kms", "logs", "sagemaker.api", "sagemaker.runtime", "sts")
-STREAM_INTERFACE_ENDPOINTS = ("kinesis-streams", "sagemaker.featurestore-runtime", "sqs")
+STREAM_INTERFACE_ENDPOINTS = ("kinesis-streams", "sagemaker.featurestore-runtime", "sqs", "xray")
 
 # Size classes of a scoring instance. https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints.html
 INSTANCE_TYPES = {"small": "ml.m5.large", "medium": "ml.m5.xlarge", "large": "ml.m5.4xlarge"}

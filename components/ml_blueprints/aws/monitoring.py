@@ -76,7 +76,7 @@ class Monitoring(layers.Monitoring):
         self.realise("alerts", self.subscription)
 
     def _alarms(self) -> None:
-        """Errors and latency of each live variant, or failed runs of the batch pipeline."""
+        """Errors and latency of each live variant, failed runs of the batch pipeline, and events nobody could process."""
         monitoring = self.context.workload.monitoring
         self.alarms: list[cloudwatch.MetricAlarm] = []
         if self.serving.real_time is not None:
@@ -115,6 +115,17 @@ class Monitoring(layers.Monitoring):
                     {"PipelineName": self.serving.batch_pipeline.pipeline_name},
                     threshold=0,
                     statistic="Sum",
+                )
+            )
+        if self.data.dead_letter_queue is not None:
+            self.alarms.append(
+                self._alarm(
+                    "dead-letters",
+                    "AWS/SQS",
+                    "ApproximateNumberOfMessagesVisible",
+                    {"QueueName": self.data.dead_letter_queue.name},
+                    threshold=0,
+                    statistic="Maximum",
                 )
             )
         self.realise("alarms", *self.alarms)

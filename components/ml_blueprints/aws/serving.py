@@ -267,7 +267,7 @@ class Serving(layers.Serving):
             logging_config=lambda_.FunctionLoggingConfigArgs(
                 log_format="JSON", log_group=self.foundation.log_group.name
             ),
-            tracing_config=lambda_.FunctionTracingConfigArgs(mode="PassThrough"),
+            tracing_config=lambda_.FunctionTracingConfigArgs(mode="Active"),
             tags=context.tags,
             # Lambda tries the role on the network when the function is made.
             opts=self.child(depends_on=self.foundation.rights(Purpose.INGEST)),
@@ -307,6 +307,8 @@ class Serving(layers.Serving):
                 [events],
             ),
             policy.allow(["sqs:SendMessage"], [dead_letters]),
+            # Traces belong to no resource. https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
+            policy.allow(["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"]),
             policy.allow(["sagemaker:InvokeEndpoint"], [endpoint.arn]),
         )
 

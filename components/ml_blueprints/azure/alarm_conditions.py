@@ -7,6 +7,8 @@ from pulumi_azure_native import monitor
 ENDPOINT_METRICS = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints"
 # https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-machinelearningservices-workspaces-metrics
 WORKSPACE_METRICS = "Microsoft.MachineLearningServices/workspaces"
+# https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-eventhub-namespaces-metrics
+NAMESPACE_METRICS = "Microsoft.EventHub/namespaces"
 
 # The share of requests that failed on the server's side, by deployment.
 # https://learn.microsoft.com/azure/azure-monitor/reference/tables/amlonlineendpointtrafficlog
@@ -30,6 +32,17 @@ def latency(deployment: str, objective_ms: int) -> monitor.MetricAlertSingleReso
 def failed_runs() -> monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs:
     """A run of the workspace has failed."""
     return _metric(WORKSPACE_METRICS, "Failed Runs", 0, "Total", [])
+
+
+def messages(hub: pulumi.Input[str]) -> monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs:
+    """A message came to a hub where none means that all is well."""
+    return _metric(
+        NAMESPACE_METRICS,
+        "IncomingMessages",
+        0,
+        "Total",
+        [monitor.MetricDimensionArgs(name="EntityName", operator="Include", values=[hub])],
+    )
 
 
 def error_rate(endpoint: pulumi.Input[str], objective: float) -> monitor.ScheduledQueryRuleCriteriaArgs:

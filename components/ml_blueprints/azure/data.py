@@ -198,6 +198,7 @@ class Data(AzureLayer, layers.Data):
             context, foundation, captures, self.child(depends_on=foundation.ready)
         )
         foundation.private_endpoint("events", self.namespace.id, "namespace")
+        foundation.keep_logs("events", self.namespace)
         self.contracts = eventhub.SchemaRegistry(
             context.logical("contracts"),
             resource_group_name=foundation.group,

@@ -81,6 +81,9 @@ class Monitoring(AzureLayer, layers.Monitoring):
                     self._metric_alarm(f"latency-{name}", self.serving.real_time.id, condition)
         if self.serving.batch_deployment is not None:
             self._metric_alarm("batch-failed", self.development.workspace.id, alarm_conditions.failed_runs())
+        if self.data.dead_letter_hub is not None:
+            condition = alarm_conditions.messages(self.data.dead_letter_hub.name)
+            self._metric_alarm("dead-letters", self.data.namespace.id, condition)
         self.realise("alarms", *self.alarms)
 
     def _metric_alarm(
@@ -207,6 +210,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
             tags=context.tags,
             opts=self.child(depends_on=may_start),
         )
+        foundation.keep_logs("retraining", workflow)
         # The address holds a signature, by which the workflow knows who calls.
         return logic.list_workflow_trigger_callback_url_output(
             resource_group_name=foundation.group,

@@ -76,6 +76,7 @@ class Dependencies(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=foundation.ready),
         )
         foundation.private_endpoint("images", self.registry.id, "registry")
+        foundation.keep_logs("images", self.registry)
 
     def _insights(self) -> None:
         context, foundation = self.context, self.foundation

@@ -65,7 +65,7 @@ class Monitoring(layers.Monitoring):
         self.realise("alerts", self.channel)
 
     def _alarms(self) -> None:
-        """Errors and latency of the endpoint, or failed runs of the batch pipeline."""
+        """Errors and latency of the endpoint, failed runs of the batch pipeline, and events that nobody could process."""
         objectives = self.context.workload.monitoring
         if self.serving.real_time is not None:
             service = self.serving.real_time.name
@@ -74,6 +74,8 @@ class Monitoring(layers.Monitoring):
                 self._alarm("latency", alarm_conditions.latency(service, objectives.latency_objective_ms))
         if self.serving.batch_pipeline is not None:
             self._alarm("batch-failed", alarm_conditions.failed_runs(self.serving.batch_pipeline.name))
+        if self.data.dead_letter_topic is not None:
+            self._alarm("dead-letters", alarm_conditions.messages(self.data.dead_letter_topic.name))
         self.realise("alarms", *self.alarms)
 
     def _alarm(self, part: str, condition: monitoring.AlertPolicyConditionArgs) -> None:

@@ -43,7 +43,14 @@ def test_only_services_of_this_account_publish_alerts(streaming):
 
 def test_every_live_variant_has_its_alarms_and_the_owner_is_told(hybrid):
     found = alarms(hybrid)
-    assert set(found) == {"errors-champion", "latency-champion", "errors-canary", "latency-canary", "batch-failed"}
+    assert set(found) == {
+        "errors-champion",
+        "latency-champion",
+        "errors-canary",
+        "latency-canary",
+        "batch-failed",
+        "dead-letters",
+    }
     for alarm in found.values():
         (told,) = alarm["alarmActions"]
         assert ":delivery-eta-alerts-" in told
@@ -64,6 +71,15 @@ def test_latency_is_held_to_the_objective(request, platform, microseconds):
     latency = alarms(request.getfixturevalue(platform))["latency-champion"]
     assert latency["metricName"] == "ModelLatency"
     assert (latency["extendedStatistic"], latency["threshold"]) == ("p99", microseconds)
+
+
+@pytest.mark.parametrize("platform", ["streaming", "hybrid"])
+def test_events_that_nobody_could_process_raise_an_alarm(request, platform):
+    built = request.getfixturevalue(platform)
+    letters = alarms(built)["dead-letters"]
+    assert (letters["namespace"], letters["metricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    assert (letters["statistic"], letters["threshold"]) == ("Maximum", 0)
+    assert letters["dimensions"]["QueueName"].startswith(f"{built.platform.context.name}-dead-letters-")
 
 
 def test_a_failed_batch_run_raises_an_alarm(batch):

@@ -10,7 +10,7 @@ ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
 EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
-STREAMS = {"kinesis-streams", "sagemaker.featurestore-runtime", "sqs"}
+STREAMS = {"kinesis-streams", "sagemaker.featurestore-runtime", "sqs", "xray"}
 
 
 def services(built) -> set[str]:

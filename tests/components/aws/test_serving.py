@@ -179,6 +179,7 @@ def test_the_processor_is_encrypted_in_the_network_and_under_its_identity(house)
     assert function.inputs["kmsKeyArn"] == KEY
     assert function.inputs["vpcConfig"] == {"subnetIds": SUBNETS, "securityGroupIds": [group_of_workloads(house)]}
     assert function.inputs["loggingConfig"]["logGroup"].startswith("fraud-detection-logs-")
+    assert function.inputs["tracingConfig"] == {"mode": "Active"}
 
 
 def test_the_processor_runs_the_image_and_knows_endpoint_and_features(streaming):

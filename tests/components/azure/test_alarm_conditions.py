@@ -22,6 +22,15 @@ def test_one_failed_run_is_enough():
     assert condition.dimensions == []
 
 
+def test_one_message_to_a_hub_is_enough():
+    (condition,) = alarm_conditions.messages("dead-letters").all_of
+    assert condition.metric_namespace == "Microsoft.EventHub/namespaces"
+    assert (condition.metric_name, condition.time_aggregation) == ("IncomingMessages", "Total")
+    assert (condition.operator, condition.threshold) == ("GreaterThan", 0)
+    (dimension,) = condition.dimensions
+    assert (dimension.name, dimension.operator, dimension.values) == ("EntityName", "Include", ["dead-letters"])
+
+
 @pytest.mark.parametrize("make", [alarm_conditions.failed_runs, lambda: alarm_conditions.latency("a", 1)])
 def test_alarms_are_there_before_their_metrics_are(make):
     (condition,) = make().all_of

@@ -150,16 +150,16 @@ def test_logs_are_kept_for_a_year_and_read_and_written_by_identities_only(stream
 @pytest.mark.parametrize(
     ("platform", "parts"),
     [
-        ("streaming", ["apps", "endpoint", "features", "ml", "vault"]),
-        ("hybrid", ["endpoint", "features", "ml", "vault"]),
-        ("batch", ["features", "ml", "vault"]),
+        ("streaming", ["apps", "endpoint", "events", "features", "images", "ml", "retraining", "vault"]),
+        ("hybrid", ["endpoint", "events", "features", "images", "ml", "retraining", "vault"]),
+        ("batch", ["events", "features", "images", "ml", "retraining", "vault"]),
     ],
 )
 def test_what_has_logs_sends_all_of_them(request, platform, parts):
     built = request.getfixturevalue(platform)
     (logs,) = built.of_type("azure-native:operationalinsights:Workspace")
     settings = built.of_type("azure-native:monitor:DiagnosticSetting")
-    assert [entry.name for entry in settings] == [f"{built.platform.context.name}-{part}-logs" for part in parts]
+    assert sorted(entry.name for entry in settings) == [f"{built.platform.context.name}-{part}-logs" for part in parts]
     for setting in settings:
         assert setting.inputs["logs"] == [{"categoryGroup": "allLogs", "enabled": True}]
         assert setting.inputs["workspaceId"] == logs.id

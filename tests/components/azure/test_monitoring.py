@@ -51,11 +51,12 @@ def test_every_alarm_tells_the_owner_at_once(request, platform):
 
 
 def test_every_live_deployment_has_its_latency_and_a_shadow_has_none(streaming, hybrid):
-    assert set(alerts(streaming)) == {"latency-gradient-boosting-1-2-0"}
+    assert set(alerts(streaming)) == {"latency-gradient-boosting-1-2-0", "dead-letters"}
     assert set(alerts(hybrid)) == {
         "latency-gradient-boosting-4-0-0",
         "latency-gradient-boosting-4-1-0",
         "batch-failed",
+        "dead-letters",
     }
 
 
@@ -94,6 +95,17 @@ def test_a_failed_run_raises_an_alarm(request, named, platform):
     built = request.getfixturevalue(platform)
     workspace = named(built, f"{ML}:Workspace", f"ml-{built.platform.context.token}")
     assert alerts(built)["batch-failed"]["scopes"] == [workspace.id]
+
+
+@pytest.mark.parametrize("platform", ["streaming", "hybrid"])
+def test_events_that_nobody_could_process_raise_an_alarm(request, platform):
+    built = request.getfixturevalue(platform)
+    (namespace,) = built.of_type("azure-native:eventhub:Namespace")
+    alert = alerts(built)["dead-letters"]
+    (condition,) = alert["criteria"]["allOf"]
+    assert alert["scopes"] == [namespace.id]
+    assert (condition["metricName"], condition["threshold"]) == ("IncomingMessages", 0)
+    assert condition["dimensions"] == [{"name": "EntityName", "operator": "Include", "values": ["dead-letters"]}]
 
 
 def test_batch_has_no_alarms_of_an_endpoint(batch):

@@ -25,6 +25,7 @@ def test_the_owner_is_told_of_every_alarm(streaming):
         "fraud-detection-errors",
         "fraud-detection-latency",
         "fraud-detection-drift",
+        "fraud-detection-dead-letters",
     }
     for alarm in alarms:
         assert alarm.inputs["notificationChannels"] == [channel.id]
@@ -52,6 +53,13 @@ def test_a_failed_batch_run_raises_an_alarm(batch, named):
     assert failed["thresholdValue"] == 0
     assert 'resource.labels.workflow_id="credit-scoring-batch' in failed["filter"]
     assert 'metric.labels.status="FAILED"' in failed["filter"]
+
+
+@pytest.mark.parametrize(("platform", "name"), [("streaming", "fraud-detection"), ("hybrid", "delivery-eta")])
+def test_events_that_nobody_could_process_raise_an_alarm(request, named, platform, name):
+    letters = threshold(named(request.getfixturevalue(platform), ALARM, f"{name}-dead-letters"))
+    assert (letters["comparison"], letters["thresholdValue"]) == ("COMPARISON_GT", 0)
+    assert f'resource.labels.topic_id="{name}-dead-letters' in letters["filter"]
 
 
 def test_the_drift_check_runs_on_its_schedule(house, named):
