@@ -157,7 +157,7 @@ def statements(value: Any, path: str = "") -> Iterator[Statement] | None:
     if value is UNKNOWN or (isinstance(value, str) and value == UNKNOWN_TEXT):
         return iter((_unknown(path),))
     document = _loaded(value) if isinstance(value, str) else value
-    if not isinstance(document, Mapping | _Pairs):
+    if not isinstance(document, Mapping | _Pairs) or _is_deep(document):
         return None
     found = _elements(document).get("statement", [])
     return _statements(found, f"{path}.Statement" if path else "Statement")
@@ -169,6 +169,9 @@ def glob(pattern: str) -> re.Pattern[str]:
     parts = (".*" if part == "*" else "." if part == "?" else re.escape(part) for part in re.split(r"([*?])", pattern))
     return re.compile("".join(parts), re.DOTALL)
 
+
+# A policy has half as many levels: document, statement, condition, key, values.
+_DEEPEST = 12
 
 # Operators that a request passes only with a value that matches.
 _MATCHING = frozenset(
@@ -187,10 +190,30 @@ def _loaded(text: str) -> Any:
         return None
 
 
+def _is_deep(document: Any) -> bool:
+    """Whether it is nested as no policy is; what follows may then rely on the depth."""
+    level = [document]
+    for _ in range(_DEEPEST):
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, _Pairs):
+        return [inner for _, inner in value]
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
+
+
 def _elements(mapping: Mapping[str, Any] | _Pairs) -> dict[str, list[Any]]:
-    """Its values by name in lower case: one, or several where names differ in case only."""
+    """Its values by name in lower case: one, or several where names differ in case only; nulls are absent."""
     found: dict[str, list[Any]] = {}
     for name, value in mapping if isinstance(mapping, _Pairs) else mapping.items():
+        if value is None or value is MISSING:
+            continue
         found.setdefault(str(name).strip().casefold(), []).append(value)
     return found
 

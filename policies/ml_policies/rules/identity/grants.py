@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml_policies.checks import Check, Result, Scope, Undecided, Wrong, all_of, judged
-from ml_policies.policy_documents import Statement, Truth, all_true, any_true, is_not
+from ml_policies.policy_documents import Statement, Truth, all_true, any_true, glob, is_not
 from ml_policies.resource import MISSING, UNKNOWN, Resource, Stack
 from ml_policies.rule import Rule, Severity
 from ml_policies.rules.identity.documents import identity_checks, of_policy
@@ -170,7 +170,7 @@ _RAISING_ACTION = (
 def _no_raising_action(value: Any, _: Mapping[str, Any]) -> str | None:
     if value is MISSING:
         return None
-    pattern = re.compile(re.escape(str(value).strip().casefold()).replace(r"\*", ".*"))
+    pattern = glob(str(value).strip().casefold())
     wrong = any(pattern.fullmatch(action) for action in _RAISING_ACTION)
     return "no action by which one gets more rights" if wrong else None
 

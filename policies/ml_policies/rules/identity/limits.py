@@ -87,6 +87,8 @@ WITHIN_ACCOUNT: Mapping[str, Narrow] = {
 
 def limited_by(statement: Statement, keys: Mapping[str, Narrow]) -> Truth:
     """Whether a condition demands a narrow value of one of some keys."""
-    return any_true(
-        statement.limited(lambda key, wanted=wanted: key == wanted, narrow) for wanted, narrow in keys.items()
-    )
+    return any_true(one.limits(keys.__contains__, keys.get(one.key, _nothing)) for one in statement.conditions)
+
+
+def _nothing(_: str) -> bool:
+    return False
