@@ -1,6 +1,7 @@
 """The monitoring layer on AWS: alarms, a drift monitor on captured data, what starts training again, and the budget."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 from pulumi_aws import budgets, cloudwatch, sagemaker, scheduler, sns
@@ -19,7 +20,7 @@ class Monitoring(layers.Monitoring):
     """Telemetry, drift, retraining and budget on AWS.
 
     Native resources: `topic`, `subscription`, `alarms`, `drift_definition`, `drift_schedule`, `drift_rule`,
-    `retraining_schedule` (None unless asked for), `budget`.
+    `failure_rule`, `retraining_target` and `retraining_schedule` (None unless asked for), `budget`.
     """
 
     cloud = "aws"
@@ -35,7 +36,7 @@ class Monitoring(layers.Monitoring):
     ):
         super().__init__(context, opts)
         self.foundation, self.data, self.development, self.serving = foundation, data, development, serving
-        self.drift_rule: cloudwatch.EventRule | None = None
+        self.retraining_target: cloudwatch.EventTarget | None = None
         self.retraining_schedule: scheduler.Schedule | None = None
         self._alerts()
         self._alarms()
@@ -45,7 +46,7 @@ class Monitoring(layers.Monitoring):
         self.give(
             alerts=self.topic.arn,
             drift=self.drift_schedule.arn,
-            retraining=[trigger.arn for trigger in (self.drift_rule, self.retraining_schedule) if trigger],
+            retraining=[trigger.arn for trigger in self._triggers()],
         )
 
     def _alerts(self) -> None:
@@ -221,7 +222,27 @@ class Monitoring(layers.Monitoring):
             tags=context.tags,
             opts=self.child(),
         )
+        self.drift_rule = self._tell(
+            "drift", "The drift monitor found violations", ExitMessage=[{"prefix": "CompletedWithViolations"}]
+        )
+        # A monitor that fails finds nothing, as one does that finds no drift.
+        self.failure_rule = self._tell(
+            "drift-failed", "The drift monitor failed", ProcessingJobStatus=["Failed", "Stopped"]
+        )
         self.realise("drift-detection", self.drift_schedule)
+
+    def _tell(self, part: str, description: str, **how: list[Any]) -> cloudwatch.EventRule:
+        """The owner is told when a job of the monitor ends in some way; returns the rule on its events."""
+        context = self.context
+        rule = cloudwatch.EventRule(
+            context.logical(part),
+            description=description,
+            event_pattern=self._monitor_ended(**how),
+            tags=context.tags,
+            opts=self.child(),
+        )
+        cloudwatch.EventTarget(context.logical(f"{part}-alert"), rule=rule.name, arn=self.topic.arn, opts=self.child())
+        return rule
 
     def _what_was_scored(self) -> sagemaker.DataQualityJobDefinitionDataQualityJobInputArgs:
         if self.serving.real_time is not None:
@@ -252,22 +273,12 @@ class Monitoring(layers.Monitoring):
             Purpose.MONITORING, "retraining", policy.allow(["sagemaker:StartPipelineExecution"], [pipeline])
         )
         if "drift" in retraining.trigger:
-            self.drift_rule = cloudwatch.EventRule(
-                context.logical("drift"),
-                description="The drift monitor found violations",
-                event_pattern=self._drift_found(),
-                tags=context.tags,
-                opts=self.child(),
-            )
-            cloudwatch.EventTarget(
+            self.retraining_target = cloudwatch.EventTarget(
                 context.logical("retraining"),
                 rule=self.drift_rule.name,
                 arn=pipeline,
                 role_arn=role,
                 opts=self.child(depends_on=start),
-            )
-            cloudwatch.EventTarget(
-                context.logical("drift-alert"), rule=self.drift_rule.name, arn=self.topic.arn, opts=self.child()
             )
         if retraining.schedule:
             self.retraining_schedule = scheduler.Schedule(
@@ -282,14 +293,19 @@ class Monitoring(layers.Monitoring):
                 ),
                 opts=self.child(depends_on=start),
             )
-        self.realise(
-            "retraining-trigger", *(trigger for trigger in (self.drift_rule, self.retraining_schedule) if trigger)
-        )
+        self.realise("retraining-trigger", *self._triggers())
 
-    def _drift_found(self) -> pulumi.Output[str]:
-        """The event of a monitor's processing job that ended with violations.
+    def _triggers(self) -> list[cloudwatch.EventRule | scheduler.Schedule]:
+        """What starts training again."""
+        return [
+            *([self.drift_rule] if self.retraining_target else ()),
+            *([self.retraining_schedule] if self.retraining_schedule else ()),
+        ]
 
-        Its detail is DescribeProcessingJob's answer, whose ExitMessage says so
+    def _monitor_ended(self, **how: list[Any]) -> pulumi.Output[str]:
+        """The event of a monitor's processing job that ended in some way.
+
+        Its detail is DescribeProcessingJob's answer, whose ExitMessage tells of violations
         (https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html,
         https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-interpreting-results.html).
         """
@@ -297,10 +313,7 @@ class Monitoring(layers.Monitoring):
             {
                 "source": ["aws.sagemaker"],
                 "detail-type": ["SageMaker Processing Job State Change"],
-                "detail": {
-                    "MonitoringScheduleArn": [self.drift_schedule.arn],
-                    "ExitMessage": [{"prefix": "CompletedWithViolations"}],
-                },
+                "detail": {"MonitoringScheduleArn": [self.drift_schedule.arn], **how},
             }
         )
 

@@ -70,7 +70,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
         self.realise("alerts", self.action_group)
 
     def _alarms(self) -> None:
-        """Errors and latency of each live deployment, or failed runs of the workspace."""
+        """Errors and latency of each live deployment, and failed runs of the workspace: scoring, training, monitors."""
         workload, objectives = self.context.workload, self.context.workload.monitoring
         if self.serving.real_time is not None:
             self._error_alarm(self.serving.real_time, objectives.error_rate_objective)
@@ -79,8 +79,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
                     name = routing.deployment_name(model)
                     condition = alarm_conditions.latency(name, objectives.latency_objective_ms)
                     self._metric_alarm(f"latency-{name}", self.serving.real_time.id, condition)
-        if self.serving.batch_deployment is not None:
-            self._metric_alarm("batch-failed", self.development.workspace.id, alarm_conditions.failed_runs())
+        self._metric_alarm("runs-failed", self.development.workspace.id, alarm_conditions.failed_runs())
         if self.data.dead_letter_hub is not None:
             condition = alarm_conditions.messages(self.data.dead_letter_hub.name)
             self._metric_alarm("dead-letters", self.data.namespace.id, condition)
@@ -225,12 +224,19 @@ class Monitoring(AzureLayer, layers.Monitoring):
         https://learn.microsoft.com/azure/machine-learning/how-to-monitor-model-performance
         """
         context, foundation = self.context, self.foundation
+        identity = foundation.identities[Purpose.MONITORING]
         self.drift_topic = eventgrid.SystemTopic(
             context.logical("drift"),
             resource_group_name=foundation.group,
             location=foundation.location,
             source=self.development.workspace.id,
             topic_type="Microsoft.MachineLearningServices.Workspaces",
+            identity=eventgrid.IdentityInfoArgs(
+                type=eventgrid.IdentityType.USER_ASSIGNED,
+                user_assigned_identities=pulumi.Output.from_input(identity).apply(
+                    lambda id_: {id_: eventgrid.UserIdentityPropertiesArgs()}
+                ),
+            ),
             tags=context.tags,
             opts=self.child(),
         )
@@ -245,6 +251,18 @@ class Monitoring(AzureLayer, layers.Monitoring):
                 max_events_per_batch=1,
                 minimum_tls_version_allowed=eventgrid.TlsVersion.TLS_VERSION_1_2,
             ),
+            # What the workflow doesn't take for a day is kept; the lake lets services of Azure in that are trusted.
+            # https://learn.microsoft.com/azure/event-grid/dead-letter-event-delivery-managed-identity
+            dead_letter_with_resource_identity=eventgrid.DeadLetterWithResourceIdentityArgs(
+                identity=eventgrid.EventSubscriptionIdentityArgs(
+                    type=eventgrid.EventSubscriptionIdentityType.USER_ASSIGNED, user_assigned_identity=identity
+                ),
+                dead_letter_destination=eventgrid.StorageBlobDeadLetterDestinationArgs(
+                    endpoint_type="StorageBlob",
+                    resource_id=self.data.account.id,
+                    blob_container_name=self.data.containers[Zone.CURATED].name,
+                ),
+            ),
             filter=eventgrid.EventSubscriptionFilterArgs(
                 included_event_types=[facts.DRIFT_EVENT],
                 advanced_filters=[
@@ -253,7 +271,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
                     )
                 ],
             ),
-            opts=self.child(),
+            opts=self.child(depends_on=self.data.grants[Purpose.MONITORING]),
         )
 
     def _budget(self) -> None:

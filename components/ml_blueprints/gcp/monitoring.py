@@ -137,6 +137,8 @@ class Monitoring(layers.Monitoring):
         )
         self.drift_schedule = self._schedule("drift", context.workload.monitoring.drift.schedule, self.drift_pipeline)
         self._alarm("drift", alarm_conditions.messages(self.drift_topic.name))
+        # A check that fails finds nothing, as one does that finds no drift.
+        self._alarm("drift-failed", alarm_conditions.failed_runs(self.drift_pipeline.name))
         self.realise("drift-detection", self.drift_schedule)
 
     def _drift_check(self) -> pipeline_definition.Run:

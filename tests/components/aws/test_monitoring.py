@@ -149,7 +149,7 @@ def test_the_drift_monitor_runs_on_its_schedule(once, workload, expression):
 
 
 def test_violations_start_the_training_pipeline_and_tell_the_owner(streaming, named):
-    (rule,) = streaming.of_type(RULE)
+    rule = named(streaming, RULE, "fraud-detection-drift")
     pattern = json.loads(rule.inputs["eventPattern"])
     assert pattern["source"] == ["aws.sagemaker"]
     (monitor,) = pattern["detail"]["MonitoringScheduleArn"]
@@ -165,6 +165,19 @@ def test_violations_start_the_training_pipeline_and_tell_the_owner(streaming, na
         assert rule.urn in target.depends_on
 
 
+def test_the_owner_is_told_of_a_monitor_that_fails_and_of_drift_that_starts_nothing(once, named):
+    built = once("churn")
+    for part, detail in (
+        ("drift", {"ExitMessage": [{"prefix": "CompletedWithViolations"}]}),
+        ("drift-failed", {"ProcessingJobStatus": ["Failed", "Stopped"]}),
+    ):
+        rule = named(built, RULE, f"churn-{part}")
+        told = named(built, TARGET, f"churn-{part}-alert")
+        assert detail.items() <= json.loads(rule.inputs["eventPattern"])["detail"].items()
+        assert ":churn-alerts-" in told.inputs["arn"]
+        assert rule.urn in told.depends_on
+
+
 @pytest.mark.parametrize(
     ("workload", "by_drift", "by_schedule"),
     [
@@ -176,7 +189,7 @@ def test_violations_start_the_training_pipeline_and_tell_the_owner(streaming, na
 def test_training_starts_again_by_what_the_workload_says(once, workload, by_drift, by_schedule):
     built = once(workload)
     schedules = [schedule.inputs for schedule in built.of_type(SCHEDULE) if schedule.name.endswith("-retraining")]
-    assert bool(built.of_type(RULE)) is by_drift
+    assert any(target.name.endswith("-retraining") for target in built.of_type(TARGET)) is by_drift
     assert [schedule["scheduleExpression"] for schedule in schedules] == by_schedule
     assert all("-training-" in schedule["target"]["arn"] for schedule in schedules)
 

@@ -156,7 +156,7 @@ def test_a_rollback_alarm_fires_at_the_workloads_error_rate(streaming, named):
 
 @pytest.mark.parametrize(
     ("platform", "variants", "bounds"),
-    [("streaming", ["champion"], (2, 8)), ("hybrid", ["champion", "canary"], (1, 4))],
+    [("streaming", ["champion"], (2, 8)), ("hybrid", ["champion", "canary"], (2, 4))],
 )
 def test_live_variants_scale_between_the_workloads_bounds(request, platform, variants, bounds):
     built = request.getfixturevalue(platform)

@@ -12,7 +12,7 @@ def profile(setting) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("platform", "minimum", "maximum"), [("streaming", "2", "8"), ("hybrid", "1", "4"), ("hybrid_house", "1", "4")]
+    ("platform", "minimum", "maximum"), [("streaming", "2", "8"), ("hybrid", "2", "4"), ("hybrid_house", "2", "4")]
 )
 def test_each_deployment_scales_between_the_workloads_bounds(request, platform, minimum, maximum):
     built = request.getfixturevalue(platform)

@@ -51,11 +51,11 @@ def test_every_alarm_tells_the_owner_at_once(request, platform):
 
 
 def test_every_live_deployment_has_its_latency_and_a_shadow_has_none(streaming, hybrid):
-    assert set(alerts(streaming)) == {"latency-gradient-boosting-1-2-0", "dead-letters"}
+    assert set(alerts(streaming)) == {"latency-gradient-boosting-1-2-0", "runs-failed", "dead-letters"}
     assert set(alerts(hybrid)) == {
         "latency-gradient-boosting-4-0-0",
         "latency-gradient-boosting-4-1-0",
-        "batch-failed",
+        "runs-failed",
         "dead-letters",
     }
 
@@ -90,11 +90,11 @@ def test_errors_are_a_share_of_what_the_endpoint_logs(request, platform, share):
     assert f"EndpointName == '{endpoint.inputs['endpointName']}'" in condition["query"]
 
 
-@pytest.mark.parametrize("platform", ["batch", "hybrid"])
+@pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid"])
 def test_a_failed_run_raises_an_alarm(request, named, platform):
     built = request.getfixturevalue(platform)
     workspace = named(built, f"{ML}:Workspace", f"ml-{built.platform.context.token}")
-    assert alerts(built)["batch-failed"]["scopes"] == [workspace.id]
+    assert alerts(built)["runs-failed"]["scopes"] == [workspace.id]
 
 
 @pytest.mark.parametrize("platform", ["streaming", "hybrid"])
@@ -109,7 +109,7 @@ def test_events_that_nobody_could_process_raise_an_alarm(request, platform):
 
 
 def test_batch_has_no_alarms_of_an_endpoint(batch):
-    assert set(alerts(batch)) == {"batch-failed"}
+    assert set(alerts(batch)) == {"runs-failed"}
     assert not batch.of_type(QUERY_ALERT)
 
 
@@ -246,6 +246,9 @@ def test_only_runs_that_found_drift_are_told_to_the_workflow(streaming, named):
     assert topic.inputs["source"] == named(streaming, f"{ML}:Workspace", f"ml-{streaming.platform.context.token}").id
     assert topic.inputs["topicType"] == "Microsoft.MachineLearningServices.Workspaces"
     assert subscription.inputs["systemTopicName"] == topic.id.rpartition("/")[2]
+    kept = subscription.inputs["deadLetterWithResourceIdentity"]
+    assert [kept["identity"]["userAssignedIdentity"]] == list(topic.inputs["identity"]["userAssignedIdentities"])
+    assert kept["deadLetterDestination"]["blobContainerName"] == "curated"
     # https://learn.microsoft.com/azure/machine-learning/how-to-monitor-model-performance
     assert subscription.inputs["filter"]["includedEventTypes"] == ["Microsoft.MachineLearningServices.RunStatusChanged"]
     assert subscription.inputs["filter"]["advancedFilters"] == [

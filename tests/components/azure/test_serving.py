@@ -85,7 +85,7 @@ def test_serving_writes_metrics_to_the_workspace(streaming, granted):
     ("platform", "sizes"),
     [
         ("streaming", {"gradient-boosting-1-2-0": 2, "sequence-network-0-3-0": 2}),
-        ("hybrid", {"gradient-boosting-4-0-0": 1, "gradient-boosting-4-1-0": 1}),
+        ("hybrid", {"gradient-boosting-4-0-0": 2, "gradient-boosting-4-1-0": 2}),
     ],
 )
 def test_each_version_has_instances_of_its_own_which_autoscaling_changes(request, platform, sizes):

@@ -25,6 +25,7 @@ def test_the_owner_is_told_of_every_alarm(streaming):
         "fraud-detection-errors",
         "fraud-detection-latency",
         "fraud-detection-drift",
+        "fraud-detection-drift-failed",
         "fraud-detection-dead-letters",
     }
     for alarm in alarms:
@@ -52,6 +53,13 @@ def test_a_failed_batch_run_raises_an_alarm(batch, named):
     failed = threshold(named(batch, ALARM, "credit-scoring-batch-failed"))
     assert failed["thresholdValue"] == 0
     assert 'resource.labels.workflow_id="credit-scoring-batch' in failed["filter"]
+    assert 'metric.labels.status="FAILED"' in failed["filter"]
+
+
+def test_a_drift_check_that_fails_raises_an_alarm(streaming, named):
+    failed = threshold(named(streaming, ALARM, "fraud-detection-drift-failed"))
+    assert failed["thresholdValue"] == 0
+    assert 'resource.labels.workflow_id="fraud-detection-drift' in failed["filter"]
     assert 'metric.labels.status="FAILED"' in failed["filter"]
 
 
