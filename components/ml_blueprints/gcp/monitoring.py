@@ -65,7 +65,7 @@ class Monitoring(layers.Monitoring):
         self.realise("alerts", self.channel)
 
     def _alarms(self) -> None:
-        """Errors and latency of the endpoint, failed runs of the batch pipeline, and events that nobody could process."""
+        """Errors and latency of the endpoint, failed runs of batch scoring, and events that nobody could process."""
         objectives = self.context.workload.monitoring
         if self.serving.real_time is not None:
             service = self.serving.real_time.name
