@@ -77,7 +77,7 @@ class Monitoring(layers.Monitoring):
         self.realise("alerts", self.subscription)
 
     def _alarms(self) -> None:
-        """Errors and latency of each live variant, failed runs of batch scoring, and events that nobody could process."""
+        """Errors and latency of each live variant, failed runs of batch scoring, and events that nobody processed."""
         monitoring = self.context.workload.monitoring
         self.alarms: list[cloudwatch.MetricAlarm] = []
         if self.serving.real_time is not None:
