@@ -15,7 +15,7 @@ def state(*resources):
     return json.dumps({"version": 3, "deployment": {"resources": resources}})
 
 
-@pytest.fixture()
+@pytest.fixture
 def read(tmp_path):
     def read_text(text):
         file = tmp_path / "export.json"

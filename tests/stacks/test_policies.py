@@ -147,7 +147,7 @@ def test_what_a_preview_does_not_know_is_said_to_be_decided_at_deployment(playgr
         ("{", "unexpected end of JSON input"),
         ({"MLB-ENC-001": "blocking"}, '"blocking" is not a valid enforcement level'),
         ({"MLB-ENC-991": "advisory"}, "MLB-ENC-991: "),
-        ({"MLB-DAT-014": {"days": "ten"}}, "MLB-DAT-014: days: Invalid type. Expected: integer, given: string"),
+        ({"MLB-ENC-014": {"days": "ten"}}, "MLB-ENC-014: days: Invalid type. Expected: integer, given: string"),
         (
             {"settings": {"exemptions": [{"rule": "MLB-NET-023", "urn": "*"}]}},
             "settings: exemptions.0: reason is required",

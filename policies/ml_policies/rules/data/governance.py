@@ -16,7 +16,7 @@ from ml_policies.checks import (
     present,
     when,
 )
-from ml_policies.relations import anywhere, belonging, either, itself, one_relation, related, where
+from ml_policies.relations import anywhere, belonging, itself, one_relation, related, where
 from ml_policies.rule import Parameter, Rule, Severity
 from ml_policies.rules.data.stores import (
     ACCOUNT,
@@ -38,8 +38,6 @@ from ml_policies.rules.data.stores import (
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _REGIONS = Parameter([], _TEXTS, "The regions in which data may be; all, if empty.")
 
-_BLOCKS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
-_BLOCKED = all_of(*(equals(block, True) for block in _BLOCKS))
 _REDUNDANT = ("GRS", "RAGRS", "GZRS", "RAGZRS")
 
 _labelled: dict[str, Check] = {type_: labelled(path) for type_, path in LABELS.items()}
@@ -172,47 +170,6 @@ RULES = (
         },
     ),
     Rule(
-        "MLB-DAT-007",
-        "Where data is kept, public access is blocked, whatever is granted later.",
-        Severity.CRITICAL,
-        "Turn on all four blocks of the bucket, enforce public access prevention, or forbid public blobs.",
-        checks={
-            "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _BLOCKED,
-            GCS: equals(
-                "publicAccessPrevention",
-                "enforced",
-                default="inherited",
-                source="https://cloud.google.com/storage/docs/public-access-prevention",
-            ),
-            ACCOUNT: equals(
-                "allowBlobPublicAccess",
-                False,
-                default=False,
-                source="https://learn.microsoft.com/rest/api/storagerp/storage-accounts/create",
-            ),
-        },
-        relations={
-            BUCKET: related(
-                either(
-                    belonging("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "bucket", "bucket"),
-                    anywhere("aws:s3/accountPublicAccessBlock:AccountPublicAccessBlock"),
-                ),
-                "a block of public access (aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock) that has all four "
-                "settings on",
-                check=_BLOCKED,
-            )
-        },
-        references=(
-            "checkov:CKV_AWS_53",
-            "checkov:CKV_AWS_54",
-            "checkov:CKV_AWS_55",
-            "checkov:CKV_AWS_56",
-            "checkov:CKV_AZURE_59",
-            "checkov:CKV_AZURE_190",
-            "checkov:CKV_GCP_114",
-        ),
-    ),
-    Rule(
         "MLB-DAT-008",
         "Data that must never change is written once: nobody can overwrite or delete it before its time.",
         Severity.MEDIUM,
@@ -243,7 +200,7 @@ RULES = (
         },
     ),
     Rule(
-        "MLB-DAT-015",
+        "MLB-DAT-007",
         "What a notebook shows can't be downloaded from it.",
         Severity.LOW,
         "Set the metadata `notebook-disable-downloads` of the workbench to `true`.",

@@ -37,16 +37,6 @@ def _hours(per: float) -> Any:
     return wrong
 
 
-def _days(path: str, per: float, default: Any, source: str) -> Check:
-    """A time of at least as many days as the parameter `days` says."""
-
-    def wrong(value: Any, parameters: Mapping[str, Any]) -> str | None:
-        reason = _hours(per)(value, {"hours": parameters["days"] * 24})
-        return f"{parameters['days']} days or more" if reason else None
-
-    return judged(path, wrong, default, source)
-
-
 def _kept(path: str) -> Check:
     """Azure's soft delete, which keeps what was deleted for a week at least."""
     return all_of(equals(f"{path}.enabled", True), at_least(f"{path}.days", 7))
@@ -261,47 +251,5 @@ RULES = (
             ),
         },
         references=("checkov:CKV_AWS_28", "checkov:CKV_GCP_14", "security-hub:DynamoDB.2"),
-    ),
-    Rule(
-        "MLB-DAT-014",
-        "A key that is deleted by mistake can be brought back, and with it the data that it encrypts.",
-        Severity.HIGH,
-        "Lengthen the time between a key's deletion and its end; on Azure, turn on protection from purge.",
-        checks={
-            "aws:kms/key:Key": _days(
-                "deletionWindowInDays",
-                24,
-                default=30,
-                source="https://docs.aws.amazon.com/kms/latest/APIReference/API_ScheduleKeyDeletion.html",
-            ),
-            "gcp:kms/cryptoKey:CryptoKey": _days(
-                "destroyScheduledDuration",
-                1 / 3600,
-                default="2592000s",
-                source="https://cloud.google.com/kms/docs/create-key#soft_delete",
-            ),
-            "azure-native:keyvault:Vault": all_of(
-                equals(
-                    "properties.enablePurgeProtection",
-                    True,
-                    default=False,
-                    source="https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview",
-                ),
-                equals(
-                    "properties.enableSoftDelete",
-                    True,
-                    default=True,
-                    source="https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview",
-                ),
-                _days(
-                    "properties.softDeleteRetentionInDays",
-                    24,
-                    default=90,
-                    source="https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview",
-                ),
-            ),
-        },
-        parameters={"days": Parameter(30, {"type": "integer", "minimum": 7, "maximum": 30}, "The days to come back.")},
-        references=("checkov:CKV_AZURE_42", "checkov:CKV_AZURE_110", "checkov:CKV_AZURE_111"),
     ),
 )
