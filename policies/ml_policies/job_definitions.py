@@ -30,10 +30,11 @@ class each_step:  # noqa: N801 (it reads as the checks beside it)
 
     def __call__(self, scope: Scope) -> Iterator[Result]:
         for path, value in scope.values(self.path):
-            if value is UNKNOWN:
+            definition = parsed(value)
+            if definition is UNKNOWN or definition is None:
                 yield Undecided(path)
                 continue
-            for name, type_, arguments in _steps(parsed(value)):
+            for name, type_, arguments in _steps(definition):
                 if check := self.by_type.get(type_):
                     yield from check(scope.inside(f"{self.path}.{name}", arguments))
 
@@ -50,7 +51,10 @@ class each_vertex_job:  # noqa: N801
             if value is UNKNOWN:
                 yield Undecided(path)
             elif isinstance(value, str) and _VERTEX_JOB.search(value):
-                for call, body in _vertex_jobs(_source(value)):
+                source = _source(value)
+                if source is None:
+                    yield Undecided(path)
+                for call, body in _vertex_jobs(source):
                     yield from self.check(scope.inside(f"{self.path}.{call}", body))
 
 

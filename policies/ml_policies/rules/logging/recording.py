@@ -132,7 +132,7 @@ RULES = (
         },
         references=("checkov:CKV_AWS_66", "checkov:CKV_AWS_338", "checkov:CKV_AZURE_12"),
         differs={
-            "checkov:CKV_AWS_66": "Without a retention a group fails there; AWS keeps its logs for ever, so here it passes."
+            "checkov:CKV_AWS_66": "No retention fails there. AWS then keeps the logs for ever, so here it passes."
         },
     ),
     Rule(
