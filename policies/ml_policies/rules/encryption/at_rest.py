@@ -1,6 +1,6 @@
 """Data at rest under the customer's own keys: endpoints, lakes, events, images, features, databases and logs."""
 
-from ml_policies.checks import Check, all_of, any_of, each, equals, none_of, one_of, present, when
+from ml_policies.checks import Check, all_of, any_of, each, equals, matches, none_of, one_of, present, when
 from ml_policies.relations import belonging, dependencies, either, itself, one_relation, related
 from ml_policies.rule import Rule, Severity
 from ml_policies.rules.encryption.own_keys import REGISTRY, WORKSPACE, own_key, own_keys, workspace_key
@@ -11,6 +11,17 @@ BUCKET_ENCRYPTIONS = (
     "aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2",
 )
 DATASET = "gcp:bigquery/dataset:Dataset"
+
+
+# Instances with disks of their own encrypt these in hardware; SageMaker refuses a key for an endpoint with such a one.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html, and for the families
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-store-volumes.html
+_NO_LOCAL_DISKS = matches(
+    "productionVariants[].instanceType",
+    r"(?!ml\.([a-z]+\d[a-z]*d[a-z]*|g[56][a-z]*|p5[a-z]*|trn\d[a-z]*|i\d[a-z]*)\.).*",
+    "an instance without disks of its own",
+    default="",
+)
 
 
 def _by_default(prefix: str) -> Check:
@@ -52,7 +63,7 @@ RULES = (
         "Give the endpoint, its configuration or its workspace the key of the platform.",
         checks={
             "aws:sagemaker/endpointConfiguration:EndpointConfiguration": all_of(
-                own_key("kmsKeyArn"),
+                when(_NO_LOCAL_DISKS, own_key("kmsKeyArn")),
                 each("asyncInferenceConfig", own_key("outputConfig.kmsKeyId")),
                 each("productionVariants[].coreDumpConfig", own_key("kmsKeyId")),
                 when(
