@@ -6,6 +6,7 @@ the pages with a run of theirs, so that they can't go stale.
 
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,11 +34,12 @@ def main() -> int:
     """Write all pages; returns the exit code."""
     console = Console()
     try:
+        started = time.monotonic()
         with home.temporary():
             runs = [StackRun(stack) for stack in project.stack_names(home.REPOSITORY)]
             with Progress(console, runs) as progress:
                 Batch(open_session(console), Operation.UP, parallel=2).run(runs, progress.show)
-        print_summary(console, Operation.UP, runs, sum(run.seconds for run in runs))
+        print_summary(console, Operation.UP, runs, time.monotonic() - started)
         if failed := [run.name for run in runs if run.phase is not Phase.DONE]:
             raise SandboxError(f"no page was written, as {', '.join(failed)} did not come up")
     except (SandboxError, OSError) as error:
