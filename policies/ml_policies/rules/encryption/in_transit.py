@@ -22,6 +22,7 @@ from ml_policies.checks import (
 from ml_policies.job_definitions import each_step
 from ml_policies.policy_documents import Statement, Truth, all_true, any_true, is_not, statements
 from ml_policies.relations import belonging, dependencies, itself, one_relation, related
+from ml_policies.remedies import sets
 from ml_policies.resource import MISSING, UNKNOWN
 from ml_policies.rule import Rule, Severity
 from ml_policies.rules.encryption.own_keys import REGISTRY
@@ -209,6 +210,10 @@ RULES = (
             "checkov:CKV_AZURE_52",
             "checkov:CKV_AZURE_15",
         ),
+        remedies={
+            "azure-native:storage:StorageAccount": sets({"minimumTlsVersion": "TLS1_2"}),
+            "azure-native:eventhub:Namespace": sets({"minimumTlsVersion": "1.2"}),
+        },
     ),
     Rule(
         "MLB-ENC-017",

@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_policies.checks import Check, all_of, any_of, each, equals, judged, none_of, present, some, when
 from ml_policies.policy_documents import Statement, Truth, all_true, is_not
+from ml_policies.remedies import sets
 from ml_policies.resource import UNKNOWN
 from ml_policies.rule import Parameter, Rule, Severity
 from ml_policies.rules.encryption.own_keys import REGISTRY
@@ -121,6 +122,7 @@ RULES = (
         },
         references=("checkov:CKV_AWS_7", "checkov:CKV_GCP_43"),
         differs={"checkov:CKV_GCP_43": "It asks for 90 days; ours for a year, as on the other clouds, or for `days`."},
+        remedies={"aws:kms/key:Key": sets({"enableKeyRotation": True})},
     ),
     Rule(
         "MLB-ENC-014",
@@ -150,6 +152,7 @@ RULES = (
             )
         },
         references=("checkov:CKV_AZURE_110", "checkov:CKV_AZURE_111", "checkov:CKV_AZURE_42"),
+        remedies={"azure-native:keyvault:Vault": sets({"properties.enablePurgeProtection": True})},
     ),
     Rule(
         "MLB-ENC-015",

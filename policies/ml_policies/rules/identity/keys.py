@@ -20,6 +20,7 @@ from ml_policies.checks import (
     present,
     when,
 )
+from ml_policies.remedies import sets
 from ml_policies.resource import MISSING, UNKNOWN
 from ml_policies.rule import Rule, Severity
 from ml_policies.rules.identity.secrets import no_secret_in, no_secret_in_json, no_secret_script
@@ -188,6 +189,11 @@ RULES = (
             "checkov:CKV_AZURE_236",
             "checkov:CKV2_AZURE_40",
         ),
+        remedies={
+            "azure-native:storage:StorageAccount": sets({"allowSharedKeyAccess": False}),
+            "azure-native:eventhub:Namespace": sets({"disableLocalAuth": True}),
+            "azure-native:containerregistry:Registry": sets({"adminUserEnabled": False}),
+        },
     ),
     Rule(
         "MLB-IAM-011",
@@ -282,6 +288,7 @@ RULES = (
             "azure-native:web:WebAppApplicationSettings": no_secret_in("properties"),
         },
         references=_SECRETS_SOURCE,
+        exemptible=False,
     ),
     Rule(
         "MLB-IAM-018",

@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_policies.checks import absent, all_of, any_of, equals, judged, none_of, one_of, when
 from ml_policies.policy_documents import Statement, Truth, all_true, is_not
+from ml_policies.remedies import sets
 from ml_policies.resource import MISSING
 from ml_policies.rule import Rule, Severity
 from ml_policies.rules.identity.documents import RESOURCE_POLICIES, no_statement
@@ -124,6 +125,7 @@ RULES = (
         differs={
             "checkov:CKV_AWS_70": "It refuses every wildcard principal; one that a condition limits narrowly may pass.",
         },
+        exemptible=False,
     ),
     Rule(
         "MLB-IAM-016",
@@ -198,5 +200,6 @@ RULES = (
             ),
         },
         references=("checkov:CKV2_AWS_65", "checkov:CKV_GCP_29"),
+        remedies={"gcp:storage/bucket:Bucket": sets({"uniformBucketLevelAccess": True})},
     ),
 )

@@ -2,6 +2,7 @@
 
 from ml_policies.checks import Check, absent, all_of, any_of, equals, none_of, one_of, present, when
 from ml_policies.relations import anywhere, belonging, one_relation, related
+from ml_policies.remedies import sets
 from ml_policies.resource import MISSING
 from ml_policies.rule import Relation, Rule, Severity
 
@@ -90,6 +91,12 @@ RULES = (
             "checkov:CKV2_AZURE_50": "Every storage account is closed, not only that of a workspace of high impact.",
             "checkov:CKV2_AWS_6": "A block of the whole account in the same stack counts for its buckets.",
         },
+        remedies={
+            "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": sets(dict.fromkeys(_BLOCKS, True)),
+            "gcp:storage/bucket:Bucket": sets({"publicAccessPrevention": "enforced"}),
+            "azure-native:storage:StorageAccount": sets({"allowBlobPublicAccess": False}),
+        },
+        exemptible=False,
     ),
     Rule(
         "MLB-NET-002",

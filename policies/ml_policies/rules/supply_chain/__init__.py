@@ -20,6 +20,7 @@ from ml_policies.checks import (
     when,
 )
 from ml_policies.relations import anywhere, belonging, itself, one_relation, related, where
+from ml_policies.remedies import sets
 from ml_policies.resource import MISSING
 from ml_policies.rule import Parameter, Rule, Severity
 from ml_policies.rules.supply_chain import boot
@@ -128,6 +129,7 @@ RULES = (
             "MLB-SUP-003 makes tags irrelevant."
         },
         references=("checkov:CKV_AWS_51", "security-hub:ECR.2"),
+        remedies={"aws:ecr/repository:Repository": sets({"imageTagMutability": "IMMUTABLE"})},
     ),
     Rule(
         "MLB-SUP-002",
