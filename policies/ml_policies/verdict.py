@@ -104,10 +104,6 @@ class Verdict:
         """The judgements with some outcomes."""
         return [judgement for judgement in self.judgements if judgement.outcome in outcomes]
 
-    def with_status(self, *statuses: Status) -> list[str]:
-        """The ids of the rules that stand so."""
-        return [id_ for id_, status in self.rules.items() if status in statuses]
-
 
 class Judge:
     """The rules that a configuration leaves enabled, ready to judge. It keeps nothing of what it has seen."""
