@@ -140,6 +140,16 @@ _DATA = (
         azure=("azure-native:eventhub:EventHub",),
     ),
     Capability(
+        "stream-archive",
+        Layer.DATA,
+        "Every event is kept in the lake, with the order of its arrival.",
+        aws=("aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream",),
+        gcp=("gcp:pubsub/subscription:Subscription",),
+        azure=("azure-native:eventhub:EventHub",),
+        note="Parquet files on AWS and a table of BigQuery on Google Cloud. Event Hubs captures Avro files, which the "
+        "feature job reads.",
+    ),
+    Capability(
         "dead-letters",
         Layer.DATA,
         "Events that can't be used are kept with their reason.",
@@ -150,6 +160,22 @@ _DATA = (
 )
 
 _FEATURES = (
+    Capability(
+        "feature-engineering",
+        Layer.FEATURES,
+        "Spark computes the features from the lake on a schedule, without servers that wait.",
+        aws=("aws:scheduler/schedule:Schedule",),
+        gcp=("gcp:cloudscheduler/job:Job",),
+        azure=("azure-native:machinelearningservices:Schedule",),
+    ),
+    Capability(
+        "window-state",
+        Layer.FEATURES,
+        "The windows of each entity outlive the processor of events.",
+        aws=("aws:dynamodb/table:Table",),
+        gcp=("gcp:bigtable/table:Table",),
+        azure=("azure-native:redisenterprise:Database",),
+    ),
     Capability(
         "offline-features",
         Layer.FEATURES,
@@ -218,6 +244,22 @@ _SERVING = (
         gcp=("gcp:cloudrunv2/service:Service",),
         azure=("azure-native:machinelearningservices:OnlineDeployment",),
         note="pulumi-gcp can't deploy one's own model to a Vertex endpoint; Cloud Run runs the scoring service.",
+    ),
+    Capability(
+        "feature-updates",
+        Layer.SERVING,
+        "Events update the online features of their entity as they arrive.",
+        aws=("aws:lambda/eventSourceMapping:EventSourceMapping",),
+        gcp=("gcp:pubsub/subscription:Subscription",),
+        azure=("azure-native:app:ContainerApp",),
+    ),
+    Capability(
+        "decision-stream",
+        Layer.SERVING,
+        "The decisions on events are published for those who act on them.",
+        aws=("aws:kinesis/stream:Stream",),
+        gcp=("gcp:pubsub/topic:Topic",),
+        azure=("azure-native:eventhub:EventHub",),
     ),
     Capability(
         "stream-scoring",
@@ -331,16 +373,20 @@ def asked_by(architecture: ArchitectureKind, workload: Workload) -> frozenset[st
     if architecture is ArchitectureKind.BATCH:
         asked -= {
             "stream-ingest",
+            "stream-archive",
             "dead-letters",
             "online-features",
+            "window-state",
+            "feature-updates",
             "real-time-scoring",
             "stream-scoring",
+            "decision-stream",
             "autoscaling",
         }
     if architecture is ArchitectureKind.STREAMING:
         asked -= {"batch-scoring"}
     if architecture is ArchitectureKind.HYBRID:
-        asked -= {"stream-scoring"}
+        asked -= {"stream-scoring", "decision-stream"}
     if not workload.models_in(Role.CANARY):
         asked -= {"canary"}
     if not workload.models_in(Role.SHADOW):

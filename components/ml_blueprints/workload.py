@@ -159,7 +159,30 @@ class Features(Strict):
     definitions: Annotated[
         tuple[Feature, ...], Field(min_length=1, max_length=500, strict=False, description="The features")
     ]
+    job: Annotated[
+        str,
+        Field(description="Spark job that computes them from the lake: a Python file, relative to the workload file"),
+    ]
+    schedule: Annotated[Cron, Field(description="When the job computes what was added to the lake; UTC")] = "0 0 * * *"
     online_ttl_hours: Annotated[int, Field(ge=1, le=8760, description="How long a value may be served online")] = 168
+    _job_source: str = PrivateAttr()
+
+    @property
+    def job_source(self) -> str:
+        """The text of the job."""
+        return self._job_source
+
+    @model_validator(mode="after")
+    def _read(self, info: ValidationInfo) -> Self:
+        field, found = "features.job", f"`{self.job}`"
+        path = (info.context or {}).get("directory", Path()) / self.job
+        try:
+            self._job_source = path.read_text(encoding="utf-8")
+        except OSError:
+            raise disagreement(Problem(field, found, f"no file is at {path}")) from None
+        except UnicodeDecodeError as error:
+            raise disagreement(Problem(field, found, f"{path} is not UTF-8 at byte {error.start}")) from None
+        return self
 
 
 class Model(Strict):

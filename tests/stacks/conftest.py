@@ -111,8 +111,8 @@ def opened(folder: Path) -> Generator[Playground]:
     """A sandbox of its own in an empty folder, and a copy of the project beside it."""
     repository = folder / "repository"
     shutil.copytree(REPOSITORY / "stacks", repository / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
-    contracts = Path("pipelines", "ml_pipelines", "contracts")
-    shutil.copytree(REPOSITORY / contracts, repository / contracts)
+    for named in (Path("pipelines", "ml_pipelines", part) for part in ("contracts", "features/jobs")):
+        shutil.copytree(REPOSITORY / named, repository / named)
     shutil.copy(REPOSITORY / "Pulumi.yaml", repository)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(home, "REPOSITORY", repository)
