@@ -57,9 +57,12 @@ ALWAYS = {
     *("private-network", "private-service-access", "flow-logs", "customer-managed-key", "identity-per-purpose"),
     *("central-logs", "data-lake", "data-catalog", "schema-registry", "offline-features", "model-registry"),
     *("image-registry", "experiment-tracking", "training-pipeline", "alerts", "alarms", "drift-detection"),
-    *("retraining-trigger", "budget", "federated-deployment"),
+    *("retraining-trigger", "budget", "federated-deployment", "feature-engineering"),
 }
-LIVE = {"stream-ingest", "dead-letters", "online-features", "real-time-scoring", "autoscaling"}
+LIVE = {
+    *("stream-ingest", "stream-archive", "dead-letters", "online-features", "window-state", "feature-updates"),
+    *("real-time-scoring", "autoscaling"),
+}
 
 
 @pytest.mark.parametrize(
@@ -69,8 +72,8 @@ LIVE = {"stream-ingest", "dead-letters", "online-features", "real-time-scoring",
         ("credit_scoring", {"batch-scoring"}),
         ("delivery_eta", {*LIVE, "batch-scoring", "canary"}),
         ("demand_forecasting", {"batch-scoring"}),
-        ("fraud_detection", {*LIVE, "stream-scoring", "shadow"}),
-        ("personalization", {*LIVE, "stream-scoring", "canary"}),
+        ("fraud_detection", {*LIVE, "stream-scoring", "decision-stream", "shadow"}),
+        ("personalization", {*LIVE, "stream-scoring", "decision-stream", "canary"}),
     ],
 )
 def test_architecture_and_workload_say_which_capabilities_are_asked_for(stem, more):

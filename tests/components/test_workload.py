@@ -17,11 +17,13 @@ REMOVED = object()
 
 
 def definition(stem: str, directory: Path) -> dict[str, Any]:
-    """What a workload file says, with its contract beside it under `directory`."""
+    """What a workload file says, with its contract and its feature job beside it under `directory`."""
     content = yaml.safe_load((WORKLOADS / f"{stem}.yaml").read_text())
     contract = content["data"]["contract"]
     (directory / "contract.avsc").write_text((WORKLOADS / contract["path"]).read_text())
     contract["path"] = "contract.avsc"
+    (directory / "job.py").write_text((WORKLOADS / content["features"]["job"]).read_text())
+    content["features"]["job"] = "job.py"
     return content
 
 
@@ -366,6 +368,16 @@ def test_a_contract_that_is_not_there_or_not_text_is_refused(tmp_path):
     )
 
 
+def test_a_feature_job_that_is_not_there_or_not_text_is_refused(tmp_path):
+    file = tmp_path / "workload.yaml"
+    file.write_text(yaml.safe_dump(definition("fraud_detection", tmp_path)))
+    assert Workload.load(file).features.job_source == (tmp_path / "job.py").read_text()
+    (tmp_path / "job.py").write_bytes(b"\xff")
+    assert the_problem(file) == Problem("features.job", "`job.py`", f"{tmp_path / 'job.py'} is not UTF-8 at byte 0")
+    (tmp_path / "job.py").unlink()
+    assert the_problem(file) == Problem("features.job", "`job.py`", f"no file is at {tmp_path / 'job.py'}")
+
+
 @pytest.mark.parametrize(
     "avro",
     [
@@ -481,6 +493,7 @@ def test_what_a_workload_leaves_out_has_a_default(tmp_path):
     assert workload.data.contract.compatibility == "BACKWARD"
     assert workload.data.events_per_second == 100
     assert workload.features.online_ttl_hours == 168
+    assert workload.features.schedule == "0 0 * * *"
     assert workload.features.definitions[0].description == ""
     serving = workload.serving
     assert (serving.size, serving.replicas.minimum, serving.replicas.maximum) == ("small", 1, 2)
