@@ -4,6 +4,7 @@ The workspace of Azure Machine Learning is made here, since its data assets are 
 that needs it. The layers after it register their models, pipelines and endpoints in the same workspace.
 """
 
+from collections.abc import Mapping
 from urllib.parse import urlparse
 
 import pulumi
@@ -13,21 +14,32 @@ from ml_blueprints import layers
 from ml_blueprints.azure import event_hubs, facts
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
-from ml_blueprints.azure.storage_account import private_account
+from ml_blueprints.azure.platform_image import PlatformImage
+from ml_blueprints.azure.storage_account import account_name, private_account
 from ml_blueprints.azure.workspace import Dependencies, Workspace
-from ml_blueprints.layers import Context, Zone
+from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
 
 # Version of the catalogued data set. It names a place, not a state of it, so that it doesn't change with the data.
 DATA_VERSION = "1"
+
+# The lake's storage account.
+LAKE = "lake"
+
+# Where in the raw zone events lie: captured from their hub of this name, or put there by who has the data.
+EVENTS = "events/"
 
 
 class Data(AzureLayer, layers.Data):
     """Lake, catalog, contract and event stream on Azure.
 
     Native resources: `account`, `containers` by zone, `dependencies`, `workspace_component` with its `workspace`,
-    `datastores` by zone, `data_asset`, `data_version`, `namespace`, `contracts` (the schema group), and for streams
-    `hub`, `consumer_group`, `checkpoints`, `dead_letter_hub`; `reads` are what a reader of the stream waits for.
+    `image` (the platform's, in the workspace), `feature_identity` (which computes features), `datastores` by zone,
+    `data_asset`, `data_version`, `namespace`, `contracts` (the schema group), and for streams `hub`, `consumer_group`,
+    `checkpoints`, `dead_letter_hub`; `capture` is where hubs are kept, `reads` what a reader of the stream waits for.
+
+    Microsoft Purview is left out: an account catalogs a whole tenant, so that the organisation has it, or not, and
+    registers the lake there.
     """
 
     def __init__(
@@ -44,7 +56,10 @@ class Data(AzureLayer, layers.Data):
         self._contract(stream)
         self._rights()
         if stream:
+            self._archive()
             self._stream()
+            self._dead_letters()
+            self._reads()
         self.give(
             zones={zone: self._uri(container) for zone, container in self.containers.items()},
             catalog=self.data_asset.id,
@@ -59,6 +74,10 @@ class Data(AzureLayer, layers.Data):
         place = ("/datastores/", self.datastores[zone].name, f"/paths/{path}")
         return pulumi.Output.concat("azureml://subscriptions/", self.foundation.subscription, *workspace, *place)
 
+    def uri(self, zone: Zone, path: str) -> str:
+        """A place in a zone as Spark reads and writes it."""
+        return f"abfss://{zone.value}@{account_name(self.context, LAKE)}.dfs.core.windows.net/{path}"
+
     @property
     def event_host(self) -> pulumi.Output[str]:
         """The host name under which clients reach the namespace."""
@@ -71,10 +90,11 @@ class Data(AzureLayer, layers.Data):
         context, foundation = self.context, self.foundation
         self.account = private_account(
             context,
-            "lake",
+            LAKE,
             foundation.group,
             foundation.location,
             foundation.encryption,
+            foundation.log_workspace.id,
             hierarchical=True,
             opts=self.child(depends_on=foundation.ready),
         )
@@ -129,8 +149,13 @@ class Data(AzureLayer, layers.Data):
         """The lake is reached by datastores without credentials: a job shows the identity under which it runs."""
         context, foundation = self.context, self.foundation
         self.dependencies = Dependencies(context, foundation, opts=self.child())
-        component = Workspace(context, foundation, self.dependencies, "ml", "Default", opts=self.child())
+        self.feature_identity = foundation.identity("materialization")
+        spark = [self.feature_identity.id, foundation.identities[Purpose.MONITORING]]
+        component = Workspace(context, foundation, self.dependencies, "ml", "Default", spark, opts=self.child())
         self.workspace_component, self.workspace = component, component.workspace
+        self.image = PlatformImage(
+            context, foundation.group, self.workspace, self.dependencies.registry, opts=self.child()
+        )
         component.reach("lake-dfs", self.account.id, "dfs", spark=True)
         component.reach("lake-blob", self.account.id, "blob", spark=True)
         self.datastores = {
@@ -154,40 +179,56 @@ class Data(AzureLayer, layers.Data):
         }
 
     def _catalog(self) -> None:
-        context, contract = self.context, self.context.workload.data.contract
-        name = contract.record["name"].lower()
-        self.data_asset = machinelearningservices.DataContainer(
-            context.logical("raw"),
-            resource_group_name=self.foundation.group,
-            workspace_name=self.workspace.name,
+        contract = self.context.workload.data.contract
+        self.data_asset, self.data_version = self.catalogued(
+            "raw",
+            contract.record["name"].lower(),
+            DATA_VERSION,
+            self.path(Zone.RAW, EVENTS),
+            contract.record.get("doc", ""),
+            {
+                "contract": contract.record["name"],
+                "columns": ",".join(contract.columns),
+                "compatibility": contract.compatibility,
+            },
+            self.child(),
+        )
+        self.realise("data-catalog", self.data_asset)
+
+    def catalogued(
+        self,
+        part: str,
+        name: str,
+        version: str,
+        uri: pulumi.Input[str],
+        description: str,
+        properties: Mapping[str, str],
+        opts: pulumi.ResourceOptions,
+    ) -> tuple[machinelearningservices.DataContainer, machinelearningservices.DataVersion]:
+        """A folder (its URI) as a data asset of the workspace, which is found by name."""
+        place = {"resource_group_name": self.foundation.group, "workspace_name": self.workspace.name}
+        asset = machinelearningservices.DataContainer(
+            self.context.logical(part),
             name=name,
             properties=machinelearningservices.DataContainerPropertiesArgs(
                 data_type=machinelearningservices.DataType.URI_FOLDER,
-                description=contract.record.get("doc", ""),
-                tags=context.tags,
-                properties={
-                    "contract": contract.record["name"],
-                    "columns": ",".join(contract.columns),
-                    "compatibility": contract.compatibility,
-                },
+                description=description,
+                tags=self.context.tags,
+                properties=properties,
             ),
-            opts=self.child(),
+            opts=opts,
+            **place,
         )
-        self.data_version = machinelearningservices.DataVersion(
-            context.logical("raw"),
-            resource_group_name=self.foundation.group,
-            workspace_name=self.workspace.name,
-            name=self.data_asset.name,
-            version=DATA_VERSION,
+        return asset, machinelearningservices.DataVersion(
+            self.context.logical(part),
+            name=asset.name,
+            version=version,
             properties=machinelearningservices.UriFolderDataVersionArgs(
-                data_type="uri_folder",
-                data_uri=self.path(Zone.RAW, "events/"),
-                description=contract.record.get("doc", ""),
-                tags=context.tags,
+                data_type="uri_folder", data_uri=uri, description=description, tags=self.context.tags
             ),
-            opts=self.child(),
+            opts=opts,
+            **place,
         )
-        self.realise("data-catalog", self.data_asset)
 
     def _contract(self, stream: bool) -> None:
         """A namespace for contracts, and where the platform has a stream for its events too."""
@@ -211,29 +252,37 @@ class Data(AzureLayer, layers.Data):
         )
         self.realise("schema-registry", self.contracts)
 
-    def _stream(self) -> None:
-        """Events are kept for replay, and captured to the raw zone under the identity that ingests.
+    def _archive(self) -> None:
+        """Hubs are captured to the raw zone, under the identity that ingests.
+
+        The files are Avro, and say of each event when its hub took it and as which of its partition.
 
         https://learn.microsoft.com/azure/event-hubs/event-hubs-capture-managed-identity
         """
-        context, data = self.context, self.context.workload.data
-        hubs = {"dead-letters": facts.MINIMUM_PARTITIONS, "events": event_hubs.partitions(data.events_per_second)}
-        capture = event_hubs.Capture(
+        self.capture = event_hubs.Capture(
             account=self.account.id,
             container=self.containers[Zone.RAW].name,
             identity=self.foundation.identities[Purpose.INGEST],
         )
-        self.dead_letter_hub, self.hub = (
-            event_hubs.captured_hub(
-                context,
-                self.foundation.group,
-                self.namespace.name,
-                name,
-                partition_count,
-                capture,
-                pulumi.ResourceOptions(parent=self.namespace, depends_on=self.grants[Purpose.INGEST]),
-            )
-            for name, partition_count in hubs.items()
+
+    def captured_hub(self, name: str, partition_count: int) -> eventhub.EventHub:
+        """A hub of the namespace, kept for replay and captured to a folder of its own name."""
+        return event_hubs.captured_hub(
+            self.context,
+            self.foundation.group,
+            self.namespace.name,
+            name,
+            partition_count,
+            self.capture,
+            pulumi.ResourceOptions(parent=self.namespace, depends_on=self.grants[Purpose.INGEST]),
+        )
+
+    def _stream(self) -> None:
+        """Events, in as many partitions as the peak and the replicas of their reader need; one entity's are in one."""
+        context, workload = self.context, self.context.workload
+        self.hub = self.captured_hub(
+            EVENTS.rstrip("/"),
+            event_hubs.partitions(workload.data.events_per_second, workload.serving.replicas.maximum),
         )
         self.consumer_group = eventhub.ConsumerGroup(
             context.logical("processor"),
@@ -244,9 +293,20 @@ class Data(AzureLayer, layers.Data):
             opts=pulumi.ResourceOptions(parent=self.hub),
         )
         self._checkpoints()
+        self.realise("stream-ingest", self.hub)
+        self.realise("stream-archive", self.hub)
+
+    def _dead_letters(self) -> None:
+        self.dead_letter_hub = self.captured_hub("dead-letters", facts.MINIMUM_PARTITIONS)
+        self.realise("dead-letters", self.dead_letter_hub)
+
+    def _reads(self) -> None:
+        """Ingest reads events, keeps how far it came, and sends what it can't use to the dead letters."""
+        events = required(self.hub, "a hub of events")
+        dead_letters = required(self.dead_letter_hub, "a hub of dead letters")
         scopes = {
-            "events": (self.hub.id, facts.ROLE_EVENT_RECEIVER),
-            "dead-letters": (self.dead_letter_hub.id, facts.ROLE_EVENT_SENDER),
+            "events": (events.id, facts.ROLE_EVENT_RECEIVER),
+            "dead-letters": (dead_letters.id, facts.ROLE_EVENT_SENDER),
             "checkpoints": (self.checkpoints.id, facts.ROLE_BLOB_WRITER),
         }
         self.reads = [
@@ -254,8 +314,6 @@ class Data(AzureLayer, layers.Data):
             for part, (scope, role) in scopes.items()
             for grant in self.foundation.grant(Purpose.INGEST, part, role, scope)
         ]
-        self.realise("stream-ingest", self.hub)
-        self.realise("dead-letters", self.dead_letter_hub)
 
     def _checkpoints(self) -> None:
         """How far the processor has read; not in the lake, whose hierarchical namespace doesn't suit it.

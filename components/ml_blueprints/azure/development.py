@@ -46,41 +46,10 @@ class Development(AzureLayer, layers.Development):
         )
 
     def _images(self) -> None:
-        """The workspace's own registry, made with it, and the platform's image as an environment: by digest."""
-        context, settings = self.context, self.context.settings
+        """The workspace's own registry, and the platform's image in the workspace: both are made with it."""
         self.registry_account = self.data.dependencies.registry
         self.images_prefix = self.registry_account.login_server
-        self.image = routing.image_reference(settings.serving_image, self.images_prefix)
-        name, _, digest = settings.serving_image.partition("@sha256:")
-        environment = machinelearningservices.EnvironmentContainer(
-            context.logical("image"),
-            name=routing.image_name(settings.serving_image),
-            properties=machinelearningservices.EnvironmentContainerPropertiesArgs(
-                description=f"The image of {context.workload.name}'s jobs and services", tags=context.tags
-            ),
-            opts=self.child(),
-            **self.place,
-        )
-        service = {"port": facts.SERVICE_PORT}
-        self.environment_version = machinelearningservices.EnvironmentVersion(
-            context.logical("image"),
-            name=environment.name,
-            # Environments can't be changed: another image is another version.
-            version=digest[:12],
-            properties=machinelearningservices.EnvironmentVersionPropertiesArgs(
-                description=name,
-                image=self.image,
-                os_type=machinelearningservices.OperatingSystemType.LINUX,
-                inference_config=machinelearningservices.InferenceContainerPropertiesArgs(
-                    liveness_route=machinelearningservices.RouteArgs(path=facts.HEALTH_PATH, **service),
-                    readiness_route=machinelearningservices.RouteArgs(path=facts.HEALTH_PATH, **service),
-                    scoring_route=machinelearningservices.RouteArgs(path=facts.SCORE_PATH, **service),
-                ),
-                tags=context.tags,
-            ),
-            opts=self.child(),
-            **self.place,
-        )
+        self.image, self.environment_version = self.data.image.reference, self.data.image.version
         self.pulls = {
             purpose: self.foundation.grant(purpose, "images", facts.ROLE_IMAGE_PULL, self.registry_account.id)
             for purpose in Purpose

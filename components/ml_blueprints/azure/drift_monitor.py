@@ -81,8 +81,8 @@ def definition(
     return machinelearningservices.MonitorDefinitionArgs(
         compute_configuration=machinelearningservices.MonitorServerlessSparkComputeArgs(
             compute_type="ServerlessSpark",
-            instance_type=facts.MONITOR_INSTANCE_TYPE,
-            runtime_version=facts.MONITOR_SPARK_VERSION,
+            instance_type=facts.SPARK_INSTANCE_TYPE,
+            runtime_version=facts.SPARK_VERSION,
             compute_identity=machinelearningservices.ManagedComputeIdentityArgs(
                 compute_identity_type="ManagedIdentity",
                 identity=machinelearningservices.ManagedServiceIdentityArgs(

@@ -35,9 +35,12 @@ def processing_units(events_per_second: int) -> int:
     return next((units for units in facts.PROCESSING_UNITS if units >= needed), facts.PROCESSING_UNITS[-1])
 
 
-def partitions(events_per_second: int) -> int:
-    """How many readers can share a stream of this many events a second; it can't be lowered later."""
-    needed = -(-events_per_second // facts.EVENTS_PER_PARTITION)
+def partitions(events_per_second: int, readers: int = 1) -> int:
+    """How many partitions a stream of this many events a second needs, of which each has one reader at a time.
+
+    It can't be lowered later.
+    """
+    needed = max(readers, -(-events_per_second // facts.EVENTS_PER_PARTITION))
     return max(facts.MINIMUM_PARTITIONS, min(facts.MAXIMUM_PARTITIONS, needed))
 
 

@@ -19,6 +19,9 @@ EVENTS_PER_REPLICA = "500"
 class EventProcessor(pulumi.ComponentResource):
     """Reads a hub's events under the identity that ingests, and reaches what it needs by private endpoints.
 
+    It keeps the windows of each entity and its online features. What it is told besides, as `variables`, says where,
+    and whom it asks for decisions, if anybody.
+
     environment: where it runs, in the subnet that is delegated to container apps. container_app: the processor.
     """
 
@@ -67,12 +70,13 @@ class EventProcessor(pulumi.ComponentResource):
         context, data, replicas = self.context, self.data, self.context.workload.serving.replicas
         environment = {
             **variables,
+            "WORKLOAD": context.workload.name,
             "EVENT_HUBS": data.event_host,
             "EVENTS": self.events.name,
             "CONSUMER_GROUP": data.consumer_group.name,
             "DEAD_LETTERS": self.dead_letters.name,
             "CHECKPOINTS": data.checkpoints_url,
-            "IDENTITY": self.identity,
+            "IDENTITY": self.foundation.client(Purpose.INGEST),
             # Redis keeps what the processor writes for as long as the processor says.
             "FEATURE_TTL_HOURS": str(context.workload.features.online_ttl_hours),
         }

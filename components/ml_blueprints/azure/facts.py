@@ -61,6 +61,13 @@ START_ACTIONS = (
     f"{_ML}/metadata/snapshots/write",
 )
 SCORE_ACTIONS = (f"{_ML}/onlineEndpoints/score/action",)
+FEATURE_JOB_ACTIONS = (
+    f"{_ML}/read",
+    f"{_ML}/*/read",
+    f"{_ML}/experiments/runs/write",
+    f"{_ML}/metadata/artifacts/write",
+    f"{_ML}/metrics/resource/write",
+)
 DEPLOY_ACTIONS = (
     *START_ACTIONS,
     f"{_ML}/components/write",
@@ -120,9 +127,21 @@ SCHEMA_COMPATIBILITY = {
 # https://learn.microsoft.com/azure/machine-learning/reference-yaml-featurestore-entity
 INDEX_TYPES = {"string": "String", "int": "Integer", "long": "Long"}
 
-# Azure Managed Redis: 6 GB. A replica for high availability is there in every size.
-# https://learn.microsoft.com/azure/redis/overview#choosing-the-right-tier
-REDIS_SKU = "Balanced_B5"
+# Types of features in a feature store, by those of a workload.
+# https://learn.microsoft.com/azure/machine-learning/reference-yaml-featureset-spec
+FEATURE_TYPES = {"integer": "long", "float": "double", "string": "string", "boolean": "boolean"}
+
+# Azure Managed Redis: sizes with 6, 12, 24, 60 and 120 GB, each with as many events a second as we let it have; a
+# replica for high availability is there in every size. An event reads and writes the windows of its entity and writes
+# its features, three commands; one that runs full refuses writes, so that a size is chosen by memory too (see
+# online_store.py). https://learn.microsoft.com/azure/redis/overview#choosing-the-right-tier
+REDIS_SKUS = {
+    5_000: "Balanced_B5",
+    10_000: "Balanced_B10",
+    20_000: "Balanced_B20",
+    50_000: "Balanced_B50",
+    100_000: "Balanced_B100",
+}
 REDIS_PORT = 10000
 REDIS_ACCESS_POLICY = "default"
 
@@ -143,9 +162,28 @@ SCALE_IN_LOAD = 30
 JOB_VM_SIZE = "Standard_DS3_v2"
 JOB_NODES = 4
 
-# What runs model monitors. https://learn.microsoft.com/azure/machine-learning/reference-yaml-monitor
-MONITOR_INSTANCE_TYPE = "standard_e4s_v3"
-MONITOR_SPARK_VERSION = "3.4"
+# Serverless Spark, which runs model monitors, feature jobs and materialization: its smallest nodes, with 4 cores and
+# 32 GB, and the one version that it has. It acts under an identity that is attached to the workspace. In a managed
+# network that lets out only what is approved it can't install packages.
+# https://learn.microsoft.com/azure/machine-learning/how-to-submit-spark-jobs,
+# https://learn.microsoft.com/azure/machine-learning/reference-yaml-monitor and
+# https://learn.microsoft.com/azure/machine-learning/how-to-managed-network#configure-for-serverless-spark-jobs
+SPARK_INSTANCE_TYPE = "standard_e4s_v3"
+SPARK_CORES = 4
+SPARK_MEMORY = "28g"
+SPARK_VERSION = "3.4"
+
+# An executor for this many events a second at the peak, which are some hundred million in a day.
+EVENTS_PER_EXECUTOR = 2000
+MINIMUM_EXECUTORS = 1
+MAXIMUM_EXECUTORS = 32
+
+# Nodes of serverless compute for a job that only copies files.
+SMALL_JOB_VM_SIZE = "Standard_DS2_v2"
+
+# The longest text that Linux takes as one variable, of which base64 leaves three quarters.
+# https://man7.org/linux/man-pages/man2/execve.2.html#NOTES
+LONGEST_VARIABLE = 128 * 1024
 
 # The metrics of data drift, for numbers and for categories, of which some metrics know only one. The two tests give a
 # p-value, so that a feature has drifted where it is below the threshold; distances and the index, where they are above
@@ -166,7 +204,7 @@ DRIFT_EVENT_TEXT = "has failed due to one or more features violating metric thre
 
 # What a container of the platform's image runs; without a command it is the scoring service.
 COMMANDS = {
-    "process": ("python", "-m", "ml_pipelines.streaming.azure"),
+    "process": ("python", "-m", "ml_pipelines.streaming.event_hubs"),
     "train": ("python", "-m", "ml_pipelines.steps.train"),
     "score": ("python", "-m", "ml_pipelines.steps.score"),
 }

@@ -62,6 +62,15 @@ class Foundation(AzureLayer, layers.Foundation):
         """Name of the resource group."""
         return self.resource_group.name
 
+    def client(self, purpose: Purpose) -> pulumi.Output[str]:
+        """By what code asks for an identity's tokens: its client id; its resource id where it is brought along.
+
+        Both tell an identity from others in azure-identity's ManagedIdentityCredential (`client_id`, or `mi_res_id` of
+        `identity_config`); the client id of what is brought along may lie in a subscription that can't be asked.
+        """
+        ours = self.user_identities.get(purpose)
+        return ours.client_id if ours else self.identity_ids[purpose]
+
     def short(self, part: str) -> str:
         """A logical name of which auto-naming makes a physical one of at most 24 characters, for a part of 7."""
         return f"{part}-{self.context.token}"
@@ -257,6 +266,7 @@ class Foundation(AzureLayer, layers.Foundation):
             self.group,
             self.location,
             self.encryption,
+            self.log_workspace.id,
             hierarchical=False,
             opts=self.child(depends_on=self.ready),
         )
@@ -292,13 +302,13 @@ def _location() -> str:
 
 
 def _refuse_one_subnet_for_two(context: Context) -> None:
-    """A subnet that is delegated to Container Apps takes no private endpoints, so that a streaming platform needs two.
+    """A subnet that is delegated to Container Apps takes no private endpoints: where events are read, there are two.
 
     Raises BlueprintError.
     """
     settings = context.settings
-    streaming = settings.architecture is ArchitectureKind.STREAMING
-    if streaming and len(settings.network.existing_subnets) == 1:
+    events = settings.architecture is not ArchitectureKind.BATCH
+    if events and len(settings.network.existing_subnets) == 1:
         problem = Problem(
             "ml-blueprints:network.existing_subnets",
             "one subnet",

@@ -107,7 +107,9 @@ def scheduled(job: Job, run: Run) -> machinelearningservices.PipelineJobArgs:
 
 
 def schedule(
-    expression: str, job: machinelearningservices.PipelineJobArgs, tags: dict[str, str]
+    expression: str,
+    job: machinelearningservices.PipelineJobArgs | machinelearningservices.SparkJobArgs,
+    tags: dict[str, str],
 ) -> machinelearningservices.SchedulePropertiesArgs:
     """A schedule that starts a job at a cron expression's times, in UTC."""
     return machinelearningservices.SchedulePropertiesArgs(

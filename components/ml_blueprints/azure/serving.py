@@ -1,10 +1,10 @@
 """The serving layer on Azure: online endpoint with canary and shadow, container app on events, scheduled batch."""
 
 import pulumi
-from pulumi_azure_native import app, machinelearningservices, resources
+from pulumi_azure_native import app, eventhub, machinelearningservices, resources
 
 from ml_blueprints import layers, routing
-from ml_blueprints.azure import autoscaling, facts, pipeline_definition, traffic
+from ml_blueprints.azure import autoscaling, event_hubs, facts, pipeline_definition, traffic
 from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.development import Development
 from ml_blueprints.azure.event_processor import EventProcessor
@@ -23,8 +23,9 @@ class Serving(AzureLayer, layers.Serving):
     """Predictions on Azure.
 
     Native resources: `models` by deployment name; with real time `real_time`, `deployments` and `captured_assets` by
-    deployment name, `division` (of the traffic), `scaling`; with streams `environment`, `stream_processor`; with batch
-    `batch_endpoint`, `batch_deployment`, `batch_schedule`. `captured` is the URI of what the champion was asked.
+    deployment name, `division` (of the traffic), `scaling`; where events come in `environment`, `stream_processor`, and
+    `decision_hub` where they are scored; with batch `batch_endpoint`, `batch_deployment`, `batch_schedule`. `captured`
+    is the URI of what the champion was asked.
     """
 
     def __init__(
@@ -43,18 +44,21 @@ class Serving(AzureLayer, layers.Serving):
         self.captured = data.path(Zone.CURATED, self._captured(context.workload.champion, COLLECTIONS[0]))
         self.real_time: machinelearningservices.OnlineEndpoint | None = None
         self.stream_processor: app.ContainerApp | None = None
+        self.decision_hub: eventhub.EventHub | None = None
         self.batch_deployment: machinelearningservices.BatchDeployment | None = None
         self._models()
         if Mode.REAL_TIME in modes:
             self.real_time = self._real_time()
         if Mode.STREAM in modes:
             self._stream(required(self.real_time, "a real-time endpoint"))
+        elif data.hub is not None:
+            self._feature_updates()
         if Mode.BATCH in modes:
             self._batch()
         self.give(
             endpoint=self.real_time.id if self.real_time else None,
             url=self.real_time.properties.scoring_uri if self.real_time else None,
-            processor=self.stream_processor.id if self.stream_processor else None,
+            processor=self.stream_processor.id if self.stream_processor and Mode.STREAM in modes else None,
             batch=self.batch_deployment.id if self.batch_deployment else None,
         )
 
@@ -229,28 +233,51 @@ class Serving(AzureLayer, layers.Serving):
         )
 
     def _stream(self, endpoint: machinelearningservices.OnlineEndpoint) -> None:
-        """Events are read by a container app, which keeps the online features and asks the endpoint."""
-        context, foundation, data = self.context, self.foundation, self.data
+        """A container app reads events, keeps the online features, asks the endpoint and tells its decisions."""
+        context, foundation = self.context, self.foundation
         may_score = foundation.grant(
             Purpose.INGEST, "score", foundation.role("score", "score", facts.SCORE_ACTIONS), endpoint.id
         )
-        processor = EventProcessor(
-            context,
-            foundation,
-            data,
-            required(data.hub, "a hub of events"),
-            required(data.dead_letter_hub, "a hub of dead letters"),
-            self.development,
-            variables={
+        hub, may_decide = self._decisions()
+        processor = self._processor(
+            {
                 **routing.environment(context.workload, routing.deployed(context.workload)),
-                "FEATURE_STORE": required(self.features.online, "online features"),
                 "SCORING_ENDPOINT": endpoint.properties.scoring_uri,
+                "DECISIONS": hub.name,
             },
-            ready=may_score,
+            [*may_score, *may_decide],
+        )
+        self.realise("stream-scoring", processor)
+
+    def _decisions(self) -> tuple[eventhub.EventHub, list[pulumi.Resource]]:
+        """Decisions for those who act on them, in as many partitions as events; kept in the lake as events are."""
+        workload = self.context.workload
+        self.decision_hub = hub = self.data.captured_hub(
+            "decisions", event_hubs.partitions(workload.data.events_per_second, workload.serving.replicas.maximum)
+        )
+        self.realise("decision-stream", hub)
+        return hub, self.foundation.grant(Purpose.INGEST, "decisions", facts.ROLE_EVENT_SENDER, hub.id)
+
+    def _feature_updates(self) -> None:
+        """Where requests are answered and not events, the same container app only keeps the online features."""
+        self._processor({}, [])
+
+    def _processor(self, variables: dict[str, pulumi.Input[str]], ready: list[pulumi.Resource]) -> app.ContainerApp:
+        store = required(self.features.online_store, "online features")
+        processor = EventProcessor(
+            self.context,
+            self.foundation,
+            self.data,
+            required(self.data.hub, "a hub of events"),
+            required(self.data.dead_letter_hub, "a hub of dead letters"),
+            self.development,
+            variables={**variables, "STATE": store.url, "FEATURE_STORE": store.url},
+            ready=[*ready, *store.users.values()],
             opts=self.child(),
         )
         self.environment, self.stream_processor = processor.environment, processor.container_app
-        self.realise("stream-scoring", self.stream_processor)
+        self.realise("feature-updates", self.stream_processor)
+        return self.stream_processor
 
     def _batch(self) -> None:
         """A pipeline scores everything that waits in the features zone, and leaves predictions in the curated zone.

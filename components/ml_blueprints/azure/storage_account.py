@@ -1,10 +1,15 @@
 """Storage accounts as this platform makes them: private, without shared keys, encrypted with the customer's key."""
 
 import pulumi
-from pulumi_azure_native import storage
+from pulumi_azure_native import monitor, storage
 
 from ml_blueprints.azure.encryption import Encryption
 from ml_blueprints.layers import Context
+
+
+def account_name(context: Context, part: str) -> str:
+    """At most 24 lower case letters and digits, unique in the world, so that `part` must be short."""
+    return f"{part}{context.token}"
 
 
 def private_account(
@@ -13,20 +18,20 @@ def private_account(
     group: pulumi.Input[str],
     location: str,
     encryption: Encryption,
+    logs: pulumi.Input[str],
     hierarchical: bool,
     opts: pulumi.ResourceOptions,
 ) -> storage.StorageAccount:
     """A storage account that is reached by private endpoints only; `hierarchical` makes it a data lake.
 
-    What is deleted in it is kept for a month. Versions are not: accounts with a hierarchical namespace have none.
+    Who reads, writes and deletes blobs is logged in a workspace (its id). What is deleted is kept for a month. Versions
+    are not: accounts with a hierarchical namespace have none.
     https://learn.microsoft.com/azure/storage/blobs/data-lake-storage-known-issues and
     https://learn.microsoft.com/azure/storage/blobs/soft-delete-blob-overview
-
-    Its name has at most 24 lower case letters and digits and is unique in the world, so `part` must be short.
     """
     account = storage.StorageAccount(
         context.logical(part),
-        account_name=f"{part}{context.token}",
+        account_name=account_name(context, part),
         resource_group_name=group,
         location=location,
         kind=storage.Kind.STORAGE_V2,
@@ -58,7 +63,7 @@ def private_account(
         opts=opts,
     )
     kept = storage.DeleteRetentionPolicyArgs(enabled=True, days=30)
-    storage.BlobServiceProperties(
+    service = storage.BlobServiceProperties(
         context.logical(part),
         resource_group_name=group,
         account_name=account.name,
@@ -66,5 +71,12 @@ def private_account(
         delete_retention_policy=kept,
         container_delete_retention_policy=kept,
         opts=pulumi.ResourceOptions(parent=account),
+    )
+    monitor.DiagnosticSetting(
+        context.logical(f"{part}-blob-logs"),
+        resource_uri=service.id,
+        workspace_id=logs,
+        logs=[monitor.DiagnosticsLogSettingsArgs(category_group="allLogs", enabled=True)],
+        opts=pulumi.ResourceOptions(parent=service),
     )
     return account

@@ -1,5 +1,7 @@
 """Workspaces of Azure Machine Learning, with what they need: storage, images, telemetry, and a managed network."""
 
+from collections.abc import Sequence
+
 import pulumi
 from pulumi_azure_native import applicationinsights, containerregistry, machinelearningservices
 
@@ -26,6 +28,7 @@ class Dependencies(pulumi.ComponentResource):
             foundation.group,
             foundation.location,
             foundation.encryption,
+            foundation.log_workspace.id,
             hierarchical=False,
             opts=pulumi.ResourceOptions(parent=self, depends_on=foundation.ready),
         )
@@ -122,8 +125,12 @@ class Dependencies(pulumi.ComponentResource):
 class Workspace(pulumi.ComponentResource):
     """A workspace without public access, whose managed network reaches what it is told to by private endpoints.
 
-    kind: `Default` or `FeatureStore`. workspace: the resource; `name` and `id` are its own. outbound_rules: the ways
-    out of its managed network.
+    Azure itself adds those of what a workspace must have: its storage, its vault, its registry and itself
+    (https://learn.microsoft.com/azure/machine-learning/how-to-managed-network#list-of-required-rules).
+
+    kind: `Default` or `FeatureStore`. identities: ids of identities under which its serverless Spark may act, which are
+    attached to it (https://learn.microsoft.com/azure/machine-learning/how-to-submit-spark-jobs). workspace: the
+    resource; `name` and `id` are its own. outbound_rules: the ways out of its managed network.
     """
 
     def __init__(
@@ -133,13 +140,14 @@ class Workspace(pulumi.ComponentResource):
         dependencies: Dependencies,
         part: str,
         kind: str,
+        identities: Sequence[pulumi.Input[str]],
         feature_store: machinelearningservices.FeatureStoreSettingsArgs | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ):
         super().__init__("ml-blueprints:azure:Workspace", context.logical(part), None, opts)
         self.context, self.foundation, self.part = context, foundation, part
         self.outbound_rules: list[machinelearningservices.ManagedNetworkSettingsRule] = []
-        self._workspace(dependencies, kind, feature_store)
+        self._workspace(dependencies, kind, identities, feature_store)
         self.name, self.id = self.workspace.name, self.workspace.id
         foundation.private_endpoint(part, self.id, "amlworkspace")
         foundation.keep_logs(part, self.workspace)
@@ -171,6 +179,7 @@ class Workspace(pulumi.ComponentResource):
         self,
         dependencies: Dependencies,
         kind: str,
+        identities: Sequence[pulumi.Input[str]],
         feature_store: machinelearningservices.FeatureStoreSettingsArgs | None,
     ) -> None:
         context, foundation, encryption = self.context, self.foundation, self.foundation.encryption
@@ -190,7 +199,7 @@ class Workspace(pulumi.ComponentResource):
             key_vault=foundation.vault.id,
             identity=machinelearningservices.ManagedServiceIdentityArgs(
                 type=machinelearningservices.ManagedServiceIdentityType.USER_ASSIGNED,
-                user_assigned_identities=[dependencies.identity.id, encryption.identity],
+                user_assigned_identities=[dependencies.identity.id, encryption.identity, *identities],
             ),
             primary_user_assigned_identity=dependencies.identity.id,
             system_datastores_auth_mode=machinelearningservices.SystemDatastoresAuthMode.IDENTITY,

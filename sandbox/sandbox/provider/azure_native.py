@@ -63,6 +63,8 @@ PATHS: Mapping[str, str] = {
             f"{_WORKSPACE}/batchEndpoints/{{endpointName}}/deployments/{{deploymentName}}"
         ),
         "machinelearningservices:BatchEndpoint": f"{_WORKSPACE}/batchEndpoints/{{endpointName}}",
+        "machinelearningservices:CodeContainer": f"{_WORKSPACE}/codes/{{name}}",
+        "machinelearningservices:CodeVersion": f"{_WORKSPACE}/codes/{{name}}/versions/{{version}}",
         "machinelearningservices:ComponentContainer": f"{_WORKSPACE}/components/{{name}}",
         "machinelearningservices:ComponentVersion": f"{_WORKSPACE}/components/{{name}}/versions/{{version}}",
         "machinelearningservices:Compute": f"{_WORKSPACE}/computes/{{computeName}}",

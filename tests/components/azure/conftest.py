@@ -1,5 +1,6 @@
 """What an organisation may bring along to Azure, with ids told apart; and who was granted what on which resource."""
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -125,6 +126,17 @@ def identity(named: Callable) -> Callable:
     def find(built, part: str) -> str:
         token = "azure-native:managedidentity:UserAssignedIdentity"
         return named(built, token, f"{built.platform.context.name}-{part}").id
+
+    return find
+
+
+@pytest.fixture
+def published() -> Callable:
+    """The files that a platform's run publishes, by name."""
+
+    def find(built) -> dict[str, str]:
+        (run,) = built.of_type("azure-native:machinelearningservices:Job")
+        return json.loads(base64.b64decode(run.inputs["properties"]["environmentVariables"]["FILES"]))
 
     return find
 

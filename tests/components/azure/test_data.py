@@ -89,7 +89,9 @@ def test_contracts_have_a_group_with_their_compatibility(request, platform, reco
 
 
 def test_dead_letters_have_a_hub_of_their_own_as_small_as_it_can_be(streaming, named):
-    assert [hub.name for hub in streaming.of_type(HUB)] == ["fraud-detection-dead-letters", "fraud-detection-events"]
+    assert [hub.name for hub in streaming.of_type(HUB)] == [
+        f"fraud-detection-{name}" for name in ("dead-letters", "decisions", "events")
+    ]
     assert named(streaming, HUB, "fraud-detection-dead-letters").inputs["partitionCount"] == 2
 
 

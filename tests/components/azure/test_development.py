@@ -24,8 +24,6 @@ def test_everything_of_this_layer_lies_in_the_workspace_of_the_data_layer(reques
     children = [resource for resource in built.resources if resource.parent == layer.urn]
     assert {child.inputs["workspaceName"] for child in children} == {ours(built)}
     assert {child.type.rpartition(":")[2] for child in children} == {
-        "EnvironmentContainer",
-        "EnvironmentVersion",
         "ModelContainer",
         "Compute",
         "ComponentContainer",

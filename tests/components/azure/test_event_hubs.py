@@ -33,6 +33,13 @@ def test_a_stream_has_readers_for_its_events_within_azures_bounds(events, partit
     assert event_hubs.partitions(events) == partitions
 
 
+@pytest.mark.parametrize(
+    ("events", "readers", "partitions"), [(100, 8, 8), (9_000, 8, 9), (100, 1, 2), (100, 200, 100)]
+)
+def test_each_replica_of_the_processor_has_a_partition_to_read(events, readers, partitions):
+    assert event_hubs.partitions(events, readers) == partitions
+
+
 def test_captures_are_within_azures_bounds():
     # https://learn.microsoft.com/azure/event-hubs/event-hubs-capture-overview: 1 to 15 minutes, 10 to 500 MB.
     assert 60 <= event_hubs.CAPTURE_SECONDS <= 900
@@ -117,8 +124,8 @@ def test_events_can_be_replayed_for_a_week(streaming, named, part):
     assert hub["retentionDescription"] == {"cleanupPolicy": "Delete", "retentionTimeInHours": 7 * 24}
 
 
-@pytest.mark.parametrize(("platform", "partitions"), [("streaming", 2), ("hybrid", 2)])
-def test_a_stream_has_partitions_for_the_workloads_events(request, named, platform, partitions):
+@pytest.mark.parametrize(("platform", "partitions"), [("streaming", 8), ("hybrid", 4)])
+def test_a_stream_has_partitions_for_the_workloads_events_and_readers(request, named, platform, partitions):
     built = request.getfixturevalue(platform)
     hub = named(built, HUB, f"{built.platform.context.name}-events").inputs
     assert hub["partitionCount"] == partitions

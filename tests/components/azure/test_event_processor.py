@@ -1,6 +1,7 @@
 """The event processor on Azure: a container app in the network, under the identity that ingests, following events."""
 
 import json
+import uuid
 
 import pytest
 
@@ -62,7 +63,16 @@ def test_the_processor_acts_pulls_and_scales_under_the_identity_that_ingests(req
         assert used == identity(built, "ingest")
     (registry,) = app.inputs["configuration"]["registries"]
     (rule,) = app.inputs["template"]["scale"]["rules"]
-    assert registry["identity"] == rule["custom"]["identity"] == told(app)["IDENTITY"] == used
+    assert registry["identity"] == rule["custom"]["identity"] == used
+
+
+def test_the_processor_asks_for_tokens_by_client_id_and_by_resource_id_what_is_brought_along(streaming, house, named):
+    (app,) = streaming.of_type(APP)
+    ingest = named(streaming, "azure-native:managedidentity:UserAssignedIdentity", "fraud-detection-ingest").id
+    # As the sandbox's Azure makes client ids.
+    assert told(app)["IDENTITY"] == str(uuid.uuid5(uuid.NAMESPACE_URL, f"{ingest}/client"))
+    (app,) = house.of_type(APP)
+    assert told(app)["IDENTITY"].endswith("/house-ingest")
 
 
 def test_the_processor_runs_the_image_of_our_registry_by_digest(streaming, processor):
@@ -71,7 +81,7 @@ def test_the_processor_runs_the_image_of_our_registry_by_digest(streaming, proce
     (credentials,) = processor.inputs["configuration"]["registries"]
     assert credentials["server"] == server
     assert container(processor)["image"] == f"{server}/ml-serving@sha256:{'5f70bf18' * 8}"
-    assert container(processor)["command"] == ["python", "-m", "ml_pipelines.streaming.azure"]
+    assert container(processor)["command"] == ["python", "-m", "ml_pipelines.streaming.event_hubs"]
 
 
 def test_processor_and_memory_are_a_pair_that_azure_takes(processor):
@@ -98,10 +108,30 @@ def test_the_processor_asks_the_endpoint_and_keeps_features_for_as_long_as_the_w
     (cluster,) = streaming.of_type("azure-native:redisenterprise:RedisEnterprise")
     known = told(processor)
     assert known["SCORING_ENDPOINT"].startswith(f"https://{endpoint.inputs['endpointName']}.")
-    host, _, port = known["FEATURE_STORE"].rpartition(":")
-    assert host.startswith(f"{cluster.id.rpartition('/')[2]}.")
-    assert port == "10000"
+    assert known["FEATURE_STORE"].startswith(f"rediss://{cluster.id.rpartition('/')[2]}.")
+    assert known["FEATURE_STORE"].endswith(":10000")
     assert known["FEATURE_TTL_HOURS"] == "48"
+
+
+@pytest.mark.parametrize("platform", ["streaming", "hybrid"])
+def test_windows_lie_beside_the_features_and_the_processor_may_write_them_when_it_starts(request, waits_for, platform):
+    built = request.getfixturevalue(platform)
+    (app,) = built.of_type(APP)
+    known = told(app)
+    assert known["STATE"] == known["FEATURE_STORE"]
+    assert known["WORKLOAD"] == built.platform.context.workload.name
+    assert "AccessPolicyAssignment ingest-online" in waits_for(built, app)
+
+
+def test_decisions_go_to_a_hub_of_their_own_that_only_ingest_writes_to(streaming, processor, named, granted, waits_for):
+    hub = named(streaming, "azure-native:eventhub:EventHub", "fraud-detection-decisions").inputs
+    events = named(streaming, "azure-native:eventhub:EventHub", "fraud-detection-events").inputs
+    assert told(processor)["DECISIONS"] == hub["eventHubName"] == "decisions"
+    assert hub["partitionCount"] == events["partitionCount"]
+    assert hub["captureDescription"]["destination"]["archiveNameFormat"].startswith("decisions/")
+    assert "RoleAssignment ingest-decisions" in waits_for(streaming, processor)
+    for purpose, may in {"ingest": True, "training": False, "serving": False, "monitoring": False}.items():
+        assert (("Azure Event Hubs Data Sender", "EventHub decisions") in granted(streaming, purpose)) is may
 
 
 def test_the_processor_knows_the_models_that_run(processor):
@@ -147,9 +177,20 @@ def test_its_name_keeps_to_32_characters(processor):
     assert len(processor.inputs["containerAppName"]) <= 32
 
 
-@pytest.mark.parametrize("platform", ["batch", "hybrid"])
-def test_there_is_no_processor_without_stream_scoring(request, platform):
+@pytest.mark.parametrize("platform", ["hybrid", "hybrid_house"])
+def test_where_requests_are_scored_the_processor_only_keeps_features(request, granted, platform):
     built = request.getfixturevalue(platform)
-    assert not built.of_type(APP)
-    assert not built.of_type(ENVIRONMENT)
+    (app,) = built.of_type(APP)
+    assert not {"SCORING_ENDPOINT", "DECISIONS", "ML_BLUEPRINTS_ROUTING"} & told(app).keys()
+    assert {"STATE", "FEATURE_STORE", "EVENTS", "DEAD_LETTERS", "CHECKPOINTS"} <= told(app).keys()
+    assert not [hub for hub in built.of_type("azure-native:eventhub:EventHub") if hub.name.endswith("-decisions")]
+    assert "score" not in {role for role, _ in granted(built, "ingest")}
+    # Its contract: what scores events.
     assert built.platform.serving.processor is None
+    assert built.platform.serving.stream_processor is not None
+
+
+def test_batch_has_no_processor(batch):
+    assert not batch.of_type(APP)
+    assert not batch.of_type(ENVIRONMENT)
+    assert batch.platform.serving.stream_processor is None

@@ -1,33 +1,14 @@
 """The feature layer on Azure: the feature store, its offline store, its entity, and the latest values in Redis."""
 
+import json
+
 import pytest
-from ml_blueprints.azure.features import index_type
 
 CLUSTER = "azure-native:redisenterprise:RedisEnterprise"
 DATABASE = "azure-native:redisenterprise:Database"
 READER = "azure-native:redisenterprise:AccessPolicyAssignment"
 ENTITY = "azure-native:machinelearningservices:FeaturestoreEntityVersion"
 ML = "azure-native:machinelearningservices"
-
-
-@pytest.mark.parametrize(
-    ("avro", "type_"),
-    [
-        ("string", "String"),
-        ("int", "Integer"),
-        ("long", "Long"),
-        ("double", "String"),
-        ("bytes", "String"),
-        (["null", "long"], "Long"),
-        (["int", "null"], "Integer"),
-        (["null", {"type": "long", "logicalType": "timestamp-millis"}], "Long"),
-        ({"type": "string", "logicalType": "uuid"}, "String"),
-        ({"type": "enum", "name": "E", "symbols": ["A"]}, "String"),
-    ],
-)
-def test_an_entitys_column_has_the_type_of_the_contract(avro, type_):
-    record = {"fields": [{"name": "before", "type": "boolean"}, {"name": "entity", "type": avro}]}
-    assert index_type(record, "entity") == type_
 
 
 def test_features_are_kept_in_the_features_zone_under_an_identity_that_does_nothing_else(
@@ -43,6 +24,8 @@ def test_features_are_kept_in_the_features_zone_under_an_identity_that_does_noth
         ("Storage Blob Data Reader", "BlobContainer raw"),
         ("Storage Blob Data Contributor", "BlobContainer features"),
         ("AzureML Data Scientist", "Workspace features"),
+        ("Storage Blob Data Reader", "BlobContainer code"),
+        ("record feature jobs", "Workspace ml"),
     }
 
 
@@ -83,9 +66,99 @@ def test_the_feature_set_has_each_definition_and_waits_for_its_entity(streaming,
 
 def test_entity_and_feature_set_lie_in_the_feature_store(streaming, named):
     store = named(streaming, f"{ML}:Workspace", f"features-{streaming.platform.context.token}").id.rpartition("/")[2]
-    for kind in ("FeaturestoreEntityContainerEntity", "FeaturestoreEntityVersion", "FeaturesetContainerEntity"):
+    kinds = ("FeaturestoreEntityContainerEntity", "FeaturestoreEntityVersion", "FeaturesetContainerEntity")
+    for kind in (*kinds, "FeaturesetVersion", "WorkspaceConnection"):
         (found,) = streaming.of_type(f"{ML}:{kind}")
         assert found.inputs["workspaceName"] == store
+
+
+def test_a_version_of_the_feature_set_says_what_its_published_specification_says(streaming, published):
+    (version,) = streaming.of_type(f"{ML}:FeaturesetVersion")
+    written = json.loads(published(streaming)["FeatureSetSpec.yaml"])
+    del written["$schema"]
+    properties = version.inputs["properties"]
+    assert json.loads(properties["properties"]["featuresetProperties"]) == written
+    assert written["index_columns"] == [{"name": "card_id", "type": "string"}]
+    assert written["source"]["timestamp_column"] == {"name": "event_time"}
+    assert {feature["name"]: feature["type"] for feature in written["features"]} == {
+        "transactions_1h": "long",
+        "amount_1h": "double",
+        "largest_amount_1h": "double",
+        "merchants_24h": "long",
+        "seconds_since_last": "double",
+        "abroad_share_24h": "double",
+    }
+    assert properties["entities"] == ["azureml:card_id:1"]
+    assert properties["stage"] == "Production"
+
+
+def test_the_specification_lies_where_the_feature_store_can_name_it(streaming, named, published):
+    (version,) = streaming.of_type(f"{ML}:FeaturesetVersion")
+    (code,) = streaming.of_type(f"{ML}:CodeVersion")
+    store = named(streaming, f"{ML}:Workspace", f"features-{streaming.platform.context.token}").id.rpartition("/")[2]
+    assert version.inputs["version"] == code.inputs["version"]
+    assert version.inputs["properties"]["specification"]["path"].endswith(
+        f"/workspaces/{store}/datastores/code/paths/features/{code.inputs['version']}/"
+    )
+
+
+def test_features_are_read_where_the_job_writes_them(streaming, named, published):
+    lake = named(streaming, "azure-native:storage:StorageAccount", "fraud-detection-lake").inputs["accountName"]
+    written = job(streaming)["outputs"]["destination"]["uri"]
+    assert written == f"abfss://features@{lake}.dfs.core.windows.net/offline/"
+    assert json.loads(published(streaming)["FeatureSetSpec.yaml"])["source"]["path"] == written
+    catalogued = named(streaming, f"{ML}:DataVersion", "fraud-detection-offline").inputs
+    assert catalogued["name"] == "card_activity_features"
+    assert catalogued["properties"]["dataUri"].endswith("/datastores/features/paths/offline/")
+
+
+def test_features_are_materialized_offline_once_a_day_and_failures_are_told(streaming):
+    (version,) = streaming.of_type(f"{ML}:FeaturesetVersion")
+    settings = version.inputs["properties"]["materializationSettings"]
+    assert settings["storeType"] == "Offline"
+    assert settings["schedule"]["frequency"] == "Day"
+    assert settings["notification"] == {"emailOn": ["JobFailed"], "emails": ["payments-risk@example.com"]}
+
+
+def job(built) -> dict:
+    """The feature job, as its schedule starts it."""
+    (schedule,) = [found for found in built.of_type(f"{ML}:Schedule") if found.inputs["name"] == "features"]
+    return schedule.inputs["properties"]["action"]["jobDefinition"]
+
+
+@pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid", "house"])
+def test_spark_computes_features_on_the_workloads_schedule_under_the_identity_for_it(request, identity, platform):
+    built = request.getfixturevalue(platform)
+    (schedule,) = [found for found in built.of_type(f"{ML}:Schedule") if found.inputs["name"] == "features"]
+    properties = schedule.inputs["properties"]
+    assert properties["isEnabled"] is True
+    assert properties["trigger"] == {
+        "triggerType": "Cron",
+        "expression": built.platform.context.workload.features.schedule,
+        "timeZone": "UTC",
+    }
+    assert job(built)["jobType"] == "Spark"
+    assert job(built)["resources"] == {"instanceType": "standard_e4s_v3", "runtimeVersion": "3.4"}
+    assert job(built)["identity"]["resourceId"] == identity(built, "materialization")
+
+
+@pytest.mark.parametrize(
+    ("platform", "format_"), [("streaming", "capture"), ("hybrid", "capture"), ("batch", "parquet")]
+)
+def test_the_job_reads_what_was_captured_or_in_batch_what_was_put_there(request, platform, format_):
+    found = job(request.getfixturevalue(platform))
+    assert f"--format {format_}" in found["args"]
+    assert "--source ${{inputs.source}} --destination ${{outputs.destination}}" in found["args"]
+    assert found["inputs"]["source"]["uri"].startswith("abfss://raw@")
+    assert found["inputs"]["source"]["uri"].endswith(".dfs.core.windows.net/events/")
+    assert {found["inputs"]["source"]["mode"], found["outputs"]["destination"]["mode"]} == {"Direct"}
+
+
+def test_the_job_waits_for_its_rights_and_its_ways_to_the_lake(streaming, waits_for):
+    (schedule,) = [found for found in streaming.of_type(f"{ML}:Schedule") if found.inputs["name"] == "features"]
+    rights = {f"RoleAssignment materialization-{part}" for part in ("raw", "features", "store", "code", "runs")}
+    rules = {f"ManagedNetworkSettingsRule ml-to-lake-{part}" for part in ("dfs", "blob")}
+    assert rights | rules <= waits_for(streaming, schedule)
 
 
 def test_the_latest_values_are_served_privately_and_survive_a_node(streaming):
@@ -121,7 +194,6 @@ def test_the_latest_values_are_reached_by_tls_and_identities_only(streaming):
     assert database.inputs["clusterName"] == cluster.id.rpartition("/")[2]
     assert database.inputs["clientProtocol"] == "Encrypted"
     assert database.inputs["accessKeysAuthentication"] == "Disabled"
-    assert database.inputs["evictionPolicy"] == "VolatileTTL"
     assert database.inputs["port"] == 10000
 
 

@@ -150,8 +150,8 @@ def test_logs_are_kept_for_a_year_and_read_and_written_by_identities_only(stream
 @pytest.mark.parametrize(
     ("platform", "parts"),
     [
-        ("streaming", ["apps", "endpoint", "events", "features", "images", "ml", "retraining", "vault"]),
-        ("hybrid", ["endpoint", "events", "features", "images", "ml", "retraining", "vault"]),
+        ("streaming", ["apps", "endpoint", "events", "features", "images", "ml", "online", "retraining", "vault"]),
+        ("hybrid", ["apps", "endpoint", "events", "features", "images", "ml", "online", "retraining", "vault"]),
         ("batch", ["events", "features", "images", "ml", "retraining", "vault"]),
     ],
 )
@@ -159,7 +159,9 @@ def test_what_has_logs_sends_all_of_them(request, platform, parts):
     built = request.getfixturevalue(platform)
     (logs,) = built.of_type("azure-native:operationalinsights:Workspace")
     settings = built.of_type("azure-native:monitor:DiagnosticSetting")
-    assert sorted(entry.name for entry in settings) == [f"{built.platform.context.name}-{part}-logs" for part in parts]
+    parts = [*parts, "flows-blob", "lake-blob", "mlstore-blob"]
+    assert {entry.name for entry in settings} == {f"{built.platform.context.name}-{part}-logs" for part in parts}
+    assert len(settings) == len(parts)
     for setting in settings:
         assert setting.inputs["logs"] == [{"categoryGroup": "allLogs", "enabled": True}]
         assert setting.inputs["workspaceId"] == logs.id
@@ -179,12 +181,13 @@ def test_a_missing_location_is_said_in_words(build, monkeypatch):
         build("azure", "credit_scoring")
 
 
-def test_a_streaming_platform_takes_no_network_with_one_subnet(build):
+@pytest.mark.parametrize("workload", ["fraud_detection", "delivery_eta"])
+def test_a_platform_that_reads_events_takes_no_network_with_one_subnet(build, workload):
     network = "/subscriptions/s/resourceGroups/house/providers/Microsoft.Network/virtualNetworks/shared"
     with pytest.raises(BlueprintError, match=r"the last delegated to Microsoft\.App"):
         build(
             "azure",
-            "fraud_detection",
+            workload,
             network={"existing_network": network, "existing_subnets": [f"{network}/subnets/one"]},
         )
 

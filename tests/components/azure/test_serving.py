@@ -120,7 +120,7 @@ def test_a_deployment_knows_its_role_and_where_features_are(streaming, named):
     (model,) = json.loads(told["ML_BLUEPRINTS_ROUTING"])["models"]
     assert (model["name"], model["role"], model["traffic"]) == ("sequence-network", "shadow", 20)
     (cluster,) = streaming.of_type("azure-native:redisenterprise:RedisEnterprise")
-    assert told["FEATURE_STORE"].startswith(f"{cluster.id.rpartition('/')[2]}.")
+    assert told["FEATURE_STORE"].startswith(f"rediss://{cluster.id.rpartition('/')[2]}.")
     assert told["FEATURE_STORE"].endswith(":10000")
     assert (shadow["tags"]["model"], shadow["tags"]["role"]) == ("sequence-network", "shadow")
 

@@ -48,7 +48,10 @@ def test_every_resource_hangs_on_its_layer_and_is_named_after_the_platform(reque
         ("Network network", "Foundation foundation"),
         ("Dependencies dependencies", "Data data"),
         ("Workspace ml", "Data data"),
+        ("PlatformImage image", "Data data"),
         ("Workspace features", "Features features"),
+        ("CodeStore code", "Features features"),
+        ("OnlineStore online", "Features features"),
         ("EventProcessor processor", "Serving serving"),
     ],
 )
@@ -108,6 +111,22 @@ def test_nothing_takes_a_shared_key_where_azure_lets_it_be_turned_off(request, p
     [
         ("azure-native:eventhub:EventHub", "events", {"Namespace events", "BlobContainer raw", "StorageAccount lake"}),
         (
+            "azure-native:machinelearningservices:Schedule",
+            "features",
+            {"CodeVersion features", "UserAssignedIdentity materialization", "Workspace ml"},
+        ),
+        (
+            "azure-native:machinelearningservices:FeaturesetVersion",
+            "features",
+            {
+                "FeaturesetContainerEntity features",
+                "FeaturestoreEntityContainerEntity entity",
+                "Datastore features-code",
+                "Job publish-features",
+                "WorkspaceConnection offline",
+            },
+        ),
+        (
             "azure-native:machinelearningservices:WorkspaceConnection",
             "offline",
             {"Workspace features", "BlobContainer features", "UserAssignedIdentity materialization"},
@@ -139,6 +158,7 @@ def test_nothing_takes_a_shared_key_where_azure_lets_it_be_turned_off(request, p
             {
                 "EventHub events",
                 "EventHub dead-letters",
+                "EventHub decisions",
                 "ConsumerGroup processor",
                 "BlobContainer checkpoints",
                 "RedisEnterprise online",

@@ -39,8 +39,17 @@ def test_workspaces_are_encrypted_with_our_key(streaming, workspace, identity, p
     assert properties["keyVaultArmId"] == vault.id
     assert properties["keyIdentifier"].endswith(f".vault.azure.net/keys/{key.id.rpartition('/')[2]}")
     assert inputs["enableServiceSideCMKEncryption"] is True
-    assert inputs["identity"]["userAssignedIdentities"] == [identity(streaming, "workspaces"), user]
+    assert inputs["identity"]["userAssignedIdentities"][:2] == [identity(streaming, "workspaces"), user]
     assert inputs["primaryUserAssignedIdentity"] == identity(streaming, "workspaces")
+
+
+@pytest.mark.parametrize(
+    ("part", "others"), [("ml", ["materialization", "monitoring"]), ("features", ["materialization"])]
+)
+def test_serverless_spark_acts_under_identities_that_are_attached(streaming, workspace, identity, part, others):
+    # https://learn.microsoft.com/azure/machine-learning/how-to-submit-spark-jobs
+    attached = workspace(streaming, part).inputs["identity"]["userAssignedIdentities"]
+    assert attached[2:] == [identity(streaming, other) for other in others]
 
 
 @PARTS
