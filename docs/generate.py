@@ -1,4 +1,4 @@
-"""Writes the generated pages: equivalence.md from a run of all stacks, inputs.md and rules.md from the definitions.
+"""Writes the generated pages: equivalence.md from a run of all stacks, the others from definitions.
 
 `make docs` brings all stacks up in a sandbox of their own, writes the pages, and forgets the sandbox. The tests compare
 the pages with a run of theirs, so that they can't go stale.
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from docs import rules
+from docs import datasets, rules
 from docs.markdown import heads, row, type_name
 from ml_blueprints.capabilities import CAPABILITIES, Capability
 from ml_blueprints.settings import Settings
@@ -54,6 +54,7 @@ def main() -> int:
 def pages(outputs: Mapping[str, Outputs]) -> dict[str, str]:
     """File name -> text of every generated page, from the outputs of all stacks by their names."""
     return {
+        "datasets.md": datasets.page(),
         "equivalence.md": equivalence_page(outputs),
         "inputs.md": inputs_page(),
         "rules.md": rules.page(),

@@ -209,22 +209,16 @@ def _honest(world: World, count: int, drift_at: int, draws: Draws) -> Payments:
 
 
 def _visited(world: World, card: Integers, time: Integers, drift_at: int, draws: Draws) -> Integers:
-    """The merchant of each honest payment."""
-    choice = draws.weighted(CHOICE, len(card))
-    drifted = np.flatnonzero(time >= drift_at)
-    choice[drifted] = draws.weighted(CHOICE_AFTER_DRIFT, len(drifted))
-    favourite = draws.weighted((40, 25, 15, 10, 4, 6), len(card))
-    merchant = world.favourites[card, favourite]
-    home = world.home[card]
-    for number, online in ((1, False), (2, True)):
-        those = np.flatnonzero(choice == number)
-        merchant[those] = world.any_merchant(home[those], online, draws)[:, 0]
-    those = np.flatnonzero(choice == 3)
-    merchant[those] = world.any_merchant(world.elsewhere(home[those], draws), True, draws)[:, 0]
+    """The merchant of each honest payment. As much is drawn with a drift as without: nothing before it changes."""
+    count, home = len(card), world.home[card]
+    roll = draws.below(sum(CHOICE), count)
+    before, after = (np.searchsorted(np.cumsum(choice), roll, side="right") for choice in (CHOICE, CHOICE_AFTER_DRIFT))
+    choice = np.where(time >= drift_at, after, before)
+    favourite = world.favourites[card, draws.weighted((40, 25, 15, 10, 4, 6), count)]
+    country = np.where(choice == 3, world.elsewhere(home, draws), home)
+    merchant = np.where(choice == 0, favourite, world.any_merchant(country, choice >= 2, draws)[:, 0])
     on_trip = (time >= world.leaves[card]) & (time < world.returns[card]) & ~world.online[merchant]
-    those = np.flatnonzero(on_trip)
-    merchant[those] = world.any_merchant(world.abroad[card[those]], False, draws)[:, 0]
-    return merchant
+    return np.where(on_trip, world.any_merchant(world.abroad[card], False, draws)[:, 0], merchant)
 
 
 def _card_testing(world: World, quota: int, drift_at: int, draws: Draws) -> Payments:
