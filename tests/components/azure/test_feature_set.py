@@ -6,6 +6,7 @@ import pytest
 from ml_blueprints.azure import feature_set
 from ml_blueprints.azure.feature_set import index_type
 from ml_blueprints.workload import Workload
+
 WORKLOADS = Path(__file__).parents[3] / "stacks" / "workloads"
 
 
