@@ -265,8 +265,11 @@ class Data(AzureLayer, layers.Data):
             identity=self.foundation.identities[Purpose.INGEST],
         )
 
-    def captured_hub(self, name: str, partition_count: int) -> eventhub.EventHub:
-        """A hub of the namespace, kept for replay and captured to a folder of its own name."""
+    def captured_hub(self, name: str, partition_count: int, parent: pulumi.Resource | None = None) -> eventhub.EventHub:
+        """A hub of the namespace, kept for replay and captured to a folder of its own name.
+
+        parent: what it is a part of, where that isn't the namespace.
+        """
         return event_hubs.captured_hub(
             self.context,
             self.foundation.group,
@@ -274,7 +277,7 @@ class Data(AzureLayer, layers.Data):
             name,
             partition_count,
             self.capture,
-            pulumi.ResourceOptions(parent=self.namespace, depends_on=self.grants[Purpose.INGEST]),
+            pulumi.ResourceOptions(parent=parent or self.namespace, depends_on=self.grants[Purpose.INGEST]),
         )
 
     def _stream(self) -> None:

@@ -253,7 +253,9 @@ class Serving(AzureLayer, layers.Serving):
         """Decisions for those who act on them, in as many partitions as events; kept in the lake as events are."""
         workload = self.context.workload
         self.decision_hub = hub = self.data.captured_hub(
-            "decisions", event_hubs.partitions(workload.data.events_per_second, workload.serving.replicas.maximum)
+            "decisions",
+            event_hubs.partitions(workload.data.events_per_second, workload.serving.replicas.maximum),
+            parent=self,
         )
         self.realise("decision-stream", hub)
         return hub, self.foundation.grant(Purpose.INGEST, "decisions", facts.ROLE_EVENT_SENDER, hub.id)
