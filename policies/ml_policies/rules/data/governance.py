@@ -167,6 +167,8 @@ RULES = (
             "gcp:bigquery/table:Table": present("description"),
             "gcp:vertex/aiFeatureGroup:AiFeatureGroup": present("description"),
             "azure-native:machinelearningservices:DataVersion": present("properties.description"),
+            "azure-native:machinelearningservices:FeaturesetVersion": present("properties.description"),
+            "azure-native:machinelearningservices:FeaturestoreEntityVersion": present("properties.description"),
         },
     ),
     Rule(

@@ -13,6 +13,7 @@ from ml_policies.checks import (
     judged,
     none_of,
     number,
+    one_of,
     present,
     some,
     when,
@@ -251,5 +252,47 @@ RULES = (
             ),
         },
         references=("checkov:CKV_AWS_28", "checkov:CKV_GCP_14", "security-hub:DynamoDB.2"),
+    ),
+    Rule(
+        "MLB-DAT-014",
+        "What a database in memory holds survives its nodes.",
+        Severity.MEDIUM,
+        "Write it to disk as it changes, or keep snapshots.",
+        checks={
+            "aws:elasticache/replicationGroup:ReplicationGroup": at_least(
+                "snapshotRetentionLimit",
+                1,
+                default=0,
+                source="https://www.pulumi.com/registry/packages/aws/api-docs/elasticache/replicationgroup/",
+            ),
+            "aws:elasticache/serverlessCache:ServerlessCache": at_least(
+                "snapshotRetentionLimit",
+                1,
+                default=0,
+                source="https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/backups-automatic.html",
+            ),
+            "gcp:redis/instance:Instance": one_of(
+                "persistenceConfig.persistenceMode",
+                ("RDB",),
+                default="DISABLED",
+                source="https://cloud.google.com/memorystore/docs/redis/rdb-snapshots",
+            ),
+            "gcp:redis/cluster:Cluster": one_of(
+                "persistenceConfig.mode",
+                ("RDB", "AOF"),
+                default="DISABLED",
+                source="https://cloud.google.com/memorystore/docs/cluster/persistence-overview",
+            ),
+            "gcp:memorystore/instance:Instance": one_of(
+                "persistenceConfig.mode",
+                ("RDB", "AOF"),
+                default="DISABLED",
+                source="https://cloud.google.com/memorystore/docs/valkey/about-persistence",
+            ),
+            # https://learn.microsoft.com/azure/redis/how-to-persistence
+            "azure-native:redisenterprise:Database": any_of(
+                equals("persistence.aofEnabled", True), equals("persistence.rdbEnabled", True)
+            ),
+        },
     ),
 )

@@ -235,7 +235,14 @@ RULES = (
             "azure-native:app:ContainerApp": _OWN_IDENTITY,
             "azure-native:app:Job": _OWN_IDENTITY,
             f"{_ML}:Compute": _OWN_IDENTITY,
+            # A job without an identity of its own acts as the user who asked for it.
+            # https://learn.microsoft.com/azure/machine-learning/how-to-submit-spark-jobs
+            f"{_ML}:Job": equals("properties.identity.identityType", "Managed"),
             f"{_ML}:OnlineEndpoint": _OWN_IDENTITY,
+            f"{_ML}:Schedule": when(
+                equals("properties.action.actionType", "CreateJob"),
+                equals("properties.action.jobDefinition.identity.identityType", "Managed"),
+            ),
             f"{_ML}:Workspace": all_of(_OWN_IDENTITY, present("primaryUserAssignedIdentity")),
         },
         missing={"aws": "SageMaker, Lambda and Step Functions don't run without a role that is named to them."},
@@ -284,6 +291,7 @@ RULES = (
             "azure-native:app:Job": no_secret_in("template.containers[].env"),
             f"{_ML}:BatchDeployment": no_secret_in("properties.environmentVariables"),
             f"{_ML}:Compute": no_secret_script("properties.properties.setupScripts.scripts.startupScript.scriptData"),
+            f"{_ML}:Job": no_secret_in("properties.environmentVariables"),
             f"{_ML}:OnlineDeployment": no_secret_in("properties.environmentVariables"),
             "azure-native:web:WebAppApplicationSettings": no_secret_in("properties"),
         },

@@ -263,6 +263,8 @@ RULES = (
             "azure-native:databricks:Workspace": _diagnosed("workspaceName"),
             "azure-native:logic:Workflow": _diagnosed("workflowName"),
             "azure-native:containerregistry:Registry": _diagnosed("registryName"),
+            # A database is called `default`, as much else is, so that its cluster tells it from others.
+            "azure-native:redisenterprise:Database": _diagnosed("clusterName"),
         },
         references=(
             "azure-policy:AuditDiagnosticLog_Audit",
