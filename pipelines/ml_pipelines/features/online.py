@@ -52,8 +52,8 @@ class StateError(ValueError):
 class State:
     """What is kept of one entity: its admitted events as far back as they matter, and the running aggregates of them.
 
-    `keys`, `ids` and the `columns` are parallel lists, in order of arrival; the first column is the keys themselves. Ids
-    are known from position `known` on.
+    `keys`, `ids` and the `columns` are parallel lists, in order of arrival; the first column is the keys themselves.
+    Ids are known from position `known` on.
     """
 
     __slots__ = ("clock", "columns", "frames", "ids", "key", "keys", "known", "seen", "trim_at")
