@@ -1,10 +1,11 @@
-"""Writes the generated pages: equivalence.md from a run of all stacks, the others from definitions.
+"""Writes the generated pages: equivalence.md and architectures/ from a run of all stacks, the others from definitions.
 
 `make docs` brings all stacks up in a sandbox of their own, writes the pages, and forgets the sandbox. The tests compare
 the pages with a run of theirs, so that they can't go stale.
 """
 
 import json
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -12,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from docs import datasets, rules
+from docs import architectures, datasets, rules
+from docs.architectures import CLOUDS
 from docs.markdown import heads, row, type_name
 from ml_blueprints.capabilities import CAPABILITIES, Capability
 from ml_blueprints.settings import Settings
@@ -21,11 +23,10 @@ from rich.console import Console
 from sandbox import home, project
 from sandbox.errors import SandboxError
 from sandbox.progress import Progress, print_summary
-from sandbox.session import open_session
+from sandbox.session import Session, open_session
 from sandbox.stacks import Batch, Operation, Phase, StackRun
 
 PAGES = Path(__file__).parent
-CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure"}
 
 Outputs = Mapping[str, Any]
 
@@ -37,23 +38,40 @@ def main() -> int:
         started = time.monotonic()
         with home.temporary():
             runs = [StackRun(stack) for stack in project.stack_names(home.REPOSITORY)]
+            session = open_session(console)
             with Progress(console, runs) as progress:
-                Batch(open_session(console), Operation.UP, parallel=2).run(runs, progress.show)
-        print_summary(console, Operation.UP, runs, time.monotonic() - started)
-        if failed := [run.name for run in runs if run.phase is not Phase.DONE]:
-            raise SandboxError(f"no page was written, as {', '.join(failed)} did not come up")
+                Batch(session, Operation.UP, parallel=2).run(runs, progress.show)
+            print_summary(console, Operation.UP, runs, time.monotonic() - started)
+            if failed := [run.name for run in runs if run.phase is not Phase.DONE]:
+                raise SandboxError(f"no page was written, as {', '.join(failed)} did not come up")
+            states = {run.name: exported(session, run.name) for run in runs}
     except (SandboxError, OSError) as error:
         print(f"docs: {error}", file=sys.stderr)
         return 2
-    for name, text in pages({run.name: run.outputs for run in runs}).items():
+    for name, text in pages({run.name: run.outputs for run in runs}, states).items():
         (PAGES / name).write_text(text)
         console.print(f"wrote {PAGES / name}")
     return 0
 
 
-def pages(outputs: Mapping[str, Outputs]) -> dict[str, str]:
-    """File name -> text of every generated page, from the outputs of all stacks by their names."""
+def exported(session: Session, stack: str) -> architectures.State:
+    """What the engine has saved of a stack. Raises SandboxError where it can't tell."""
+    answer = subprocess.run(
+        [session.pulumi, "stack", "export", "--stack", stack],
+        cwd=session.project,
+        env=session.environment,
+        capture_output=True,
+        text=True,
+    )
+    if answer.returncode != 0:
+        raise SandboxError(f"`pulumi stack export --stack {stack}` failed: {answer.stderr.strip()}")
+    return json.loads(answer.stdout)
+
+
+def pages(outputs: Mapping[str, Outputs], states: Mapping[str, architectures.State]) -> dict[str, str]:
+    """File name -> text of every generated page, from the outputs and exported states of all stacks by their names."""
     return {
+        **architectures.pages(states),
         "datasets.md": datasets.page(),
         "equivalence.md": equivalence_page(outputs),
         "inputs.md": inputs_page(),

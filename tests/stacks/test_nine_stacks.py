@@ -1,5 +1,6 @@
 """The main job: all nine stacks side by side, as `make up` brings them up, and the page that is generated from them."""
 
+import json
 import re
 from pathlib import Path
 
@@ -41,7 +42,9 @@ def test_what_is_up_stays_unchanged(nine):
 
 @pytest.mark.xdist_group("nine")
 def test_the_generated_pages_are_up_to_date(nine):
-    for name, text in generate.pages({stack: run.outputs for stack, run in nine.unchanged.items()}).items():
+    outputs = {stack: run.outputs for stack, run in nine.unchanged.items()}
+    states = {stack: json.loads(file.read_text()) for stack, file in nine.exports.items()}
+    for name, text in generate.pages(outputs, states).items():
         assert (REPOSITORY / "docs" / name).read_text() == text, f"docs/{name} is stale: `make docs` writes it anew"
 
 
