@@ -113,8 +113,12 @@ class DataSet:
 
 def schema(contract: str) -> Mapping[str, Any]:
     """The newest version of a contract of this package."""
-    folder = resources.files("ml_pipelines.contracts")
-    return json.loads((folder / f"{contract}.avsc").read_text())
+    contracts = resources.files("ml_pipelines.contracts")
+    versions = contracts / contract
+    if versions.is_dir():
+        newest = max(int(file.name.removesuffix(".avsc")) for file in versions.iterdir() if file.name.endswith(".avsc"))
+        return json.loads((versions / f"{newest}.avsc").read_text())
+    return json.loads((contracts / f"{contract}.avsc").read_text())
 
 
 def conforming(events: pa.Table, contract: str) -> pa.Table:
