@@ -1,0 +1,1 @@
+"""Contracts of events and tables: a folder per contract, a file per version, and the codec that holds to them."""
