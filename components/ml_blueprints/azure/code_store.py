@@ -31,8 +31,9 @@ CODE = "code"
 # Writes the files that the variable FILES holds to the folder that it is given.
 WRITE = (
     'python -c "import base64, json, os, pathlib, sys; '
-    "[pathlib.Path(sys.argv[1], name).write_text(text, encoding='utf-8') "
-    "for name, text in json.loads(base64.b64decode(os.environ['FILES'])).items()]\" ${{outputs.code}}"
+    "[(path.parent.mkdir(parents=True, exist_ok=True), path.write_text(text, encoding='utf-8')) for path, text in "
+    "((pathlib.Path(sys.argv[1], name), text) for name, text in "
+    "json.loads(base64.b64decode(os.environ['FILES'])).items())]\" ${{outputs.code}}"
 )
 
 

@@ -49,6 +49,7 @@ def spark(
         },
         conf={
             **{f"spark.{role}.{part}": value for role in ("driver", "executor") for part, value in node.items()},
+            "spark.executor.instances": str(facts.MINIMUM_EXECUTORS),
             "spark.dynamicAllocation.enabled": "true",
             "spark.dynamicAllocation.minExecutors": str(facts.MINIMUM_EXECUTORS),
             "spark.dynamicAllocation.maxExecutors": str(most_executors),

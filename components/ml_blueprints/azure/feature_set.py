@@ -4,10 +4,11 @@ The specification is a file, FeatureSetSpec.yaml
 (https://learn.microsoft.com/azure/machine-learning/reference-yaml-featureset-spec), and its parts are properties of the
 version too, by which the store knows its features: Azure's own SDK writes both (azure-ai-ml,
 `FeatureSetOperations.begin_create_or_update`). Features lie in the lake as the feature job computed them, so that
-nothing is transformed here.
+nothing is transformed; only how they are read is code of our own (feature_source.py).
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 from pulumi_azure_native import machinelearningservices
@@ -17,6 +18,8 @@ from ml_blueprints.azure import facts
 from ml_blueprints.workload import Workload
 
 SPECIFICATION = "FeatureSetSpec.yaml"
+SOURCE = Path(__file__).with_name("feature_source.py")
+SOURCE_FOLDER = "source"
 
 # Hours after the feature job began in which it has ended, and hours in which events may come late. What is materialized
 # at an hour is what happened before both.
@@ -46,10 +49,11 @@ def specification(workload: Workload, source: str) -> dict[str, Any]:
     return {
         "$schema": "http://azureml/sdk-2-0/FeatureSetSpec.json",
         "source": {
-            "type": "parquet",
-            "path": source,
+            "type": "custom",
+            "kwargs": {"source_path": source, "timestamp_column_name": data.event_time},
             "timestamp_column": {"name": data.event_time},
             "source_delay": delay(features.schedule),
+            "source_process_code": {"path": f"./{SOURCE_FOLDER}", "process_class": f"{SOURCE.stem}.FeatureSource"},
         },
         "features": [
             {"name": feature.name, "type": facts.FEATURE_TYPES[feature.type], "description": feature.description}
@@ -59,12 +63,33 @@ def specification(workload: Workload, source: str) -> dict[str, Any]:
     }
 
 
-def properties(found: dict[str, Any]) -> dict[str, str]:
-    """The specification as properties of a version."""
+def files(found: dict[str, Any]) -> dict[str, str]:
+    """The specification and the code that it names, as files by name."""
     return {
-        "featuresetPropertiesVersion": "1",
-        "featuresetProperties": json.dumps({key: value for key, value in found.items() if key != "$schema"}),
+        SPECIFICATION: json.dumps(found, indent=2),
+        f"{SOURCE_FOLDER}/{SOURCE.name}": SOURCE.read_text(encoding="utf-8"),
     }
+
+
+def properties(found: dict[str, Any]) -> dict[str, str]:
+    """The specification as properties of a version, in the words that Azure's SDK uses there."""
+    source = found["source"]
+    told = {
+        "source": {
+            "type": source["type"],
+            "timestampColumn": source["timestamp_column"],
+            "sourceDelay": {unit.title(): length for unit, length in source["source_delay"].items()},
+            "source_process_code": source["source_process_code"],
+        },
+        "features": [
+            {"FeatureName": feature["name"], "DataType": feature["type"], "Description": feature["description"]}
+            for feature in found["features"]
+        ],
+        "indexColumns": [
+            {"ColumnName": column["name"], "DataType": column["type"]} for column in found["index_columns"]
+        ],
+    }
+    return {"featuresetPropertiesVersion": "1", "featuresetProperties": json.dumps(told)}
 
 
 def materialization(workload: Workload) -> machinelearningservices.MaterializationSettingsArgs:

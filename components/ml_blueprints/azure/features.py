@@ -1,7 +1,5 @@
 """The feature layer on Azure: a feature store workspace on the lake, the job that fills it, and Redis where online."""
 
-import json
-
 import pulumi
 from pulumi_azure_native import machinelearningservices
 
@@ -90,7 +88,7 @@ class Features(AzureLayer, layers.Features):
         self.specification = feature_set.specification(workload, data.uri(Zone.FEATURES, OFFLINE))
         self.files = {
             feature_job.FILE: workload.features.job_source,
-            feature_set.SPECIFICATION: json.dumps(self.specification, indent=2),
+            **feature_set.files(self.specification),
         }
         self.published = self.code_store.publish("features", "features.job", self.files)
 

@@ -23,7 +23,7 @@ def test_the_feature_job_is_published_as_it_is_in_the_workload(request, publishe
     built = request.getfixturevalue(platform)
     files = published(built)
     assert files["features.py"] == built.platform.context.workload.features.job_source
-    assert set(files) == {"features.py", "FeatureSetSpec.yaml"}
+    assert set(files) == {"features.py", "FeatureSetSpec.yaml", "source/feature_source.py"}
 
 
 @PLATFORMS
@@ -85,11 +85,12 @@ def test_no_account_key_is_asked_for(streaming):
 
 
 def test_the_command_writes_the_files_that_it_is_given(tmp_path):
-    files = {"a.py": 'print("ünïcode $HOME ${{inputs.x}}")\n', "b.yaml": "{}"}
+    files = {"a.py": 'print("ünïcode $HOME ${{inputs.x}}")\n', "below/it/b.yaml": "{}"}
     command = code_store.WRITE.replace("${{outputs.code}}", str(tmp_path))
     environment = {**os.environ, "FILES": code_store.packed("features.job", files)}
     subprocess.run(["bash", "-c", command], env=environment, check=True)
-    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == files
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {str(path.relative_to(tmp_path)): path.read_text(encoding="utf-8") for path in written} == files
 
 
 def test_other_files_are_another_version_and_the_same_are_the_same():

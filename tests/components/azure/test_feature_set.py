@@ -1,5 +1,6 @@
 """The feature set as Azure's feature store takes it: types, how late features are there, and when they are kept."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -81,4 +82,13 @@ def test_every_workload_has_a_specification_with_its_entity_time_and_features(na
     assert {feature["type"] for feature in written["features"]} <= {"long", "double", "string", "boolean"}
     assert written["index_columns"][0]["name"] == found.data.entity
     assert written["source"]["timestamp_column"]["name"] == found.data.event_time
-    assert written["source"]["path"] == "abfss://features@lake/offline/"
+    assert written["source"]["kwargs"]["source_path"] == "abfss://features@lake/offline/"
+
+
+def test_the_code_that_a_specification_names_is_published_where_it_says(workload):
+    written = feature_set.specification(workload("0 0 * * *"), "abfss://features@lake/offline/")
+    files = feature_set.files(written)
+    named = written["source"]["source_process_code"]
+    module, _, class_ = named["process_class"].partition(".")
+    assert f"class {class_}:" in files[f"{named['path'].removeprefix('./')}/{module}.py"]
+    assert json.loads(files["FeatureSetSpec.yaml"]) == written

@@ -75,9 +75,21 @@ def test_entity_and_feature_set_lie_in_the_feature_store(streaming, named):
 def test_a_version_of_the_feature_set_says_what_its_published_specification_says(streaming, published):
     (version,) = streaming.of_type(f"{ML}:FeaturesetVersion")
     written = json.loads(published(streaming)["FeatureSetSpec.yaml"])
-    del written["$schema"]
     properties = version.inputs["properties"]
-    assert json.loads(properties["properties"]["featuresetProperties"]) == written
+    # As azure-ai-ml 1.35 writes it of such a specification: FeaturesetSpecMetadata.load(...)._to_dict().
+    assert json.loads(properties["properties"]["featuresetProperties"]) == {
+        "source": {
+            "type": "custom",
+            "timestampColumn": {"name": "event_time"},
+            "sourceDelay": {"Days": 0, "Hours": 6, "Minutes": 0},
+            "source_process_code": {"path": "./source", "process_class": "feature_source.FeatureSource"},
+        },
+        "features": [
+            {"FeatureName": feature["name"], "DataType": feature["type"], "Description": feature["description"]}
+            for feature in written["features"]
+        ],
+        "indexColumns": [{"ColumnName": "card_id", "DataType": "string"}],
+    }
     assert written["index_columns"] == [{"name": "card_id", "type": "string"}]
     assert written["source"]["timestamp_column"] == {"name": "event_time"}
     assert {feature["name"]: feature["type"] for feature in written["features"]} == {
@@ -106,7 +118,7 @@ def test_features_are_read_where_the_job_writes_them(streaming, named, published
     lake = named(streaming, "azure-native:storage:StorageAccount", "fraud-detection-lake").inputs["accountName"]
     written = job(streaming)["outputs"]["destination"]["uri"]
     assert written == f"abfss://features@{lake}.dfs.core.windows.net/offline/"
-    assert json.loads(published(streaming)["FeatureSetSpec.yaml"])["source"]["path"] == written
+    assert json.loads(published(streaming)["FeatureSetSpec.yaml"])["source"]["kwargs"]["source_path"] == written
     catalogued = named(streaming, f"{ML}:DataVersion", "fraud-detection-offline").inputs
     assert catalogued["name"] == "card_activity_features"
     assert catalogued["properties"]["dataUri"].endswith("/datastores/features/paths/offline/")
