@@ -49,8 +49,10 @@ def main() -> int:
         print(f"docs: {error}", file=sys.stderr)
         return 2
     for name, text in pages({run.name: run.outputs for run in runs}, states).items():
-        (PAGES / name).write_text(text)
-        console.print(f"wrote {PAGES / name}")
+        file = PAGES / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        console.print(f"wrote {file}")
     return 0
 
 
