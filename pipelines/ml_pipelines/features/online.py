@@ -10,14 +10,14 @@ import hashlib
 import json
 import zlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from importlib import resources
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
-from ml_pipelines.features.aggregates import AGGREGATES, Aggregate
-from ml_pipelines.features.scalars import evaluator
+from ml_pipelines.features.aggregates import AGGREGATES, CountRows
+from ml_pipelines.features.scalars import compile_list, compile_mapping
 
 _FORMAT = 1
 # One millisecond in the unit of keys. See `admission.py` for what a key is.
@@ -45,6 +45,11 @@ class Update(NamedTuple):
     values: dict[str, Any]
 
 
+_DUPLICATE = Update(Status.DUPLICATE, {})
+_LATE = Update(Status.LATE, {})
+_FAR_FUTURE = Update(Status.FAR_FUTURE, {})
+
+
 class StateError(ValueError):
     """A state that this plan can't continue; the message says why and what to do."""
 
@@ -52,21 +57,22 @@ class StateError(ValueError):
 class State:
     """What is kept of one entity: its admitted events as far back as they matter, and the running aggregates of them.
 
-    `keys`, `ids` and the `columns` are parallel lists, in order of arrival; the first column is the keys themselves.
-    Ids are known from position `known` on.
+    `keys`, `ids` and the `inputs` of aggregates are parallel lists, in order of arrival. Ids are known from position
+    `known` on.
     """
 
-    __slots__ = ("clock", "columns", "frames", "ids", "key", "keys", "known", "seen", "trim_at")
+    __slots__ = ("clock", "frames", "ids", "inputs", "key", "keys", "known", "seen", "trim_at")
 
-    def __init__(self, columns: int, frames: "list[_Frame]") -> None:
+    def __init__(self, plan: "Plan") -> None:
         self.key = _BEFORE_ALL
         self.clock = _BEFORE_ALL
         self.keys: list[int] = []
-        self.ids: list[str] = []
-        self.columns: list[list[Any]] = [self.keys, *([] for _ in range(columns))]
-        self.seen: set[str] = set()
+        self.ids: list[Any] = []
+        self.inputs: list[list[Any]] = [[] for _ in range(plan.columns)]
+        self.seen: set[Any] = set()
         self.known = 0
-        self.frames = frames
+        columns = [self.keys, *self.inputs]
+        self.frames = [_Frame(frame, plan.aggregates, columns) for frame in plan.frames]
         self.trim_at = _TRIMMED_FROM
 
     @property
@@ -81,7 +87,7 @@ class State:
     def trim(self) -> None:
         """Cut off what matters no more."""
         oldest = self.oldest
-        for column in (self.ids, *self.columns):
+        for column in (self.keys, self.ids, *self.inputs):
             del column[:oldest]
         self.known -= oldest
         for frame in self.frames:
@@ -109,6 +115,7 @@ class Plan:
         self.entity: str = document["entity"]
         self.event_time: str = document["event_time"]
         self.event_id: tuple[str, ...] = tuple(document["event_id"])
+        self._one_id = self.event_id[0] if len(self.event_id) == 1 else None
         self.allowed_lateness_ms: int = document["allowed_lateness_ms"]
         self.future_tolerance_ms: int = document["future_tolerance_ms"]
         self.remembered_ms: int = document["remembered_ms"]
@@ -116,14 +123,15 @@ class Plan:
         self.features: dict[str, str] = {name: feature["type"] for name, feature in document["features"].items()}
         kept = {name: document[name] for name in _KEPT}
         self.fingerprint = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
-        self._columns = [evaluator(expression) for expression in document["columns"]]
-        self._frames = document["frames"]
-        self._aggregates = document["aggregates"]
-        self._features = [(name, evaluator(feature["value"])) for name, feature in document["features"].items()]
+        self.columns = len(document["columns"])
+        self._inputs = compile_list(document["columns"])
+        self.frames = document["frames"]
+        self.aggregates = document["aggregates"]
+        self._values = compile_mapping({name: feature["value"] for name, feature in document["features"].items()})
         self._remembered = self.remembered_ms * _KEYS_PER_MS
         self._frames_of_column = [
-            sorted({aggregate["frame"] for aggregate in self._aggregates if aggregate["column"] == position})
-            for position in range(1, len(self._columns) + 1)
+            sorted({aggregate["frame"] for aggregate in self.aggregates if aggregate["column"] == position})
+            for position in range(1, self.columns + 1)
         ]
 
     @classmethod
@@ -138,46 +146,51 @@ class Plan:
 
     def new_state(self) -> State:
         """The state of an entity of which nothing is known."""
-        return State(len(self._columns), [_Frame(frame, self._aggregates) for frame in self._frames])
+        return State(self)
 
-    def id_of(self, event: Mapping[str, Any]) -> str:
+    def id_of(self, event: Mapping[str, Any]) -> Any:
         """The id of an event within its entity; where several fields make it up, they are joined as JSON."""
-        if len(self.event_id) == 1:
-            return event[self.event_id[0]]
+        if self._one_id:
+            return event[self._one_id]
         return json.dumps([event[name] for name in self.event_id], ensure_ascii=False)
 
     def update(self, state: State, event: Mapping[str, Any], arrived_at: int) -> Update:
         """Take the next event of the state's entity. `arrived_at` is when the stream took it, in ms since 1970."""
         time = event[self.event_time]
         if time > arrived_at + self.future_tolerance_ms:
-            return Update(Status.FAR_FUTURE, {})
-        event_id = self.id_of(event)
+            return _FAR_FUTURE
+        event_id = event[self._one_id] if self._one_id else self.id_of(event)
         if event_id in state.seen:
-            return Update(Status.DUPLICATE, {})
-        if time < state.clock - self.allowed_lateness_ms:
-            return Update(Status.LATE, {})
-        clock = max(time, state.clock)
-        key = max(clock * _KEYS_PER_MS, state.key + 1)
-        row = {**event, "clock": clock, "key": key, "arrived_at": arrived_at}
-        inputs = [column(row) for column in self._columns]
+            return _DUPLICATE
+        clock = state.clock
+        if time < clock - self.allowed_lateness_ms:
+            return _LATE
+        if time > clock:
+            clock = time
+        key = clock * _KEYS_PER_MS
+        if key <= state.key:
+            key = state.key + 1
+        inputs = self._inputs(event, clock, key, arrived_at, None)
         # From here on nothing fails, so that an event is admitted as a whole.
         state.clock, state.key = clock, key
-        state.ids.append(event_id)
-        state.seen.add(event_id)
-        for column, value in zip(state.columns, (key, *inputs), strict=True):
+        keys, ids, seen = state.keys, state.ids, state.seen
+        keys.append(key)
+        ids.append(event_id)
+        seen.add(event_id)
+        for column, value in zip(state.inputs, inputs, strict=True):
             column.append(value)
-        results: list[Any] = [None] * len(self._aggregates)
+        results = [None] * len(self.aggregates)
         for frame in state.frames:
-            frame.advance(state, results)
+            frame.advance(keys, key, results)
+        unknown = key - self._remembered
         known = state.known
-        while state.keys[known] < key - self._remembered:
-            state.seen.discard(state.ids[known])
+        while keys[known] < unknown:
+            seen.discard(ids[known])
             known += 1
         state.known = known
-        if len(state.keys) >= state.trim_at:
+        if len(keys) >= state.trim_at:
             state.trim()
-        row["aggregates"] = results
-        return Update(Status.ADMITTED, {name: value(row) for name, value in self._features})
+        return Update(Status.ADMITTED, self._values(event, clock, key, arrived_at, results))
 
     def dump(self, state: State) -> bytes:
         """The state as bytes: JSON, compressed where it is long. Equal states give equal bytes."""
@@ -185,7 +198,7 @@ class Plan:
         steps = [after - before for before, after in pairwise(keys)]
         columns = [
             column[min(state.frames[frame].low for frame in frames) :]
-            for column, frames in zip(state.columns[1:], self._frames_of_column, strict=True)
+            for column, frames in zip(state.inputs, self._frames_of_column, strict=True)
         ]
         content = [self.fingerprint, state.clock, state.key, steps, state.ids[state.known :], columns]
         data = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
@@ -211,13 +224,15 @@ class Plan:
         for step in reversed(steps):
             keys.append(keys[-1] - step)
         keys.reverse()
-        state.clock, state.key, state.keys = clock, key, keys
+        state.clock, state.key = clock, key
+        state.keys.extend(keys)
         state.seen = set(ids)
         state.known = len(keys) - len(ids)
-        state.ids = [""] * state.known + ids
-        state.columns = [keys, *([None] * (len(keys) - len(column)) + column for column in columns)]
+        state.ids = [None] * state.known + ids
+        for kept, column in zip(state.inputs, columns, strict=True):
+            kept.extend([None] * (len(keys) - len(column)) + column)
         for frame in state.frames:
-            frame.rebuild(state)
+            frame.rebuild(state.keys, key)
         state.trim_at = 2 * len(keys) + _TRIMMED_FROM
         return state
 
@@ -225,40 +240,43 @@ class Plan:
 class _Frame:
     """The events of one entity in a range of keys before the newest one: positions from `low`, and before `high`."""
 
-    __slots__ = ("_aggregates", "_since", "_until", "high", "low")
+    __slots__ = ("_results", "_running", "_since", "_until", "high", "low")
 
-    def __init__(self, frame: Mapping[str, int], aggregates: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, frame: Mapping[str, int], aggregates: Sequence[Mapping[str, Any]], columns: Sequence[list[Any]]
+    ) -> None:
         self.low = self.high = 0
         self._since, self._until = frame["since"], frame["until"]
-        self._aggregates: list[tuple[int, int, Aggregate]] = [
-            (position, aggregate["column"], AGGREGATES[aggregate["kind"]]())
-            for position, aggregate in enumerate(aggregates)
-            if aggregate["frame"] == frame["number"]
-        ]
+        self._running: list[tuple[Callable[[int, Any], None], Callable[[int, Any], None], list[Any]]] = []
+        self._results: list[tuple[int, Callable[[Sequence[Any], int, int], Any], list[Any]]] = []
+        for position, aggregate in enumerate(aggregates):
+            if aggregate["frame"] == frame["number"]:
+                column, running = columns[aggregate["column"]], AGGREGATES[aggregate["kind"]]()
+                self._results.append((position, running.result, column))
+                if not isinstance(running, CountRows):
+                    self._running.append((running.enter, running.leave, column))
 
-    def advance(self, state: State, results: list[Any]) -> None:
+    def advance(self, keys: Sequence[int], newest: int, results: list[Any]) -> None:
         """Move on to the newest event, and put each aggregate's result in its place."""
-        keys, columns, newest = state.keys, state.columns, state.key
-        high = self.high
-        while high < len(keys) and keys[high] <= newest - self._until:
-            for _, column, aggregate in self._aggregates:
-                aggregate.enter(keys[high], columns[column][high])
+        high, low = self.high, self.low
+        entering = newest - self._until
+        while high < len(keys) and (key := keys[high]) <= entering:
+            for enter, _, column in self._running:
+                enter(key, column[high])
             high += 1
-        low = self.low
-        while low < high and keys[low] < newest - self._since:
-            for _, column, aggregate in self._aggregates:
-                aggregate.leave(keys[low], columns[column][low])
+        leaving = newest - self._since
+        while low < high and (key := keys[low]) < leaving:
+            for _, leave, column in self._running:
+                leave(key, column[low])
             low += 1
         self.low, self.high = low, high
-        for position, column, aggregate in self._aggregates:
-            results[position] = aggregate.result(columns[column], low, high)
+        for position, result, column in self._results:
+            results[position] = result(column, low, high)
 
-    def rebuild(self, state: State) -> None:
+    def rebuild(self, keys: Sequence[int], newest: int) -> None:
         """Take in the events of a state that was written down."""
-        self.low = bisect_left(state.keys, state.key - self._since)
-        self.high = bisect_right(state.keys, state.key - self._until)
-        for _, column, aggregate in self._aggregates:
-            for key, value in zip(
-                state.keys[self.low : self.high], state.columns[column][self.low : self.high], strict=True
-            ):
-                aggregate.enter(key, value)
+        self.low = bisect_left(keys, newest - self._since)
+        self.high = bisect_right(keys, newest - self._until)
+        for enter, _, column in self._running:
+            for position in range(self.low, self.high):
+                enter(keys[position], column[position])

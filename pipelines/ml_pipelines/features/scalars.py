@@ -1,75 +1,71 @@
 """Scalar operators of the online plan: what SQL computes of one row, with SQL's treatment of missing values.
 
 An expression is JSON: `[operator, argument, ...]`, where arguments are expressions but for those of `field`, `literal`
-and `aggregate`. `evaluator` makes a function of it that takes a row.
+and `aggregate`. Expressions are turned into Python once, when a plan is loaded, and compiled: an event must take
+microseconds. Operators are those below; names and literals enter the text by `repr` alone.
 """
 
+import itertools
 import math
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-Row = Mapping[str, Any]
-Evaluator = Callable[[Row], Any]
-
 LARGEST_FLOAT = 1.7976931348623157e308
+# Names that an expression may use beside the fields of its event.
+OF_THE_LOG = ("clock", "key", "arrived_at")
+
+Expression = Sequence[Any]
 
 
-def evaluator(expression: Sequence[Any]) -> Evaluator:
-    """What computes this expression of a row. Raises KeyError for an operator that isn't one of ours."""
+def compile_list(expressions: Sequence[Expression]) -> Callable[..., list[Any]]:
+    """A function of `event, clock, key, arrived_at, aggregates` that computes all of these expressions."""
+    fresh = itertools.count()
+    return _function("[" + ", ".join(_source(expression, fresh) for expression in expressions) + "]")
+
+
+def compile_mapping(expressions: Mapping[str, Expression]) -> Callable[..., dict[str, Any]]:
+    """The same, by name."""
+    fresh = itertools.count()
+    entries = (f"{name!r}: {_source(expression, fresh)}" for name, expression in expressions.items())
+    return _function("{" + ", ".join(entries) + "}")
+
+
+def _function(text: str) -> Callable[..., Any]:
+    code = compile(f"lambda event, {', '.join(OF_THE_LOG)}, aggregates: {text}", "<plan>", "eval")
+    return eval(code, dict(_CALLED))  # noqa: S307 (the text is made of the templates below)
+
+
+def _source(expression: Expression, fresh: Iterator[int]) -> str:
+    """The Python of an expression. Raises KeyError for an operator that isn't one of ours."""
     name, *arguments = expression
-    if name in _LEAVES:
-        return _LEAVES[name](*arguments)
-    return OPERATORS[name](*map(evaluator, arguments))
+    if name == "field":
+        return arguments[0] if arguments[0] in OF_THE_LOG else f"event[{arguments[0]!r}]"
+    if name == "literal":
+        return repr(arguments[0])
+    if name == "aggregate":
+        return f"aggregates[{int(arguments[0])}]"
+    inner = [_source(argument, fresh) for argument in arguments]
+    if name in _OF_PRESENT:
+        return _of_present(_OF_PRESENT[name], arguments, inner, fresh)
+    if name == "is_in":
+        options = ", ".join(inner[1:]).replace("{", "{{").replace("}", "}}")
+        return _of_present(f"{{}} in {{{{{options}}}}}", arguments[:1], inner[:1], fresh)
+    if name == "coalesce":
+        return f"coalesce({', '.join(inner)})"
+    return "(" + _ANYWAY[name].format(*inner, x=f"x{next(fresh)}", y=f"y{next(fresh)}") + ")"
 
 
-def _field(name: str) -> Evaluator:
-    return operator.itemgetter(name)
-
-
-def _literal(value: Any) -> Evaluator:
-    return lambda row: value
-
-
-def _aggregate(position: int) -> Evaluator:
-    return lambda row: row["aggregates"][position]
-
-
-_LEAVES: Mapping[str, Callable[..., Evaluator]] = {"field": _field, "literal": _literal, "aggregate": _aggregate}
-
-
-def _of_one(function: Callable[[Any], Any]) -> Callable[[Evaluator], Evaluator]:
-    """An operator of one argument that is missing where its argument is."""
-
-    def build(argument: Evaluator) -> Evaluator:
-        def evaluate(row: Row) -> Any:
-            value = argument(row)
-            return None if value is None else function(value)
-
-        return evaluate
-
-    return build
-
-
-def _of_two(function: Callable[[Any, Any], Any]) -> Callable[[Evaluator, Evaluator], Evaluator]:
-    """An operator of two arguments that is missing where one of them is."""
-
-    def build(left: Evaluator, right: Evaluator) -> Evaluator:
-        def evaluate(row: Row) -> Any:
-            first = left(row)
-            if first is None:
-                return None
-            second = right(row)
-            return None if second is None else function(first, second)
-
-        return evaluate
-
-    return build
-
-
-def _divide(dividend: float, divisor: float) -> float:
-    # Both become doubles first, as in SQL: Python would divide large integers more exactly.
-    return float(dividend) / float(divisor)
+def _of_present(template: str, arguments: Sequence[Expression], inner: Sequence[str], fresh: Iterator[int]) -> str:
+    """A template that is filled if no argument is missing; else the whole is missing."""
+    checks, names = [], []
+    for argument, source in zip(arguments, inner, strict=True):
+        if argument[0] == "literal" and argument[1] is not None:
+            names.append(source)
+        else:
+            names.append(f"v{next(fresh)}")
+            checks.append(f"({names[-1]} := {source}) is None")
+    filled = template.format(*names)
+    return f"(None if {' or '.join(checks)} else {filled})" if checks else f"({filled})"
 
 
 def _remainder(dividend: int, divisor: int) -> int:
@@ -78,104 +74,48 @@ def _remainder(dividend: int, divisor: int) -> int:
     return -rest if dividend < 0 else rest
 
 
-def _finite(value: float) -> float | None:
-    return value if -LARGEST_FLOAT <= value <= LARGEST_FLOAT else None
+def _coalesce(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
 
 
-def _and(left: Evaluator, right: Evaluator) -> Evaluator:
-    def evaluate(row: Row) -> bool | None:
-        first, second = left(row), right(row)
-        if first is False or second is False:
-            return False
-        return None if first is None or second is None else True
+_CALLED = {"remainder": _remainder, "coalesce": _coalesce, "floor": math.floor}
 
-    return evaluate
-
-
-def _or(left: Evaluator, right: Evaluator) -> Evaluator:
-    def evaluate(row: Row) -> bool | None:
-        first, second = left(row), right(row)
-        if first or second:
-            return True
-        return None if first is None or second is None else False
-
-    return evaluate
-
-
-def _if(condition: Evaluator, then: Evaluator, otherwise: Evaluator) -> Evaluator:
-    return lambda row: then(row) if condition(row) else otherwise(row)
-
-
-def _is_in(value: Evaluator, *options: Evaluator) -> Evaluator:
-    """Whether a value is one of some literals."""
-    among = frozenset(option({}) for option in options)
-
-    def evaluate(row: Row) -> bool | None:
-        found = value(row)
-        return None if found is None else found in among
-
-    return evaluate
-
-
-def _coalesce(*arguments: Evaluator) -> Evaluator:
-    def evaluate(row: Row) -> Any:
-        for argument in arguments:
-            value = argument(row)
-            if value is not None:
-                return value
-        return None
-
-    return evaluate
-
-
-def _null_if(value: Evaluator, unwanted: Evaluator) -> Evaluator:
-    def evaluate(row: Row) -> Any:
-        found = value(row)
-        return None if found == unwanted(row) else found
-
-    return evaluate
-
-
-def _pair(value: Evaluator, score: Evaluator) -> Evaluator:
-    """What an `argmax` looks at: nothing where the value or the score is missing."""
-
-    def evaluate(row: Row) -> list[Any] | None:
-        found, by = value(row), score(row)
-        return None if found is None or by is None else [found, by]
-
-    return evaluate
-
-
-OPERATORS: Mapping[str, Callable[..., Evaluator]] = {
-    "add": _of_two(operator.add),
-    "subtract": _of_two(operator.sub),
-    "multiply": _of_two(operator.mul),
-    "divide": _of_two(_divide),
-    "floor_divide": _of_two(operator.floordiv),
-    "remainder": _of_two(_remainder),
-    "negate": _of_one(operator.neg),
-    "absolute": _of_one(abs),
-    "floor": _of_one(math.floor),
-    "to_integer": _of_one(int),
-    "to_float": _of_one(float),
-    "finite": _of_one(_finite),
-    "equal": _of_two(operator.eq),
-    "not_equal": _of_two(operator.ne),
-    "less": _of_two(operator.lt),
-    "less_equal": _of_two(operator.le),
-    "greater": _of_two(operator.gt),
-    "greater_equal": _of_two(operator.ge),
-    "not": _of_one(operator.not_),
-    "and": _and,
-    "or": _or,
-    "if": _if,
-    "is_in": _is_in,
-    "is_null": lambda argument: lambda row: argument(row) is None,
-    "not_null": lambda argument: lambda row: argument(row) is not None,
-    "coalesce": _coalesce,
-    "null_if": _null_if,
-    "substring": lambda text, start, length: _of_one(lambda found: found[start({}) : start({}) + length({})])(text),
-    "element": _of_two(lambda elements, position: elements[position] if position < len(elements) else None),
-    "length": _of_one(len),
-    "pair": _pair,
+# Operators that are missing where one of their arguments is.
+_OF_PRESENT: Mapping[str, str] = {
+    "add": "{} + {}",
+    "subtract": "{} - {}",
+    "multiply": "{} * {}",
+    # Both become doubles first, as in SQL: Python would divide large integers more exactly.
+    "divide": "float({}) / float({})",
+    "floor_divide": "{} // {}",
+    "remainder": "remainder({}, {})",
+    "negate": "-{}",
+    "absolute": "abs({})",
+    "floor": "floor({})",
+    "to_integer": "int({})",
+    "to_float": "float({})",
+    "equal": "{} == {}",
+    "not_equal": "{} != {}",
+    "less": "{} < {}",
+    "less_equal": "{} <= {}",
+    "greater": "{} > {}",
+    "greater_equal": "{} >= {}",
+    "not": "not {}",
+    "substring": "{0}[{1} : {1} + {2}]",
+    "element": "({0}[{1}] if {1} < len({0}) else None)",
+    "length": "len({})",
+    "finite": f"({{0}} if -{LARGEST_FLOAT!r} <= {{0}} <= {LARGEST_FLOAT!r} else None)",
+    # What an `argmax` looks at: nothing where the value or the score is missing.
+    "pair": "[{}, {}]",
 }
+# Operators that say themselves what becomes of a missing argument.
+_ANYWAY: Mapping[str, str] = {
+    "and": "False if ({x} := {0}) is False or ({y} := {1}) is False else None if {x} is None or {y} is None else True",
+    "or": "True if ({x} := {0}) or ({y} := {1}) else None if {x} is None or {y} is None else False",
+    "if": "{1} if {0} else {2}",
+    "is_null": "{0} is None",
+    "not_null": "{0} is not None",
+    "null_if": "None if ({x} := {0}) == {1} else {x}",
+}
+
+OPERATORS = frozenset({*_OF_PRESENT, *_ANYWAY, "is_in", "coalesce"})
