@@ -9,6 +9,8 @@ ENDPOINT_METRICS = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints
 WORKSPACE_METRICS = "Microsoft.MachineLearningServices/workspaces"
 # https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-eventhub-namespaces-metrics
 NAMESPACE_METRICS = "Microsoft.EventHub/namespaces"
+# https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-cache-redisenterprise-metrics
+CACHE_METRICS = "Microsoft.Cache/redisEnterprise"
 
 # The share of requests that failed on the server's side, by deployment.
 # https://learn.microsoft.com/azure/azure-monitor/reference/tables/amlonlineendpointtrafficlog
@@ -43,6 +45,11 @@ def messages(hub: pulumi.Input[str]) -> monitor.MetricAlertSingleResourceMultipl
         "Total",
         [monitor.MetricDimensionArgs(name="EntityName", operator="Include", values=[hub])],
     )
+
+
+def memory(percent: int) -> monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs:
+    """More than this share of a Redis's memory is used; one that is full takes no more events."""
+    return _metric(CACHE_METRICS, "usedmemorypercentage", percent, "Maximum", [])
 
 
 def error_rate(endpoint: pulumi.Input[str], objective: float) -> monitor.ScheduledQueryRuleCriteriaArgs:

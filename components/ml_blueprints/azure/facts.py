@@ -143,6 +143,10 @@ REDIS_SKUS = {
     100_000: "Balanced_B100",
 }
 REDIS_PORT = 10000
+
+# Share of its memory, in percent, at which somebody should make it larger.
+# https://learn.microsoft.com/azure/redis/best-practices-memory-management
+MEMORY_ALARM = 80
 REDIS_ACCESS_POLICY = "default"
 
 # Size classes of a scoring instance.

@@ -83,6 +83,8 @@ class Monitoring(AzureLayer, layers.Monitoring):
         if self.data.dead_letter_hub is not None:
             condition = alarm_conditions.messages(self.data.dead_letter_hub.name)
             self._metric_alarm("dead-letters", self.data.namespace.id, condition)
+        if (store := self.serving.features.online_store) is not None:
+            self._metric_alarm("online-memory", store.cluster.id, alarm_conditions.memory(facts.MEMORY_ALARM))
         self.realise("alarms", *self.alarms)
 
     def _metric_alarm(

@@ -51,12 +51,18 @@ def test_every_alarm_tells_the_owner_at_once(request, platform):
 
 
 def test_every_live_deployment_has_its_latency_and_a_shadow_has_none(streaming, hybrid):
-    assert set(alerts(streaming)) == {"latency-gradient-boosting-1-2-0", "runs-failed", "dead-letters"}
+    assert set(alerts(streaming)) == {
+        "latency-gradient-boosting-1-2-0",
+        "runs-failed",
+        "dead-letters",
+        "online-memory",
+    }
     assert set(alerts(hybrid)) == {
         "latency-gradient-boosting-4-0-0",
         "latency-gradient-boosting-4-1-0",
         "runs-failed",
         "dead-letters",
+        "online-memory",
     }
 
 
@@ -106,6 +112,17 @@ def test_events_that_nobody_could_process_raise_an_alarm(request, platform):
     assert alert["scopes"] == [namespace.id]
     assert (condition["metricName"], condition["threshold"]) == ("IncomingMessages", 0)
     assert condition["dimensions"] == [{"name": "EntityName", "operator": "Include", "values": ["dead-letters"]}]
+
+
+@pytest.mark.parametrize("platform", ["streaming", "hybrid"])
+def test_a_store_of_windows_that_fills_up_raises_an_alarm_before_it_refuses_events(request, platform):
+    built = request.getfixturevalue(platform)
+    (cluster,) = built.of_type("azure-native:redisenterprise:RedisEnterprise")
+    alert = alerts(built)["online-memory"]
+    (condition,) = alert["criteria"]["allOf"]
+    assert alert["scopes"] == [cluster.id]
+    assert (condition["metricName"], condition["operator"]) == ("usedmemorypercentage", "GreaterThan")
+    assert condition["threshold"] < 100
 
 
 def test_batch_has_no_alarms_of_an_endpoint(batch):
