@@ -73,7 +73,8 @@ class OnlineStore(pulumi.ComponentResource):
     def _database(self) -> None:
         """Windows must not be forgotten: a database that is full refuses writes, and events wait in their hub for it.
 
-        An alarm tells before that (monitoring.py). What was written is on disk within a second, so that the windows outlive both nodes.
+        An alarm tells before that (monitoring.py). What was written is on disk within a second, so that the windows
+        outlive both nodes.
         https://learn.microsoft.com/azure/redis/how-to-persistence
         """
         self.database = redisenterprise.Database(
