@@ -74,7 +74,8 @@ def _assumptions() -> Iterator[str]:
         "Habits": f"{fraud.CHOICE[0] / 10:g}% of the payments go to one of a card's six favourite merchants, "
         f"{fraud.CHOICE[1] / 10:g}% to another one at home, {fraud.CHOICE[2] / 10:g}% online at home and "
         f"{fraud.CHOICE[3] / 10:g}% online abroad. Hours and weekdays are those of the card's home. 8% of the payments "
-        "follow another one within 40 minutes. One card in twelve travels once, for 3 to 14 days, and pays there.",
+        "follow another one within 40 minutes. One card in twelve travels once, for 3 to 14 days, and pays there. "
+        "Small payments in shops are mostly contactless, larger ones by chip.",
         "Fraud": f"{100 * fraud.FRAUD_PER_MILLION / MILLION:g}% of the payments, exactly: {shares}.",
         "Card testing": "6 to 20 payments of 0.50 to 3 at one online merchant, up to a minute apart; one card in two "
         "is "

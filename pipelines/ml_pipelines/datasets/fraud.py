@@ -67,6 +67,12 @@ WEEKDAYS = (90, 90, 94, 100, 124, 132, 82)
 ACTIVITY = (4, 12, 25, 55, 110, 190, 300, 420, 600)
 SPENDING_PERCENT = (35, 55, 70, 95, 125, 170, 240, 330, 500)
 REPORTED_AFTER_HOURS = (1, 14, 48, 160, 400, 700, 1000, 1250, 1400)
+# How cards are used, in percent: in a shop for up to 50 and for more than that, and elsewhere.
+SMALL_CENTS = 5000
+CHANNELS = ("contactless", "chip", "stripe", "online", "mail_order")
+SMALL_IN_SHOPS = (76, 22, 2, 0, 0)
+LARGE_IN_SHOPS = (18, 76, 6, 0, 0)
+ELSEWHERE = (0, 0, 0, 97, 3)
 NETWORK_MS = (40, 70, 95, 130, 200, 340, 800, 2500, 9000)
 
 # Shares of the payments that go to a favourite merchant, to another one at home, online at home, and online abroad.
@@ -184,7 +190,8 @@ def generate(request: Request) -> Events:
     ids = _names(f"payment-{request.seed}-", np.arange(events), 9)
     arrived_at = payments.time + Draws(request.seed, "network").shaped(SHARES, np.array(NETWORK_MS), events)
     labels = _labels(ids, payments.time, pattern[order], Draws(request.seed, "labels"))
-    return Events(_table(world, payments, ids), arrived_at, labels)
+    channel = _channel(world, payments, Draws(request.seed, "channel"))
+    return Events(_table(world, payments, ids, channel), arrived_at, labels)
 
 
 def _honest(world: World, count: int, drift_at: int, draws: Draws) -> Payments:
@@ -297,7 +304,17 @@ class Episodes:
         return start[self.number] + elapsed - elapsed[self._first][self.number]
 
 
-def _table(world: World, payments: Payments, ids: pa.Array) -> pa.Table:
+def _channel(world: World, payments: Payments, draws: Draws) -> Integers:
+    """How the card was used, as the number of a channel."""
+    roll = draws.below(100, len(payments))
+    small, large, elsewhere = (
+        np.searchsorted(np.cumsum(shares), roll, side="right") for shares in (SMALL_IN_SHOPS, LARGE_IN_SHOPS, ELSEWHERE)
+    )
+    in_shops = np.where(payments.cents <= SMALL_CENTS, small, large)
+    return np.where(world.online[payments.merchant], elsewhere, in_shops)
+
+
+def _table(world: World, payments: Payments, ids: pa.Array, channel: Integers) -> pa.Table:
     merchant, home = payments.merchant, world.home[payments.card]
     countries, currencies = pa.array(list(COUNTRIES)), pa.array([country[3] for country in COUNTRIES.values()])
     cards = _names("card-", np.arange(len(world.home)), 7)
@@ -313,6 +330,7 @@ def _table(world: World, payments: Payments, ids: pa.Array) -> pa.Table:
             "merchant_category": pa.array(list(CATEGORIES)).take(pa.array(world.category[merchant])),
             "country": countries.take(pa.array(world.country[merchant])),
             "card_present": ~world.online[merchant],
+            "channel": pa.array(CHANNELS).take(pa.array(channel)),
         }
     )
 

@@ -1,13 +1,13 @@
 """What a data set gives: the log of events of a workload, in order of arrival and in the form of its contract."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
+from ml_pipelines.contracts import catalog
 
 ARRIVED_AT = "arrived_at"
 SEQUENCE = "sequence"
@@ -111,23 +111,14 @@ class DataSet:
     event_id: tuple[str, ...] = ()
 
 
-def schema(contract: str) -> Mapping[str, Any]:
-    """The newest version of a contract of this package."""
-    contracts = resources.files("ml_pipelines.contracts")
-    versions = contracts / contract
-    if versions.is_dir():
-        newest = max(int(file.name.removesuffix(".avsc")) for file in versions.iterdir() if file.name.endswith(".avsc"))
-        return json.loads((versions / f"{newest}.avsc").read_text())
-    return json.loads((contracts / f"{contract}.avsc").read_text())
-
-
 def conforming(events: pa.Table, contract: str) -> pa.Table:
-    """The events in the order and types of the contract's fields, with its defaults for fields that they lack.
+    """The events in the form of the contract's newest version, with its defaults for fields that they lack.
 
     Raises DataSetError where a field departs from the contract.
     """
-    columns = {}
-    for definition in schema(contract)["fields"]:
+    found = catalog.contract(contract)
+    newest, columns = found.versions[found.newest], {}
+    for definition in newest["fields"]:
         name = definition["name"]
         type_, nullable = arrow_type(definition["type"])
         try:
@@ -145,6 +136,9 @@ def conforming(events: pa.Table, contract: str) -> pa.Table:
             )
         if pa.types.is_floating(type_) and not np.isfinite(column.drop_null().to_numpy()).all():
             raise DataSetError(f"contract {contract}: field `{name}` holds infinities or NaN")
+        symbols = definition["type"].get("symbols") if isinstance(definition["type"], Mapping) else None
+        if symbols and (others := set(column.unique().to_pylist()) - set(symbols)):
+            raise DataSetError(f"contract {contract}: field `{name}` can't be {', '.join(sorted(others))}")
         columns[name] = column
     if unknown := set(events.column_names) - columns.keys():
         raise DataSetError(f"contract {contract}: there is no field {', '.join(sorted(unknown))}")

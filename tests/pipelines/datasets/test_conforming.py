@@ -34,3 +34,10 @@ def test_what_departs_from_it_is_named(table, field, value, words):
         changed = changed.append_column(field, value)
     with pytest.raises(DataSetError, match=words):
         history.conforming(changed, "delivery")
+
+
+def test_a_symbol_that_an_enumeration_lacks_is_named():
+    log = datasets.load("payments", Request(events=1000)).log.drop_columns(["arrived_at", "sequence", "channel"])
+    with pytest.raises(DataSetError, match="field `channel` can't be telepathy"):
+        history.conforming(log.append_column("channel", pa.array(["chip"] * 999 + ["telepathy"])), "card_transaction")
+    assert set(history.conforming(log, "card_transaction")["channel"].to_pylist()) == {"unknown"}

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from ml_pipelines import datasets
+from ml_pipelines.contracts import catalog
+from ml_pipelines.contracts.codec import Codec
 from ml_pipelines.datasets import Request, fraud
 
 HOUR_MS = 3_600_000
@@ -47,7 +49,7 @@ def digest(*tables: pa.Table) -> str:
 def test_a_seed_gives_these_bytes_on_every_platform():
     found = fraud.generate(Request(events=5000, seed=1))
     assert found.arrived_at.sum() == 8_691_496_721_351_733
-    assert digest(found.table, found.labels) == "f990a2e9a6827d23c2c0191c9fa820eb002946651d5022953e7a6cc13b6b7613"
+    assert digest(found.table, found.labels) == "c92882bec4389bc80db35592ee3c790eb1aa6240459f45d88ed28c3974265b6e"
 
 
 def test_another_seed_gives_others():
@@ -155,6 +157,23 @@ def columns(payments: pa.Table) -> tuple[list[str], list[str]]:
 
 def test_stolen_cards_are_present(payments):
     assert of(payments, "stolen")["card_present"].to_numpy().all()
+
+
+def test_a_payment_is_valid_avro_by_the_newest_contract():
+    contract = catalog.contract("card_transaction")
+    codec = Codec(contract, contract.newest)
+    for record, _ in datasets.load("payments", Request(events=2000)).records():
+        assert codec.decode(codec.encode(record)) == record
+
+
+def test_channels_follow_place_and_amount(payments):
+    channels = {
+        present: set(payments.filter(pc.equal(payments["card_present"], present))["channel"].to_pylist())
+        for present in (True, False)
+    }
+    assert channels == {True: {"contactless", "chip", "stripe"}, False: {"online", "mail_order"}}
+    contactless = payments.filter(pc.equal(payments["channel"], "contactless"))
+    assert 0.85 < (contactless["amount"].to_numpy() <= 50).mean() < 0.97
 
 
 def test_the_id_of_a_payment_tells_nothing_of_fraud(payments):
