@@ -32,8 +32,9 @@ def _parser() -> argparse.ArgumentParser:
     write.add_argument("--labels", type=Path, help="the Parquet file of the labels, where they are apart")
     write.add_argument("--events", type=int, help="how many events; all there are, if not told")
     write.add_argument("--seed", type=int, default=1, help="of what is generated, and of the disorder")
-    write.add_argument("--out-of-order", type=float, default=0, help="share of events that are held up within an hour")
-    write.add_argument("--late", type=float, default=0, help="share of events that are held up longer")
+    write.add_argument("--out-of-order", type=float, default=0, help="share of events held up within the lateness")
+    write.add_argument("--late", type=float, default=0, help="share of events held up longer, up to a day")
+    write.add_argument("--lateness", type=int, default=60, help="how late events may be, in minutes")
     write.add_argument("--duplicates", type=float, default=0, help="share of events that arrive twice")
     write.add_argument("--drift-at", type=_moment, help="when generated payments drift, such as 2025-02-01 (UTC)")
     return parser
@@ -52,7 +53,7 @@ def _list() -> None:
 
 
 def _write(options: argparse.Namespace) -> None:
-    disorder = Disorder(options.out_of_order, options.late, options.duplicates)
+    disorder = Disorder(options.out_of_order, options.late, options.duplicates, options.lateness * 60_000)
     request = Request(options.events, options.seed, disorder, options.drift_at)
     if find(options.name).contract is None:
         if options.labels or request != Request(seed=options.seed):

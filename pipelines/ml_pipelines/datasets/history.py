@@ -95,7 +95,10 @@ class History:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set, where it comes from and what it is worth."""
+    """A data set, where it comes from and what it is worth.
+
+    `rows` is None where as many as asked for are made. `event_id` are the fields that together name an event.
+    """
 
     name: str
     sentence: str
@@ -134,15 +137,20 @@ def conforming(events: pa.Table, contract: str) -> pa.Table:
             raise DataSetError(
                 f"contract {contract}: field `{name}` has no value in {column.null_count} of {len(column)} events"
             )
-        if pa.types.is_floating(type_) and not np.isfinite(column.drop_null().to_numpy()).all():
-            raise DataSetError(f"contract {contract}: field `{name}` holds infinities or NaN")
-        symbols = definition["type"].get("symbols") if isinstance(definition["type"], Mapping) else None
-        if symbols and (others := set(column.unique().to_pylist()) - set(symbols)):
-            raise DataSetError(f"contract {contract}: field `{name}` can't be {', '.join(sorted(others))}")
+        _check_values(column, definition["type"], f"contract {contract}: field `{name}`")
         columns[name] = column
     if unknown := set(events.column_names) - columns.keys():
         raise DataSetError(f"contract {contract}: there is no field {', '.join(sorted(unknown))}")
     return pa.table(columns)
+
+
+def _check_values(column: pa.ChunkedArray, avro: Any, where: str) -> None:
+    """Refuse numbers that aren't finite, and symbols that an enumeration hasn't."""
+    if pa.types.is_floating(column.type) and not np.isfinite(column.drop_null().to_numpy()).all():
+        raise DataSetError(f"{where} holds infinities or NaN")
+    symbols = avro.get("symbols") if isinstance(avro, Mapping) else None
+    if symbols and (others := set(column.unique().to_pylist()) - set(symbols)):
+        raise DataSetError(f"{where} can't be {', '.join(sorted(others))}")
 
 
 def arrow_type(avro: Any) -> tuple[pa.DataType, bool]:

@@ -15,10 +15,11 @@ def test_the_list_names_every_set_with_its_workload(capsys):
 
 
 def test_a_written_file_is_the_history(tmp_path):
-    options = ["--events", "2000", "--seed", "3", "--late", "0.01", "--duplicates", "0.1", "--drift-at", "2025-02-01"]
+    options = ["--events", "2000", "--seed", "3", "--late", "0.01", "--duplicates", "0.1", "--lateness", "5"]
     labels = tmp_path / "labels.parquet"
-    assert main(["write", "payments", "--to", str(tmp_path / "a.parquet"), "--labels", str(labels), *options]) == 0
-    disorder = Disorder(late=0.01, duplicates=0.1)
+    files = ["--to", str(tmp_path / "a.parquet"), "--labels", str(labels)]
+    assert main(["write", "payments", *files, *options, "--drift-at", "2025-02-01"]) == 0
+    disorder = Disorder(late=0.01, duplicates=0.1, lateness_ms=300_000)
     found = datasets.load("payments", Request(2000, 3, disorder, drift_at=1_738_368_000_000))
     assert pq.read_table(tmp_path / "a.parquet").equals(found.log)
     assert pq.read_table(labels).equals(found.labels)
