@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from ml_blueprints import avro, schedules
+from ml_blueprints import avro, contracts, schedules
 from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.explanations import disagreement, explain, written_as
 
@@ -94,14 +94,19 @@ class Strict(BaseModel):
 
 
 class Contract(Strict):
-    """The schema of the events or rows that come in, as an Avro record, and how it may change."""
+    """The schema of the events or rows that come in, as an Avro record, and how it may change.
 
-    path: Annotated[str, Field(description="Avro schema file, relative to the workload file")]
+    A file `<number>.avsc` beside a `contract.yaml` is a version of a contract with a history.
+    """
+
+    path: Annotated[
+        str, Field(description="Avro schema file, relative to the workload file; `.../3.avsc` puts version 3 in use")
+    ]
     compatibility: Annotated[
-        Literal["BACKWARD", "BACKWARD_ALL", "FORWARD", "FORWARD_ALL", "FULL", "FULL_ALL"],
-        Field(description="Which changes of the schema its registry takes"),
+        contracts.Compatibility, Field(description="Which changes of the schema its registry takes")
     ] = "BACKWARD"
     _record: dict[str, Any] = PrivateAttr()
+    _history: contracts.History | None = PrivateAttr(default=None)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -112,6 +117,21 @@ class Contract(Strict):
     def columns(self) -> tuple[str, ...]:
         """The names of the record's fields, in their order."""
         return tuple(field["name"] for field in self._record["fields"])
+
+    @property
+    def version(self) -> int | None:
+        """The number of the version that is in use; None for a contract without a history."""
+        return int(Path(self.path).stem) if self._history else None
+
+    @property
+    def published(self) -> Mapping[int, Mapping[str, Any]]:
+        """The versions before the one in use, in order."""
+        return self._history.before(self.version or 0) if self._history else {}
+
+    @property
+    def history(self) -> contracts.History | None:
+        """All versions of the contract and what is declared of them, if its file is one of several."""
+        return self._history
 
     @model_validator(mode="after")
     def _read(self, info: ValidationInfo) -> Self:
@@ -126,6 +146,11 @@ class Contract(Strict):
         if reason := avro.wrong(schema):
             raise disagreement(Problem(field, found, f"{path} should hold an Avro record: {reason}"))
         self._record = schema
+        if path.stem.isdigit() and (path.parent / contracts.FILE).exists():
+            try:
+                self._history = contracts.History.load(path.parent)
+            except BlueprintError as error:
+                raise disagreement(Problem(field, found, str(error))) from None
         return self
 
 
@@ -400,6 +425,7 @@ class Workload(Strict):
 
     def _wrong_data(self) -> Iterator[Problem]:
         """Columns that the contract doesn't have, and features that the store can't hold side by side."""
+        yield from self._wrong_contract()
         columns = self.data.contract.columns
         for field, column in (("data.entity", self.data.entity), ("data.event_time", self.data.event_time)):
             if column not in columns:
@@ -416,6 +442,21 @@ class Workload(Strict):
                     f"`{name}`",
                     "the store adds the key and the time of each row itself; remove it",
                 )
+
+    def _wrong_contract(self) -> Iterator[Problem]:
+        """A version of the contract that its rules refuse, or with which somebody breaks."""
+        contract = self.data.contract
+        if contract.history is None or contract.version is None:
+            return
+        declared = contract.history.declaration.compatibility
+        if contract.compatibility != declared:
+            yield Problem(
+                "data.contract.compatibility",
+                f"`{contract.compatibility}`",
+                f"{contract.history.folder / contracts.FILE} says `{declared}`",
+            )
+        for problem in contract.history.problems(contract.version, self.name):
+            yield Problem("data.contract.path", f"`{contract.path}`", problem.right)
 
     def _wrong_dates(self) -> Iterator[Problem]:
         """Schedules that are missing or in vain, and alerts that repeat one another."""
