@@ -23,6 +23,8 @@ test: .venv/.ready ## run all tests
 	@$(VENV)/python -m sandbox engine && $(VENV)/python -m pytest -n $(WORKERS) --dist loadgroup
 bench: .venv/.ready ## measure previews and ups against the floor of trivial resources (some 10 minutes)
 	@$(VENV)/python -m benchmarks $(TABLE)
+jobs: .venv/.ready ## compile the definitions of features into Spark jobs and the plans of the stream processor
+	@$(VENV)/python -m ml_pipelines.features.compile
 docs: .venv/.ready ## write the generated pages of docs/ anew
 	@$(VENV)/python -m docs.generate
 lint: .venv/.ready ## style and types
@@ -33,4 +35,4 @@ clean: ## remove the environment and the sandbox with all that exists in it
 	@rm -rf .venv policies/.venv .uv .sandbox
 .venv/.ready: $(wildcard requirements/*) components/pyproject.toml pipelines/pyproject.toml policies/pyproject.toml sandbox/pyproject.toml
 	@PYTHON="$(PYTHON)" requirements/install
-.PHONY: help setup up preview down policy shell test bench docs lint lock clean
+.PHONY: help setup up preview down policy shell test bench jobs docs lint lock clean

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import ibis
+from ibis.expr import operations as ops
 from ibis.expr import types as ir
 
 from ml_pipelines.features.admission import CLOCK, KEY, KEYS_PER_MS, admitted
@@ -111,7 +113,10 @@ class FeatureSet:
         """One row for each admitted event of the log: the keys, then the features."""
         events = self.admitted(log)
         computed = events.select(*self.keys, **self.values(events))
-        return computed.select(*self.keys, **{name: _finished(computed[name], of) for name, of in self.types.items()})
+        finished = computed.select(
+            *self.keys, **{name: _finished(computed[name], of) for name, of in self.types.items()}
+        )
+        return finished.op().replace(_double).to_expr()
 
     def _type(self, name: str, value: ir.Value) -> str:
         found = value.type()
@@ -136,6 +141,13 @@ def _finished(value: ir.Value, of: str) -> ir.Value:
         value = value.cast("float64")
         return ibis.ifelse(value.abs() <= LARGEST_FLOAT, value, ibis.null("float64"))
     return value
+
+
+def _double(op: ops.Node, kwargs: Mapping[str, Any] | None) -> ops.Node:
+    """Engines read 0.5 as a decimal number, and compute with decimals where the other operand is no double."""
+    if isinstance(op, ops.Literal) and op.dtype.is_floating() and op.value is not None:
+        return ops.Cast(ops.Literal(repr(op.value), "string"), "float64")
+    return op.copy(**kwargs) if kwargs else op
 
 
 def milliseconds(length: timedelta) -> int:

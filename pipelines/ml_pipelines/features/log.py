@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from importlib import resources
 from typing import Any
+
+from ml_pipelines.contracts import catalog
 
 ARRIVED_AT = "arrived_at"
 SEQUENCE = "sequence"
@@ -23,18 +24,9 @@ _TYPES = {
 def contract_schema(contract: str, version: int) -> dict[str, str]:
     """The fields of a contract and their Ibis types. Raises ValueError for a type that features can't be made of."""
     columns = {}
-    for field in contract_record(contract, version)["fields"]:
+    for field in catalog.contract(contract).versions[version]["fields"]:
         columns[field["name"]] = _type(field["type"], f"contract {contract} version {version}, field `{field['name']}`")
     return columns
-
-
-def contract_record(contract: str, version: int) -> Mapping[str, Any]:
-    """The Avro record of a contract's version."""
-    folder = resources.files("ml_pipelines.contracts")
-    file = folder / contract / f"{version}.avsc"
-    if not file.is_file():
-        file = folder / f"{contract}.avsc"
-    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def _type(avro: Any, where: str) -> str:

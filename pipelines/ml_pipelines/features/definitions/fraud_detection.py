@@ -44,7 +44,7 @@ def define(payments: ir.Table, windows: Windows) -> Mapping[str, ir.Value]:
 FEATURES = FeatureSet(
     workload="fraud-detection",
     contract="card_transaction",
-    version=1,
+    version=2,
     entity="card_id",
     event_id=("event_id",),
     allowed_lateness=HOUR,
