@@ -1,13 +1,14 @@
 """The page of each architecture: the way of the data on each cloud, drawn from the resources that a stack really has.
 
 A box is what realises a capability. An arrow is there where one refers to the other in the stack's saved state,
-directly or by way of resources that realise nothing on the way themselves. A reference has no direction of data: that
-is the one of the steps, from left to right.
+directly or by way of resources that are in no box, and where one of these ties just the two, as a rule does with its
+target. A reference has no direction of data: that is the one of the steps, from left to right.
 """
 
 import itertools
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure"}
 LAKE = "data-lake"
 
 State = Mapping[str, Any]
+Resource = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,9 @@ _BACK = {("retraining-trigger", "training-pipeline")} | {
 }
 
 
+_RIGHTS = re.compile("policy|iam|permission|assignment|grant", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Box:
     """Resources of one type that realise the same capabilities."""
@@ -150,9 +155,9 @@ def _page(kind: ArchitectureKind, ways: Mapping[str, Way], states: Mapping[str, 
     yield (
         f"The way of the data in the workload `{workload}`, drawn from the resources that the three stacks have after "
         "`pulumi up`. `make docs` writes this page; a test compares it with a run. A box realises a capability; "
-        "an arrow says that one refers to the other, directly or by way of what isn't drawn: networks, keys, "
-        "identities and what else stands around the data. It leads along the steps, also where data goes both ways. "
-        "What is found by its name, at run time alone, has no arrow."
+        "an arrow says that one refers to the other, directly or by way of what isn't drawn (networks, keys, identities "
+        "and what else stands around the data), or that such a thing ties the two. It leads along the steps, also "
+        "where data goes both ways. What is found by its name, at run time alone, has no arrow."
     )
     for cloud, found in ways.items():
         yield from ("", f"## {CLOUDS[cloud]}", "", "```mermaid", *diagram(found), "```")
@@ -216,11 +221,14 @@ def way(state: State) -> Way:
     members: dict[Box, list[str]] = defaultdict(list)
     for urn, box in boxes.items():
         members[box].append(_name(urn).removeprefix(f"{outputs['workload']}-"))
-    arrows = set()
-    for urn, box in boxes.items():
-        for other in _refers_to(urn, resources, boxes):
-            if other != box and box.links_with(other):
-                arrows.add((box, other) if box.leads_to(other) else (other, box))
+    reached = {urn: _reached(urn, resources, boxes) for urn in boxes}
+    pairs = {(box, boxes[other]) for urn, box in boxes.items() for other in reached[urn] if other in boxes}
+    pairs.update(_tied(set().union(*reached.values()), resources, boxes))
+    arrows = {
+        (left, right) if left.leads_to(right) else (right, left)
+        for left, right in pairs
+        if left != right and left.links_with(right)
+    }
     return Way({box: sorted(names) for box, names in members.items()}, sorted(arrows))
 
 
@@ -249,23 +257,30 @@ def _name(urn: str) -> str:
     return urn.rpartition("::")[2]
 
 
-def _refers_to(urn: str, resources: Mapping[str, Mapping[str, Any]], boxes: Mapping[str, Box]) -> set[Box]:
-    """The boxes that a resource refers to, directly or by way of resources that are in none."""
-    first = resources[urn]
-    waiting = _references(first)
-    if _ACT & set(boxes[urn].capabilities):
-        waiting |= set(first.get("dependencies") or ())
-    found, seen = set(), set()
+def _reached(urn: str, resources: Mapping[str, Resource], boxes: Mapping[str, Box]) -> set[str]:
+    """What a resource refers to, directly or by way of resources that are in no box."""
+    waiting = _references(resources[urn])
+    if urn in boxes and _ACT & set(boxes[urn].capabilities):
+        waiting |= set(resources[urn].get("dependencies") or ())
+    found = set()
     while waiting:
-        other = waiting.pop()
-        if other in boxes:
-            found.add(boxes[other])
-        elif other not in seen:
-            seen.add(other)
-            waiting |= _references(resources[other])
+        found.add(other := waiting.pop())
+        if other not in boxes:
+            waiting |= _references(resources[other]) - found
     return found
 
 
-def _references(resource: Mapping[str, Any]) -> set[str]:
+def _tied(reached: set[str], resources: Mapping[str, Resource], boxes: Mapping[str, Box]) -> Iterable[tuple[Box, Box]]:
+    """Pairs of boxes that a resource ties together to which nothing refers: a rule and its target, a version and its
+    files. Who has rights on two things doesn't tie them."""
+    for urn, resource in resources.items():
+        if urn not in boxes and urn not in reached and not _RIGHTS.search(resource["type"]):
+            found = {boxes[other] for other in _reached(urn, resources, boxes) if other in boxes}
+            if len(found) == 2:
+                left, right = found
+                yield left, right
+
+
+def _references(resource: Resource) -> set[str]:
     """The resources whose outputs are in the inputs of this one."""
     return {urn for urns in (resource.get("propertyDependencies") or {}).values() for urn in urns or ()}

@@ -100,6 +100,28 @@ def test_rights_count_for_what_acts_and_not_for_stores():
     assert arrows(architectures.way(state(rights, waits, **realised))) == {("raw", "job")}
 
 
+def test_what_ties_just_two_boxes_is_an_arrow():
+    refers = {"function:tie": ["table:raw", "function:version"], "function:version": ["bucket:raw"]}
+    found = architectures.way(state(refers, {}, data_catalog=["table:raw"], data_lake=["bucket:raw"]))
+    assert arrows(found) == {("raw", "raw")}
+
+
+@pytest.mark.parametrize(
+    "refers",
+    [
+        {"grant:g": ["table:raw", "bucket:raw"]},
+        {"function:f": ["table:raw", "bucket:raw", "queue:dead"]},
+        {"function:f": ["table:raw", "bucket:raw"], "queue:dead": ["function:f"]},
+    ],
+    ids=["rights", "three", "a part of another box"],
+)
+def test_what_does_more_or_gives_rights_ties_nothing(refers):
+    found = architectures.way(
+        state(refers, {}, data_catalog=["table:raw"], data_lake=["bucket:raw"], dead_letters=["queue:dead"])
+    )
+    assert ("raw", "raw") not in arrows(found)
+
+
 def test_what_leads_back_does():
     found = architectures.way(
         state(
