@@ -12,12 +12,14 @@ from ml_blueprints.layers import Context
 # How long events can be replayed. https://learn.microsoft.com/azure/event-hubs/event-hubs-quotas
 REPLAY_DAYS = 7
 
-# When captured events are written to the lake: after five minutes or 300 MB, what comes first.
+# When captured events are written to the lake: after five minutes or 100 MB, what comes first. A task of the feature
+# job holds a whole file.
 CAPTURE_SECONDS = 300
-CAPTURE_BYTES = 300 * 1024 * 1024
+CAPTURE_BYTES = 100 * 1024 * 1024
 
-# All parts must be in the path. https://learn.microsoft.com/azure/event-hubs/event-hubs-capture-overview
-CAPTURE_PATH = "{Namespace}/{EventHub}/{PartitionId}/{Year}/{Month}/{Day}/{Hour}/{Minute}/{Second}"
+# All parts must be in the path; the day comes first, so that who reads some days looks through no others.
+# https://learn.microsoft.com/azure/event-hubs/event-hubs-capture-overview
+CAPTURE_PATH = "{Year}/{Month}/{Day}/{Namespace}/{EventHub}/{PartitionId}/{Hour}/{Minute}/{Second}"
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,11 @@ def delay(expression: str) -> dict[str, int]:
     return {"days": days, "hours": JOB_HOURS + LATE_HOURS, "minutes": 0}
 
 
+def since(expression: str) -> str:
+    """From when on a job on this schedule computes anew: all that came since its last run, and a day before that."""
+    return f"{delay(expression)['days'] + 2}d"
+
+
 def specification(workload: Workload, source: str) -> dict[str, Any]:
     """The specification of a workload's feature set, whose features lie as Parquet under `source` (an abfss:// URI)."""
     data, features = workload.data, workload.features

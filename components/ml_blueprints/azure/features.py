@@ -222,12 +222,17 @@ class Features(AzureLayer, layers.Features):
         self.realise("window-state", store.database)
 
     def _feature_job(self) -> None:
-        """Serverless Spark computes features from captured events, or in batch from what was put into the raw zone."""
+        """Serverless Spark computes features from captured events, or in batch from what was put into the raw zone.
+
+        Events are captured as they come, so that what came lately is enough. What is put there in batch may be old.
+        """
         context, workload, data = self.context, self.context.workload, self.data
         job = feature_job.spark(
             f"{context.name}-features",
             self.published.code.id,
-            {"format": "capture" if data.hub else "parquet"},
+            {"format": "capture", "since": feature_set.since(workload.features.schedule)}
+            if data.hub
+            else {"format": "parquet"},
             data.uri(Zone.RAW, EVENTS),
             data.uri(Zone.FEATURES, OFFLINE),
             machinelearningservices.ManagedIdentityArgs(

@@ -56,6 +56,7 @@ def workload():
 )
 def test_features_are_as_late_as_the_job_is_rare_and_as_events_may_be(workload, schedule, days):
     assert feature_set.delay(schedule) == {"days": days, "hours": 6, "minutes": 0}
+    assert feature_set.since(schedule) == f"{days + 2}d"
     assert feature_set.specification(workload(schedule), "abfss://f@l/")["source"]["source_delay"]["days"] == days
 
 

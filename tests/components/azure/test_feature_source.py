@@ -28,9 +28,11 @@ def spark():
 
 @pytest.fixture
 def source(spark, tmp_path):
-    rows = [("a", FIRST + hour * HOUR, hour) for hour in range(4)]
+    # As the job writes them: in a folder for each day of arrival.
+    rows = [("a", FIRST + hour * HOUR, hour, f"2023-11-{14 + hour}") for hour in range(4)]
     folder = str(tmp_path / "offline")
-    spark.createDataFrame(rows, "card_id string, event_time bigint, transactions_1h bigint").write.parquet(folder)
+    columns = "card_id string, event_time bigint, transactions_1h bigint, arrived_on string"
+    spark.createDataFrame(rows, columns).write.partitionBy("arrived_on").parquet(folder)
     return FeatureSource(source_path=folder, timestamp_column_name="event_time")
 
 
@@ -40,7 +42,8 @@ def at(milliseconds: int) -> datetime:
 
 def test_times_are_timestamps_to_the_millisecond(source):
     found = source.process(None, None)
-    assert dict(found.dtypes) == {"card_id": "string", "event_time": "timestamp", "transactions_1h": "bigint"}
+    types = dict(found.dtypes)
+    assert (types["card_id"], types["event_time"], types["transactions_1h"]) == ("string", "timestamp", "bigint")
     assert found.selectExpr("unix_millis(event_time)").orderBy("event_time").first()[0] == FIRST
     assert found.count() == 4
 

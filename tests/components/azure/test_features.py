@@ -160,10 +160,21 @@ def test_spark_computes_features_on_the_workloads_schedule_under_the_identity_fo
 def test_the_job_reads_what_was_captured_or_in_batch_what_was_put_there(request, platform, format_):
     found = job(request.getfixturevalue(platform))
     assert f"--format {format_}" in found["args"]
+    # What was captured is computed from the last two days on; in batch, from all that lies there.
+    assert ("--since 2d" in found["args"]) is (format_ == "capture")
     assert "--source ${{inputs.source}} --destination ${{outputs.destination}}" in found["args"]
     assert found["inputs"]["source"]["uri"].startswith("abfss://raw@")
     assert found["inputs"]["source"]["uri"].endswith(".dfs.core.windows.net/events/")
     assert {found["inputs"]["source"]["mode"], found["outputs"]["destination"]["mode"]} == {"Direct"}
+
+
+@pytest.mark.parametrize("platform", ["streaming", "hybrid", "batch"])
+def test_the_job_knows_the_arguments_that_it_is_given(request, platform):
+    built = request.getfixturevalue(platform)
+    given = [word for word in job(built)["args"].split() if word.startswith("--")]
+    assert {"--source", "--destination", "--format"} <= set(given)
+    for argument in given:
+        assert f'add_argument("{argument}"' in built.platform.context.workload.features.job_source
 
 
 def test_the_job_waits_for_its_rights_and_its_ways_to_the_lake(streaming, waits_for):
