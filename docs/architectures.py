@@ -155,7 +155,7 @@ def _page(kind: ArchitectureKind, ways: Mapping[str, Way], states: Mapping[str, 
     yield (
         f"The way of the data in the workload `{workload}`, drawn from the resources that the three stacks have after "
         "`pulumi up`. `make docs` writes this page; a test compares it with a run. A box realises a capability; "
-        "an arrow says that one refers to the other, directly or by way of what isn't drawn (networks, keys, identities "
+        "an arrow says that one refers to the other, directly or by way of what isn't drawn (networks, keys, rights "
         "and what else stands around the data), or that such a thing ties the two. It leads along the steps, also "
         "where data goes both ways. What is found by its name, at run time alone, has no arrow."
     )
