@@ -178,6 +178,13 @@ class Data(AzureLayer, layers.Data):
             for zone, container in self.containers.items()
         }
 
+    @property
+    def contract(self) -> dict[str, str]:
+        """What is told of the contract in use, where producers and consumers look."""
+        contract = self.context.workload.data.contract
+        told = {"contract": contract.record["name"], "compatibility": contract.compatibility}
+        return told if contract.version is None else {**told, "version": str(contract.version)}
+
     def _catalog(self) -> None:
         contract = self.context.workload.data.contract
         self.data_asset, self.data_version = self.catalogued(
@@ -186,11 +193,7 @@ class Data(AzureLayer, layers.Data):
             DATA_VERSION,
             self.path(Zone.RAW, EVENTS),
             contract.record.get("doc", ""),
-            {
-                "contract": contract.record["name"],
-                "columns": ",".join(contract.columns),
-                "compatibility": contract.compatibility,
-            },
+            {**self.contract, "columns": ",".join(contract.columns)},
             self.child(),
         )
         self.realise("data-catalog", self.data_asset)
@@ -247,7 +250,7 @@ class Data(AzureLayer, layers.Data):
             schema_group_name="contracts",
             schema_type=eventhub.SchemaType.AVRO,
             schema_compatibility=facts.SCHEMA_COMPATIBILITY[data.contract.compatibility],
-            group_properties={"contract": data.contract.record["name"], "compatibility": data.contract.compatibility},
+            group_properties=self.contract,
             opts=pulumi.ResourceOptions(parent=self.namespace),
         )
         self.realise("schema-registry", self.contracts)

@@ -62,6 +62,7 @@ def test_the_catalog_has_the_contracts_columns_and_leads_to_the_events(
     assert asset["properties"]["dataType"] == "uri_folder"
     properties = asset["properties"]["properties"]
     assert properties["contract"] == record
+    assert properties["version"] == str(built.platform.context.workload.data.contract.version)
     assert properties["compatibility"] == compatibility
     assert properties["columns"].startswith(first)
     version = named(built, "azure-native:machinelearningservices:DataVersion", name).inputs
@@ -85,7 +86,8 @@ def test_contracts_have_a_group_with_their_compatibility(request, platform, reco
     assert group.inputs["namespaceName"] == namespace.id.rpartition("/")[2]
     assert group.inputs["schemaType"] == "Avro"
     assert group.inputs["schemaCompatibility"] == kept
-    assert group.inputs["groupProperties"] == {"contract": record, "compatibility": written}
+    version = str(built.platform.context.workload.data.contract.version)
+    assert group.inputs["groupProperties"] == {"contract": record, "compatibility": written, "version": version}
 
 
 def test_dead_letters_have_a_hub_of_their_own_as_small_as_it_can_be(streaming, named):
