@@ -28,6 +28,7 @@ _REDIS = f"{_GROUP}/providers/Microsoft.Cache/redisEnterprise/{{clusterName}}"
 _DATABASE = f"{_REDIS}/databases/{{databaseName}}"
 
 _STORAGE_ACCOUNT = "azure-native:storage:StorageAccount"
+_BLOB = "azure-native:storage:Blob"
 _MANAGEMENT_POLICY = "azure-native:storage:ManagementPolicy"
 _VAULT = "azure-native:keyvault:Vault"
 _CLIENT_CONFIG = "azure-native:authorization:getClientConfig"
@@ -128,6 +129,7 @@ PATHS: Mapping[str, str] = {
         "redisenterprise:RedisEnterprise": _REDIS,
         "resources:Deployment": f"{_GROUP}/providers/Microsoft.Resources/deployments/{{deploymentName}}",
         "resources:ResourceGroup": _GROUP,
+        "storage:Blob": f"{_STORAGE}/blobServices/default/containers/{{containerName}}/blobs/{{blobName}}",
         "storage:BlobContainer": f"{_STORAGE}/blobServices/default/containers/{{containerName}}",
         "storage:BlobServiceProperties": f"{_STORAGE}/blobServices/default",
         "storage:ManagementPolicy": f"{_STORAGE}/managementPolicies/{{managementPolicyName}}",
@@ -235,7 +237,18 @@ class AzureNative(Cloud):
         parent = _parent(id_)
         if not self._exists(parent):
             raise CloudError(f"there is no `{parent}` in which `{id_.rpartition('/')[2]}` could be made")
+        if resource.token == _BLOB:
+            self._refuse_without_keys(inputs)
         return [self.normal(parent), *super().check_references(resource, inputs)]
+
+    def _refuse_without_keys(self, inputs: Mapping[str, Any]) -> None:
+        """pulumi-azure-native writes blobs with an account's key: https://github.com/pulumi/pulumi-azure-native/issues/2015."""
+        account = self._find(_BLOB, _STORAGE_ACCOUNT, inputs)
+        if account.inputs.get("allowSharedKeyAccess") is False:
+            raise CloudError(
+                f"403 KeyBasedAuthenticationNotPermitted: `{account.id}` takes no shared keys, and the provider writes "
+                "blobs with one"
+            )
 
     def contents(self, key: tuple[str, str, str]) -> list[tuple[str, str, str]]:
         return self.store.identified_below(self.normal(key[2]) + "/")

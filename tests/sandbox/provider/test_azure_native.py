@@ -14,6 +14,7 @@ VAULT_PROPERTIES = {"tenantId": TENANT, "sku": {"family": "A", "name": "standard
 GROUP = "azure-native:resources:ResourceGroup"
 ACCOUNT = "azure-native:storage:StorageAccount"
 CONTAINER = "azure-native:storage:BlobContainer"
+BLOB = "azure-native:storage:Blob"
 VAULT = "azure-native:keyvault:Vault"
 KEY = "azure-native:keyvault:Key"
 NETWORK = "azure-native:network:VirtualNetwork"
@@ -234,6 +235,19 @@ def test_what_is_part_of_the_path_is_replaced(azure, type_: str, property_: str,
 def test_a_type_of_which_the_form_of_the_id_is_not_known_is_refused(azure) -> None:
     (refusal,) = azure.refusals("azure-native:compute:VirtualMachine", {"resourceGroupName": "ml"})
     assert "does not know how Azure forms the id of azure-native:compute:VirtualMachine" in refusal
+
+
+@pytest.mark.parametrize("keys", [True, False, None])
+def test_a_blob_is_written_with_a_key_where_the_account_takes_one(azure, keys: bool | None) -> None:
+    account = {**STORAGE, "accountName": "lake", **({} if keys is None else {"allowSharedKeyAccess": keys})}
+    account_id = azure.make(ACCOUNT, account).id
+    azure.make(CONTAINER, {"resourceGroupName": "ml", "accountName": "lake", "containerName": "raw"})
+    blob = {"resourceGroupName": "ml", "accountName": "lake", "containerName": "raw", "blobName": "job.py"}
+    if keys is False:
+        with pytest.raises(CloudError, match=r"^403 KeyBasedAuthenticationNotPermitted: `.*/storageAccounts/lake`"):
+            azure.make(BLOB, blob)
+        return
+    assert azure.make(BLOB, blob).id == f"{account_id}/blobServices/default/containers/raw/blobs/job.py"
 
 
 def test_functions_know_the_client_and_the_keys_of_what_exists(azure) -> None:
