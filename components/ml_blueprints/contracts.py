@@ -1,310 +1,296 @@
-"""How a contract may change from version to version, and who breaks when it does.
+"""The history of a contract: its published versions, how they may differ, and who writes and reads which.
 
-A contract is a folder: `1.avsc`, `2.avsc` and so on, and `contract.yaml`, which says who owns it, which changes it
-takes, who writes and reads which versions, and the fingerprint of each published version. `Workload.load` asks
-`History` before anything is built; `python -m ml_blueprints.contracts` asks it in CI.
+A folder holds a contract: `1.avsc`, `2.avsc` and so on, which never change once they are published, and its terms in
+`contract.yaml`. `python -m ml_blueprints.contracts check <folder>...` is what CI runs; `publish <folder>` writes down
+the fingerprint of a new version. The same check stops a preview before anything is registered.
 """
 
 import argparse
 import hashlib
 import json
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from ml_blueprints import avro
+from ml_blueprints.compatibility import REASONS, Difference, Mode, differences, directions, parse
+from ml_blueprints.definitions import Strict, read_yaml
 from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.explanations import explain
 
-FILE = "contract.yaml"
+TERMS = "contract.yaml"
+_USAGE_ERROR = 2
 
-Compatibility = Literal["BACKWARD", "BACKWARD_ALL", "FORWARD", "FORWARD_ALL", "FULL", "FULL_ALL"]
-
-# What each rule is for, for those whose change it stops.
-PROMISES = {
-    "BACKWARD": "BACKWARD lets consumers take a new version first: it must read what the version before wrote",
-    "FORWARD": "FORWARD lets producers take a new version first: the version before must read what it writes",
-    "FULL": "FULL lets producers and consumers change in any order: each version must read the other",
-}
-
-Schema = Mapping[str, Any]
+Versions = Annotated[tuple[int, ...], Field(min_length=1, strict=False)]
 
 
-@dataclass(frozen=True, order=True)
-class Break:
-    """Why a reader can't take what a writer wrote: the field (dotted where it lies in another) and the reason."""
+class Producer(Strict):
+    """A system that writes events of the contract."""
 
-    field: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"field `{self.field}`: {self.reason}" if self.field else self.reason
+    owner: Annotated[str, Field(min_length=1, description="Who is asked about it")]
+    writes: Annotated[Versions, Field(description="The versions that it may write")]
 
 
-def breaks(reader: Schema, writer: Schema) -> list[Break]:
-    """What keeps a reader of one schema from reading what was written by another; empty if nothing does.
+class Consumer(Strict):
+    """A system that reads events of the contract."""
 
-    Types are compared by Apache Avro's own checker, field by field, so that the field can be told. What it lets
-    pass and we don't: a change of the logical type, which would silently change the meaning of a number.
-    """
-    return sorted(_record_breaks(reader, writer, ""))
+    owner: Annotated[str, Field(min_length=1, description="Who is asked about it")]
+    reads: Annotated[Versions, Field(description="The versions whose schema it reads by")]
 
 
-def _record_breaks(reader: Schema, writer: Schema, prefix: str) -> Iterator[Break]:
-    written = {written["name"]: written for written in writer["fields"]}
-    for wanted in reader["fields"]:
-        name = f"{prefix}{wanted['name']}"
-        found = next(
-            (written[alias] for alias in (wanted["name"], *wanted.get("aliases", ())) if alias in written), None
-        )
-        if found is None:
-            if "default" not in wanted:
-                yield Break(name, "the writer has no such field, and the reader has no default for it")
-        else:
-            yield from _type_breaks(wanted["type"], found["type"], name)
+class Terms(Strict):
+    """What `contract.yaml` says."""
 
-
-def _type_breaks(reader: Any, writer: Any, name: str) -> Iterator[Break]:
-    if _is_record(reader) and _is_record(writer):
-        yield from _record_breaks(reader, writer, f"{name}.")
-        return
-    if (asked := _logical(reader)) != (given := _logical(writer)):
-        yield Break(name, f"the reader takes it as {asked or 'no logical type'}, the writer means {given or 'none'}")
-        return
-    # The library is loaded where there is a history only: most previews have none to check.
-    from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
-    from avro.schema import parse
-
-    result = ReaderWriterCompatibilityChecker().get_compatibility(parse(json.dumps(reader)), parse(json.dumps(writer)))
-    if result.compatibility is not SchemaCompatibilityType.compatible:
-        yield Break(name, f"the reader takes {_said(reader)}, the writer gives {_said(writer)}")
-
-
-def _is_record(avro_type: Any) -> bool:
-    return isinstance(avro_type, Mapping) and avro_type.get("type") == "record"
-
-
-def _logical(avro_type: Any) -> str | None:
-    """The logical type of a type, or of the branch of a union that isn't null."""
-    if isinstance(avro_type, list):
-        return next(filter(None, map(_logical, avro_type)), None)
-    return avro_type.get("logicalType") if isinstance(avro_type, Mapping) else None
-
-
-def _said(avro_type: Any) -> str:
-    return f"`{avro_type}`" if isinstance(avro_type, str) else f"`{json.dumps(avro_type)}`"
-
-
-def fingerprint(schema: Schema) -> str:
-    """SHA-256 of what a schema says, but for its documentation, whose words may be mended."""
-    text = json.dumps(_undocumented(schema), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _undocumented(part: Any) -> Any:
-    if isinstance(part, Mapping):
-        return {key: _undocumented(value) for key, value in part.items() if key != "doc" or not isinstance(value, str)}
-    return [_undocumented(item) for item in part] if isinstance(part, list) else part
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-_Versions = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, strict=False)]
-
-
-class Producer(_Strict):
-    """Who writes events, and by which versions."""
-
-    name: str
-    writes: _Versions
-
-
-class Consumer(_Strict):
-    """Who reads events, and by which versions."""
-
-    name: str
-    reads: _Versions
-
-
-class Declaration(_Strict):
-    """What contract.yaml says."""
-
-    owner: str
-    compatibility: Compatibility
-    producers: Annotated[tuple[Producer, ...], Field(strict=False)] = ()
-    consumers: Annotated[tuple[Consumer, ...], Field(strict=False)] = ()
-    published: Annotated[dict[int, str], Field(default_factory=dict)]
+    owner: Annotated[str, Field(min_length=1, description="Who answers for the contract")]
+    compatibility: Annotated[Mode, Field(description="How a version may differ from those before it")]
+    producers: Annotated[dict[str, Producer], Field(default_factory=dict, description="Who writes, by name")]
+    consumers: Annotated[dict[str, Consumer], Field(default_factory=dict, description="Who reads, by name")]
+    published: Annotated[
+        dict[int, str], Field(default_factory=dict, description="Fingerprint of each version that never changes again")
+    ]
 
 
 @dataclass(frozen=True)
 class History:
-    """All versions of a contract, in order, and what is declared of it."""
+    """The versions of a contract, in order, and its terms."""
 
     folder: Path
-    versions: Mapping[int, Schema]
-    declaration: Declaration
+    terms: Terms
+    versions: Mapping[int, dict[str, Any]]
 
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read a contract's folder. Raises BlueprintError with what can't be read."""
-        file = folder / FILE
-        try:
-            declaration = Declaration.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-        except OSError as error:
-            found = (error.strerror or str(error)).lower()
-            raise BlueprintError(str(file), [Problem("(file)", found, "a contract says here who owns it")]) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            found = str(error).splitlines()[0]
-            raise BlueprintError(str(file), [Problem("(file)", found, "a contract's declaration is YAML")]) from None
-        except ValidationError as error:
-            raise BlueprintError(str(file), explain(error)) from None
-        return cls(folder, _versions(folder), declaration)
+    @cached_property
+    def published(self) -> Mapping[int, dict[str, Any]]:
+        """The versions that never change again."""
+        return {version: schema for version, schema in self.versions.items() if version in self.terms.published}
 
-    def before(self, version: int) -> dict[int, Schema]:
-        """The versions that were there before this one."""
-        return {number: schema for number, schema in self.versions.items() if number < version}
+    def wrong(self) -> list[str]:
+        """All that is wrong with any version, in words."""
+        return list(self._wrong(sorted(self.versions), {}))
 
-    def problems(self, version: int, user: str | None = None) -> list[Problem]:
-        """What speaks against this version in use (by the workload `user`): changed files, rules, people who break."""
-        file = f"`{version}.avsc`"
-        if version not in self.versions:
-            return [Problem("version", file, f"{self.folder} has the versions {', '.join(map(str, self.versions))}")]
-        return [
-            *self._edited(),
-            *(Problem("compatibility", file, reason) for reason in self._incompatible(version)),
-            *(Problem("participants", file, reason) for reason in self._who_breaks(version, user)),
-        ]
+    def wrong_in_use(self, version: int, workload: str) -> list[str]:
+        """What is wrong if this version is what a workload reads by; drafts of other versions are left out."""
+        declared = self.terms.consumers.get(workload)
+        reader = Consumer(owner=declared.owner if declared else "not declared", reads=(version,))
+        wrong = list(self._wrong(sorted({*self.published, version}), {workload: reader}))
+        if declared and version not in declared.reads:
+            wrong.append(
+                f"{TERMS} says that {workload} reads {listed(declared.reads)}; say there what it reads now, so that "
+                "producers see whom they would break"
+            )
+        if not wrong and version not in self.terms.published:
+            wrong = [
+                f"version {version} is not published; `python -m ml_blueprints.contracts publish {self.folder}` checks "
+                f"it and writes its fingerprint into {TERMS}"
+            ]
+        return wrong
 
-    def _edited(self) -> Iterator[Problem]:
-        for version, expected in self.declaration.published.items():
-            if version not in self.versions:
-                yield Problem(f"published.{version}", f"no {version}.avsc", "a published version stays where it is")
-            elif fingerprint(self.versions[version]) != expected:
-                yield Problem(
-                    f"published.{version}",
-                    f"another {version}.avsc",
-                    f"a published version never changes; put the change into {max(self.versions) + 1}.avsc",
+    def _wrong(self, versions: list[int], readers: Mapping[str, Consumer]) -> Iterator[str]:
+        if broken := [*self._wrong_files(versions)]:
+            yield from broken
+            return
+        for position, version in enumerate(versions):
+            yield from self._wrong_change(version, versions[:position])
+        yield from self._wrong_participants({**self.terms.consumers, **readers})
+
+    def _wrong_files(self, versions: list[int]) -> Iterator[str]:
+        """Gaps, schemas that are none, and published versions that are not what they were."""
+        if gaps := sorted(set(range(1, max(self.versions, default=0) + 1)) - self.versions.keys()):
+            yield f"{_files(gaps)} missing in {self.folder}; versions are numbered from 1 on, without a gap"
+        if lost := sorted(self.terms.published.keys() - self.versions.keys() - set(gaps)):
+            yield f"{TERMS} has the fingerprint of version {lost[0]}, and {_files(lost)} missing in {self.folder}"
+        for version in versions:
+            schema = self.versions[version]
+            if reason := avro.wrong(schema) or _wrong_schema(schema):
+                yield f"{self.folder / f'{version}.avsc'} should hold an Avro record: {reason}"
+            elif self.terms.published.get(version, fingerprint(schema)) != fingerprint(schema):
+                yield (
+                    f"version {version} is not what was published: its fingerprint is {fingerprint(schema)}, and "
+                    f"{TERMS} has {self.terms.published[version]}; put {version}.avsc back as it was, and make the "
+                    f"change in {max(self.versions) + 1}.avsc"
                 )
 
-    def _incompatible(self, version: int) -> Iterator[str]:
-        mode = self.declaration.compatibility
-        direction, transitive = mode.removesuffix("_ALL"), mode.endswith("_ALL")
-        earlier = self.before(version)
-        compared = earlier if transitive else dict(list(earlier.items())[-1:])
-        new = self.versions[version]
-        for number, old in compared.items():
-            if direction in ("BACKWARD", "FULL"):
-                for broken in breaks(reader=new, writer=old):
-                    yield f"version {version} can't read version {number}: {broken}. {PROMISES[direction]}"
-            if direction in ("FORWARD", "FULL"):
-                for broken in breaks(reader=old, writer=new):
-                    yield f"version {number} can't read version {version}: {broken}. {PROMISES[direction]}"
+    def _wrong_change(self, version: int, before: list[int]) -> Iterator[str]:
+        """How a version differs from those before it in more than its mode allows."""
+        mode = self.terms.compatibility
+        for direction in directions(mode, version, before):
+            reader, writer = f"version {direction.reader}", f"version {direction.writer}"
+            for found in self._differences(direction.reader, direction.writer):
+                yield (
+                    f"{found.sentence(reader, writer)}; {REASONS[mode]}, so {reader} must understand what "
+                    f"{writer} writes"
+                )
 
-    def _who_breaks(self, version: int, user: str | None) -> Iterator[str]:
-        """Consumers that can't read what some producer writes, the workload that uses this version among them."""
-        declared = self.declaration
-        readers = [(consumer.name, number) for consumer in declared.consumers for number in consumer.reads]
-        if user is not None and (user, version) not in readers:
-            if any(consumer.name == user for consumer in declared.consumers):
-                yield f"{FILE} says that consumer `{user}` reads other versions; add {version} to its `reads`"
-            readers.append((user, version))
-        known = ", ".join(map(str, self.versions))
-        for name, number in readers:
-            if number not in self.versions:
-                yield f"consumer `{name}` reads version {number}, and there are {known}"
-        for producer in declared.producers:
-            for written in producer.writes:
-                if written not in self.versions:
-                    yield f"producer `{producer.name}` writes version {written}, and there are {known}"
-                    continue
-                for name, number in readers:
-                    if number not in self.versions or number == written:
-                        continue
-                    for broken in breaks(reader=self.versions[number], writer=self.versions[written]):
+    def _wrong_participants(self, consumers: Mapping[str, Consumer]) -> Iterator[str]:
+        """Who is declared to write or read a version that isn't there, and who can't understand whom."""
+        declared = [(f"producer {name} writes", producer.writes) for name, producer in self.terms.producers.items()]
+        declared += [(f"consumer {name} reads", consumer.reads) for name, consumer in consumers.items()]
+        unknown = [(said, number) for said, numbers in declared for number in numbers if number not in self.versions]
+        for said, number in unknown:
+            yield f"{TERMS}: {said} version {number}, and there is no {number}.avsc"
+        if unknown:
+            return
+        for producer, by in self.terms.producers.items():
+            for written in by.writes:
+                for consumer, to in consumers.items():
+                    if found := self._not_understood(to.reads, written):
+                        reason = found.sentence(f"version {max(to.reads)}", f"version {written}")
                         yield (
-                            f"consumer `{name}` breaks: it reads version {number}, producer `{producer.name}` writes "
-                            f"version {written}; {broken}"
+                            f"{consumer} ({to.owner}) reads {listed(to.reads)} and breaks on version {written}, which "
+                            f"{producer} ({by.owner}) writes: {reason}"
                         )
 
+    def _not_understood(self, reads: Iterable[int], written: int) -> Difference | None:
+        """Why none of the versions that are read takes what is written, by the newest; None if one does."""
+        found = {reader: self._differences(reader, written) for reader in reads}
+        return found[max(found)][0] if all(found.values()) else None
 
-def _versions(folder: Path) -> dict[int, Schema]:
-    numbers = sorted(int(file.stem) for file in folder.glob("*.avsc") if file.stem.isdigit())
-    return {number: read(folder / f"{number}.avsc") for number in numbers}
+    def _differences(self, reader: int, writer: int) -> Sequence[Difference]:
+        # What is written is understood by whom it was written for; so Avro is imported only where versions differ.
+        return () if reader == writer else differences(self.versions[reader], self.versions[writer])
 
 
-def read(file: Path) -> dict[str, Any]:
-    """The Avro record of a file. Raises BlueprintError that says what is wrong with it."""
+def history(schema: Path) -> History | None:
+    """The history that a schema file belongs to; None for one that lies elsewhere, by itself.
+
+    Raises BlueprintError where a folder of versions is wrong in itself.
+    """
+    numbered = schema.stem.isdecimal()
+    if not (schema.parent / TERMS).exists():
+        others = [file.name for file in schema.parent.glob("*.avsc") if file.stem.isdecimal() and file != schema]
+        if numbered and others:
+            raise BlueprintError(
+                str(schema.parent / TERMS),
+                [
+                    Problem(
+                        "(file)", "no such file", f"versions ({schema.name}, {', '.join(sorted(others))}) have terms"
+                    )
+                ],
+            )
+        return None
+    if not numbered:
+        right = "beside it lie versions; one of them is meant, or a file in another folder"
+        raise BlueprintError(str(schema), [Problem("(file)", f"`{schema.name}`", right)])
+    return load(schema.parent)
+
+
+def load(folder: Path) -> History:
+    """Read a folder of versions. Raises BlueprintError with every field of its terms that is wrong."""
+    terms_file = folder / TERMS
     try:
-        schema = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        found = (error.strerror or str(error)).lower()
-        raise BlueprintError(str(file), [Problem("(file)", found, "an Avro schema is expected here")]) from None
-    except (ValueError, RecursionError) as error:
-        raise BlueprintError(str(file), [Problem("(file)", str(error), "an Avro schema is JSON")]) from None
-    if reason := avro.wrong(schema):
-        raise BlueprintError(str(file), [Problem("(file)", "something else", f"an Avro record: {reason}")])
-    return schema
+        terms = Terms.model_validate(read_yaml(terms_file, "contract", "owner"))
+    except ValidationError as error:
+        raise BlueprintError(str(terms_file), explain(error)) from None
+    versions = {}
+    for file in folder.glob("*.avsc"):
+        if not file.stem.isdecimal() or file.stem != str(int(file.stem)):
+            raise BlueprintError(str(file), [Problem("(file)", f"`{file.name}`", "a version is 1.avsc, 2.avsc, ...")])
+        try:
+            versions[int(file.stem)] = json.loads(file.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise BlueprintError(
+                str(file), [Problem("(file)", "no JSON", f"an Avro schema is JSON: {error}")]
+            ) from None
+    return History(folder, terms, dict(sorted(versions.items())))
+
+
+def fingerprint(schema: Mapping[str, Any]) -> str:
+    """What tells whether a published version is still what it was: all that it says counts, its layout doesn't.
+
+    Avro's own fingerprint leaves out defaults and logical types, by which consumers read.
+    """
+    return hashlib.sha256(json.dumps(schema, separators=(",", ":")).encode()).hexdigest()
+
+
+def listed(versions: Iterable[int]) -> str:
+    """`version 1`, or `versions 1, 2`."""
+    numbers = sorted(versions)
+    return f"version{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+
+
+def _files(versions: Sequence[int]) -> str:
+    return f"{', '.join(f'{version}.avsc' for version in versions)} {'is' if len(versions) == 1 else 'are'}"
+
+
+def _wrong_schema(schema: Mapping[str, Any]) -> str | None:
+    try:
+        parse(schema)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def publish(folder: Path) -> list[int]:
+    """Write down the fingerprints of the versions that are new, and return these. Raises BlueprintError."""
+    contract = load(folder)
+    if wrong := contract.wrong():
+        raise BlueprintError(
+            str(folder), [Problem("(versions)", "what can't be published", reason) for reason in wrong]
+        )
+    new = [version for version in contract.versions if version not in contract.terms.published]
+    if new:
+        terms_file = folder / TERMS
+        terms_file.write_text(_with_fingerprints(terms_file.read_text(encoding="utf-8"), contract, new), "utf-8")
+    return new
+
+
+def _with_fingerprints(text: str, contract: History, new: Iterable[int]) -> str:
+    """The terms with lines added to `published`; comments and the rest stay as they are."""
+    lines = "".join(f"  {version}: {fingerprint(contract.versions[version])}\n" for version in new)
+    block = re.search(
+        r"^published:[ \t]*(?:\{\})?[ \t]*(?:#.*)?\n((?:[ \t]+.*\n|[ \t]*\n)*?)(?=\S|\Z)", text, re.MULTILINE
+    )
+    if block is None:
+        return f"{text.rstrip()}\npublished:\n{lines}"
+    written = block.group(1).rstrip("\n")
+    before = f"{written}\n" if written else ""
+    return f"{text[: block.start()]}published:\n{before}{lines}{text[block.end() :]}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`check` all contracts of some folders, or `publish` the newest version of one; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ml_blueprints.contracts", description=(__doc__ or "").splitlines()[0]
-    )
+    """Check contracts, or publish a version of one; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m ml_blueprints.contracts", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("check", help="check every version of every contract below these folders")
-    check.add_argument("folders", nargs="+", type=Path)
-    publish = commands.add_parser("publish", help="check the newest version and write down its fingerprint")
-    publish.add_argument("folder", type=Path)
-    chosen = parser.parse_args(arguments)
+    check = commands.add_parser("check", help="check each contract in these folders, and in the folders in them")
+    check.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    publishing = commands.add_parser("publish", help="check a contract, and write down what is new as published")
+    publishing.add_argument("folders", nargs=1, type=Path, metavar="FOLDER")
+    options = parser.parse_args(arguments)
+    found = [terms.parent for folder in options.folders for terms in _terms(folder)]
+    if empty := [str(folder) for folder in options.folders if not _terms(folder)]:
+        print(f"contracts: no {TERMS} is in {', '.join(empty)}", file=sys.stderr)
+        return _USAGE_ERROR
+    passed = [_report(folder, options.command) for folder in found]
+    return 0 if all(passed) else 1
+
+
+def _terms(folder: Path) -> list[Path]:
+    own = folder / TERMS
+    return [own] if own.exists() else sorted(folder.glob(f"*/{TERMS}"))
+
+
+def _report(folder: Path, command: str) -> bool:
+    """Do what is asked with one contract and print what came of it; whether it passed."""
     try:
-        return _check(chosen.folders) if chosen.command == "check" else _publish(chosen.folder)
+        if command == "publish":
+            new = publish(folder)
+            print(f"{folder}: {listed(new)} published" if new else f"{folder}: nothing is new")
+            return True
+        contract = load(folder)
     except BlueprintError as error:
         print(error, file=sys.stderr)
-        return 1
-
-
-def _check(folders: Sequence[Path]) -> int:
-    found = sorted({file.parent for folder in folders for file in folder.rglob(FILE)})
-    if not found:
-        print(f"no {FILE} is below {' or '.join(map(str, folders))}", file=sys.stderr)
-        return 1
-    failed = 0
-    for folder in found:
-        history = History.load(folder)
-        problems = {problem: None for version in history.versions for problem in history.problems(version)}
-        unpublished = [number for number in history.versions if number not in history.declaration.published]
-        for problem in problems:
-            print(f"{folder / FILE}: {problem}", file=sys.stderr)
-        failed += bool(problems)
-        state = f"; {', '.join(map(str, unpublished))} not yet published" if unpublished else ""
-        verdict = "broken" if problems else "good"
-        print(f"{folder.name}: {len(history.versions)} versions, {history.declaration.compatibility}, {verdict}{state}")
-    return 1 if failed else 0
-
-
-def _publish(folder: Path) -> int:
-    history = History.load(folder)
-    newest = max(history.versions)
-    if problems := history.problems(newest):
-        raise BlueprintError(str(folder / FILE), problems)
-    published = {number: fingerprint(schema) for number, schema in history.versions.items()}
-    if published == history.declaration.published:
-        print(f"{folder.name}: version {newest} is published already")
-        return 0
-    file = folder / FILE
-    kept = file.read_text(encoding="utf-8").split("published:")[0].rstrip()
-    lines = [f"  {number}: {print_}" for number, print_ in published.items()]
-    file.write_text("\n".join([kept, "published:", *lines]) + "\n", encoding="utf-8")
-    print(f"{folder.name}: version {newest} is published")
-    return 0
+        return False
+    wrong = contract.wrong()
+    for reason in wrong:
+        print(f"{folder}: {reason}", file=sys.stderr)
+    if not wrong:
+        print(f"{folder}: {listed(contract.versions)}, {contract.terms.compatibility}")
+    return not wrong
 
 
 if __name__ == "__main__":

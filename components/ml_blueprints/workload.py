@@ -11,11 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
@@ -25,6 +22,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ml_blueprints import avro, contracts, schedules
+from ml_blueprints.compatibility import Mode as Compatibility
+from ml_blueprints.definitions import Strict, read_yaml
 from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.explanations import disagreement, explain, written_as
 
@@ -87,12 +86,6 @@ Version = Annotated[
 Cron = Annotated[str, AfterValidator(_cron)]
 
 
-class Strict(BaseModel):
-    """A part of a definition: unknown fields are refused, types are not coerced, nothing changes after validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
 class Contract(Strict):
     """The schema of the events or rows that come in, as an Avro record, and how it may change.
 
@@ -102,9 +95,9 @@ class Contract(Strict):
     path: Annotated[
         str, Field(description="Avro schema file, relative to the workload file; `.../3.avsc` puts version 3 in use")
     ]
-    compatibility: Annotated[
-        contracts.Compatibility, Field(description="Which changes of the schema its registry takes")
-    ] = "BACKWARD"
+    compatibility: Annotated[Compatibility, Field(description="Which changes of the schema its registry takes")] = (
+        "BACKWARD"
+    )
     _record: dict[str, Any] = PrivateAttr()
     _history: contracts.History | None = PrivateAttr(default=None)
 
@@ -120,17 +113,17 @@ class Contract(Strict):
 
     @property
     def version(self) -> int | None:
-        """The number of the version that is in use; None for a contract without a history."""
+        """The number of the version that is in use; None for a schema without a history."""
         return int(Path(self.path).stem) if self._history else None
 
     @property
     def published(self) -> Mapping[int, Mapping[str, Any]]:
-        """The versions before the one in use, in order."""
-        return self._history.before(self.version or 0) if self._history else {}
+        """All published versions in order, the one in use among them; empty for a schema without a history."""
+        return self._history.published if self._history else {}
 
     @property
     def history(self) -> contracts.History | None:
-        """All versions of the contract and what is declared of them, if its file is one of several."""
+        """All versions of the contract and its terms, if its file is one of several."""
         return self._history
 
     @model_validator(mode="after")
@@ -146,11 +139,11 @@ class Contract(Strict):
         if reason := avro.wrong(schema):
             raise disagreement(Problem(field, found, f"{path} should hold an Avro record: {reason}"))
         self._record = schema
-        if path.stem.isdigit() and (path.parent / contracts.FILE).exists():
-            try:
-                self._history = contracts.History.load(path.parent)
-            except BlueprintError as error:
-                raise disagreement(Problem(field, found, str(error))) from None
+        try:
+            self._history = contracts.history(path)
+        except BlueprintError as error:
+            problems = (Problem(field, found, f"{error.source}: {problem}") for problem in error.problems)
+            raise disagreement(*problems) from None
         return self
 
 
@@ -339,7 +332,7 @@ class Workload(Strict):
         """Read a workload file. Raises BlueprintError with every field that is wrong."""
         path = Path(path)
         try:
-            return cls.model_validate(_read_yaml(path), context={"directory": path.parent})
+            return cls.model_validate(read_yaml(path, "workload", "name"), context={"directory": path.parent})
         except ValidationError as error:
             raise BlueprintError(str(path), explain(error)) from None
 
@@ -444,19 +437,19 @@ class Workload(Strict):
                 )
 
     def _wrong_contract(self) -> Iterator[Problem]:
-        """A version of the contract that its rules refuse, or with which somebody breaks."""
+        """A version of the contract that its terms refuse, or with which somebody breaks."""
         contract = self.data.contract
         if contract.history is None or contract.version is None:
             return
-        declared = contract.history.declaration.compatibility
-        if contract.compatibility != declared:
+        terms = contract.history.terms
+        if contract.compatibility != terms.compatibility:
             yield Problem(
                 "data.contract.compatibility",
                 f"`{contract.compatibility}`",
-                f"{contract.history.folder / contracts.FILE} says `{declared}`",
+                f"{contract.history.folder / contracts.TERMS} says `{terms.compatibility}`",
             )
-        for problem in contract.history.problems(contract.version, self.name):
-            yield Problem("data.contract.path", f"`{contract.path}`", problem.right)
+        for reason in contract.history.wrong_in_use(contract.version, self.name):
+            yield Problem("data.contract.path", f"`{contract.path}`", reason)
 
     def _wrong_dates(self) -> Iterator[Problem]:
         """Schedules that are missing or in vain, and alerts that repeat one another."""
@@ -492,44 +485,3 @@ def _twice(names: Iterable[str]) -> str:
     """The names that are there more than once, for people to read; empty if there are none."""
     counted = Counter(names)
     return ", ".join(f"`{name}` {count} times" for name, count in counted.items() if count > 1)
-
-
-class _NoDuplicates(yaml.SafeLoader):
-    """YAML that refuses a key that is written twice, where PyYAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the field `{key.value}` a second time", problem_mark=key.start_mark
-                )
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    def refuse(field: str, found: str, right: str) -> BlueprintError:
-        return BlueprintError(str(path), [Problem(field, found, right)])
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise refuse("(file)", (error.strerror or str(error)).lower(), "a workload file is expected here") from None
-    except UnicodeDecodeError as error:
-        raise refuse("(file)", f"byte {error.start} is not UTF-8", "a workload file is in UTF-8") from None
-    except ValueError as error:
-        raise refuse("(file)", str(error), "a workload file is expected here") from None
-    try:
-        content = yaml.load(text, Loader=_NoDuplicates)  # noqa: S506 (a SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise refuse(f"line {line}", str(error.problem), "a workload is YAML, each field once") from None
-    # PyYAML lets through what Python raises for a date, a number or a tag that can't be, or for endless nesting.
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        found = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise refuse("(file)", found, "a workload is YAML, each field once") from None
-    if not isinstance(content, dict):
-        found = {"NoneType": "nothing", "list": "a list"}.get(type(content).__name__, "a single value")
-        raise refuse("(file)", found, "a workload is a YAML mapping that begins with `name:`")
-    return content
