@@ -30,8 +30,8 @@ class Capability:
     """One thing that a platform can do.
 
     `aws`, `gcp` and `azure` are the type tokens of the resources that realise it there; a layer that registers anything
-    else is refused. `note` says where a cloud has no counterpart of its own and what fills the gap. `azure_layer` is
-    the layer that makes these resources on Azure, where that isn't `layer`.
+    else is refused. `note` says where a cloud has no counterpart of its own and what fills the gap. `elsewhere` is, by
+    cloud, the layer that makes these resources where that isn't `layer`.
     """
 
     id: str
@@ -41,11 +41,11 @@ class Capability:
     gcp: tuple[str, ...]
     azure: tuple[str, ...]
     note: str = ""
-    azure_layer: Layer | None = None
+    elsewhere: Mapping[str, Layer] = field(default_factory=dict)
 
     def made_in(self, cloud: str) -> Layer:
         """The layer that makes the resources that realise this capability on one cloud."""
-        return self.azure_layer if cloud == "azure" and self.azure_layer else self.layer
+        return self.elsewhere.get(cloud, self.layer)
 
     def realised_by(self, cloud: str) -> tuple[str, ...]:
         """The resource types that realise this capability on one cloud."""
@@ -146,8 +146,9 @@ _DATA = (
         aws=("aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream",),
         gcp=("gcp:pubsub/subscription:Subscription",),
         azure=("azure-native:eventhub:EventHub",),
-        note="Parquet files on AWS and a table of BigQuery on Google Cloud. Event Hubs captures Avro files, which the "
-        "feature job reads.",
+        elsewhere={"aws": Layer.SERVING},
+        note="Parquet files on AWS, where the serving layer makes it, since a function of the platform's image decodes "
+        "the events; a table of BigQuery on Google Cloud. Event Hubs captures Avro files, which the feature job reads.",
     ),
     Capability(
         "dead-letters",
@@ -211,7 +212,7 @@ _DEVELOPMENT = (
         aws=("aws:ecr/repository:Repository",),
         gcp=("gcp:artifactregistry/repository:Repository",),
         azure=("azure-native:containerregistry:Registry",),
-        azure_layer=Layer.DATA,
+        elsewhere={"azure": Layer.DATA},
         note="A workspace of Azure Machine Learning takes its registry when it is made, in the data layer.",
     ),
     Capability(
@@ -221,7 +222,7 @@ _DEVELOPMENT = (
         aws=("aws:sagemaker/mlflowTrackingServer:MlflowTrackingServer",),
         gcp=("gcp:vertex/aiTensorboard:AiTensorboard",),
         azure=("azure-native:machinelearningservices:Workspace",),
-        azure_layer=Layer.DATA,
+        elsewhere={"azure": Layer.DATA},
         note="A workspace of Azure Machine Learning tracks its runs itself; its data assets are the catalog, so that "
         "the data layer makes it.",
     ),

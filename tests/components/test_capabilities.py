@@ -41,16 +41,18 @@ def test_capabilities_are_listed_once_and_in_the_order_of_the_layers():
 
 def test_where_another_layer_makes_what_realises_a_capability_its_note_says_so():
     elsewhere = {
-        capability.id: capability
+        (capability.id, cloud): capability.made_in(cloud)
         for capability in CAPABILITIES.values()
         for cloud in PACKAGES
         if capability.made_in(cloud) is not capability.layer
     }
-    assert set(elsewhere) == {"image-registry", "experiment-tracking"}
-    for capability in elsewhere.values():
-        assert capability.made_in("azure") is Layer.DATA
-        assert capability.made_in("aws") is capability.made_in("gcp") is capability.layer
-        assert "data layer" in capability.note
+    assert elsewhere == {
+        ("image-registry", "azure"): Layer.DATA,
+        ("experiment-tracking", "azure"): Layer.DATA,
+        ("stream-archive", "aws"): Layer.SERVING,
+    }
+    for (capability, _), layer in elsewhere.items():
+        assert f"{layer} layer" in CAPABILITIES[capability].note
 
 
 ALWAYS = {
