@@ -338,9 +338,12 @@ class Data(AzureLayer, layers.Data):
         self.checkpoints_url = pulumi.Output.concat(account.primary_endpoints.blob, self.checkpoints.name)
 
     def _rights(self) -> None:
-        """Who may read and write which zone: ingest writes raw and features, training reads them and writes models."""
+        """Who may read and write which zone: ingest writes raw, training reads it and writes models.
+
+        Features are written by the identity that computes them and by nobody else (features.py).
+        """
         roles = {
-            Purpose.INGEST: {Zone.RAW: facts.ROLE_BLOB_WRITER, Zone.FEATURES: facts.ROLE_BLOB_WRITER},
+            Purpose.INGEST: {Zone.RAW: facts.ROLE_BLOB_WRITER},
             Purpose.TRAINING: {
                 Zone.RAW: facts.ROLE_BLOB_READER,
                 Zone.CURATED: facts.ROLE_BLOB_WRITER,

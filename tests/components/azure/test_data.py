@@ -126,7 +126,7 @@ def test_batch_has_a_contract_but_no_stream(batch):
 @pytest.mark.parametrize(
     ("purpose", "expected"),
     [
-        ("ingest", {("raw", WRITE), ("features", WRITE)}),
+        ("ingest", {("raw", WRITE)}),
         ("training", {("raw", READ), ("curated", WRITE), ("features", READ), ("models", WRITE)}),
         ("serving", {("curated", WRITE), ("features", READ), ("models", READ)}),
         ("monitoring", {("curated", WRITE), ("models", READ)}),

@@ -231,8 +231,9 @@ def test_only_ingest_and_serving_come_to_the_latest_values(request, platform, na
         purpose = part.removesuffix("-online")
         assert (reader["accessPolicyAssignmentName"], reader["accessPolicyName"]) == (purpose, "default")
         assert (reader["clusterName"], reader["databaseName"]) == (cluster.id.rpartition("/")[2], "default")
-        zone = named(built, "azure-native:authorization:RoleAssignment", f"{name}-{purpose}-features")
-        assert reader["user"] == {"objectId": zone.inputs["principalId"]}
+        zone = {"ingest": "raw", "serving": "features"}[purpose]
+        grant = named(built, "azure-native:authorization:RoleAssignment", f"{name}-{purpose}-{zone}")
+        assert reader["user"] == {"objectId": grant.inputs["principalId"]}
 
 
 def test_identities_that_are_brought_along_are_their_owners_to_let_in(house):
