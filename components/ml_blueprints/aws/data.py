@@ -1,13 +1,14 @@
-"""The data layer on AWS: S3 zones, Glue catalog and schema registry, Kinesis for events, SQS for dead letters."""
+"""The data layer on AWS: S3 zones, Glue catalog and registry, Athena, Spark, Kinesis for events, SQS dead letters."""
 
 import json
 from typing import Any
 
 import pulumi
-from pulumi_aws import glue, kinesis, s3, sqs
+from pulumi_aws import athena, emrserverless, glue, kinesis, lakeformation, s3, sqs
 
 from ml_blueprints import layers
 from ml_blueprints.aws import facts, policy
+from ml_blueprints.aws.bucket import log_bucket, private_bucket
 from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
@@ -23,6 +24,18 @@ def glue_columns(record: dict[str, Any]) -> list[glue.CatalogTableStorageDescrip
             name=field["name"], type=glue_type(field["type"]), comment=field.get("doc", "")[:255]
         )
         for field in record["fields"]
+    ]
+
+
+def arrival_columns() -> list[glue.CatalogTableStorageDescriptorColumnArgs]:
+    """When an event arrived and in which order, beside what its contract says."""
+    columns = {
+        "arrived_at": ("bigint", "Milliseconds since 1970 at which the stream took the event"),
+        "sequence": ("string", "Sorts by the order of arrival"),
+    }
+    return [
+        glue.CatalogTableStorageDescriptorColumnArgs(name=name, type=kind, comment=comment)
+        for name, (kind, comment) in columns.items()
     ]
 
 
@@ -42,8 +55,10 @@ def glue_type(avro: Any) -> str:
 class Data(layers.Data):
     """Lake, catalog, contract and event stream on AWS.
 
-    Native resources: `buckets` by zone, `database`, `table`, `registry`, `contract`, and for streams `event_stream`
-    and `dead_letter_queue`.
+    Native resources: `access_logs`, `buckets` by zone, `database`, `table`, `location` and `permissions` of Lake
+    Formation, `registry`, `contract`, `workgroup` (Athena), `spark` (an application of EMR Serverless), and for streams
+    `event_stream`, `fan_out` (where the latency objective asks for it) and `dead_letter_queue`. What fills the archive
+    is a part of serving, since a function of the platform's image decodes the events.
     """
 
     cloud = "aws"
@@ -54,12 +69,16 @@ class Data(layers.Data):
         super().__init__(context, opts)
         self.foundation = foundation
         self.event_stream: kinesis.Stream | None = None
+        self.fan_out: kinesis.StreamConsumer | None = None
         self.dead_letter_queue: sqs.Queue | None = None
         self._lake()
-        self._catalog()
+        self._catalog(stream)
         self._contract()
+        self._queries()
+        self._spark()
         if stream:
             self._stream()
+            self._dead_letters()
         self._rights()
         self.give(
             zones={zone: pulumi.Output.concat("s3://", bucket.bucket) for zone, bucket in self.buckets.items()},
@@ -70,77 +89,39 @@ class Data(layers.Data):
         )
 
     def _lake(self) -> None:
+        """A bucket per zone; data of people goes when its retention ends, models are kept."""
+        context, foundation = self.context, self.foundation
+        self.access_logs = log_bucket(context, foundation.account, self.child())
+        by_own_key = s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+            sse_algorithm="aws:kms", kms_master_key_id=foundation.key
+        )
         self.buckets: dict[Zone, s3.Bucket] = {}
         for zone in Zone:
-            name = self.context.logical(zone)
-            bucket = s3.Bucket(name, tags=self.context.tags | {"zone": zone.value}, opts=self.child())
-            inside = pulumi.ResourceOptions(parent=bucket)
-            s3.BucketVersioning(
-                name,
-                bucket=bucket.id,
-                versioning_configuration=s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
-                opts=inside,
+            bucket = private_bucket(
+                context,
+                zone,
+                by_own_key,
+                None if zone is Zone.MODELS else context.workload.data.retention_days,
+                self.child(),
+                tags={"zone": zone.value},
             )
-            s3.BucketServerSideEncryptionConfiguration(
-                name,
+            s3.BucketLogging(
+                context.logical(zone),
                 bucket=bucket.id,
-                rules=[
-                    s3.BucketServerSideEncryptionConfigurationRuleArgs(
-                        apply_server_side_encryption_by_default=s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
-                            sse_algorithm="aws:kms", kms_master_key_id=self.foundation.key
-                        ),
-                        bucket_key_enabled=True,
-                    )
-                ],
-                opts=inside,
+                target_bucket=self.access_logs.id,
+                target_prefix=f"{zone}/",
+                opts=pulumi.ResourceOptions(parent=bucket),
             )
-            closed = s3.BucketPublicAccessBlock(
-                name,
-                bucket=bucket.id,
-                block_public_acls=True,
-                block_public_policy=True,
-                ignore_public_acls=True,
-                restrict_public_buckets=True,
-                opts=inside,
-            )
-            s3.BucketPolicy(
-                name,
-                bucket=bucket.id,
-                policy=policy.document(policy.deny_insecure_transport("s3:*", bucket.arn)),
-                # S3 takes one change of a bucket's access at a time.
-                opts=pulumi.ResourceOptions(parent=bucket, depends_on=[closed]),
-            )
-            self._retention(zone, bucket)
             self.buckets[zone] = bucket
         self.realise("data-lake", *self.buckets.values())
 
-    def _retention(self, zone: Zone, bucket: s3.Bucket) -> None:
-        """Old versions go after a month; data of people goes when its retention ends, models are kept."""
-        days = self.context.workload.data.retention_days
-        s3.BucketLifecycleConfiguration(
-            self.context.logical(zone),
-            bucket=bucket.id,
-            rules=[
-                s3.BucketLifecycleConfigurationRuleArgs(
-                    id="retention",
-                    status="Enabled",
-                    filter=s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
-                    expiration=None
-                    if zone is Zone.MODELS
-                    else s3.BucketLifecycleConfigurationRuleExpirationArgs(days=days),
-                    noncurrent_version_expiration=s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
-                        noncurrent_days=30
-                    ),
-                    abort_incomplete_multipart_upload=s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
-                        days_after_initiation=7
-                    ),
-                )
-            ],
-            opts=pulumi.ResourceOptions(parent=bucket),
-        )
+    def _catalog(self, stream: bool) -> None:
+        """The events by day of arrival. Athena finds days by rule (projection), so that nobody must register them.
 
-    def _catalog(self) -> None:
+        https://docs.aws.amazon.com/athena/latest/ug/partition-projection-supported-types.html
+        """
         context, contract = self.context, self.context.workload.data.contract
+        location = pulumi.Output.concat("s3://", self.buckets[Zone.RAW].bucket, "/events/")
         self.database = glue.CatalogDatabase(
             context.logical("catalog"),
             name=f"{context.name.replace('-', '_')}_{context.token}",
@@ -154,19 +135,58 @@ class Data(layers.Data):
             database_name=self.database.name,
             description=contract.record.get("doc", ""),
             table_type="EXTERNAL_TABLE",
-            parameters={"classification": "parquet", "compatibility": contract.compatibility},
+            parameters={
+                "classification": "parquet",
+                "compatibility": contract.compatibility,
+                "contract_version": str(contract.version or ""),
+                "projection.enabled": "true",
+                "projection.day.type": "date",
+                "projection.day.format": "yyyy-MM-dd",
+                "projection.day.range": "2020-01-01,NOW",
+                "storage.location.template": pulumi.Output.concat(location, "day=${day}/"),
+            },
+            partition_keys=[
+                glue.CatalogTablePartitionKeyArgs(name="day", type="string", comment="Day of arrival, UTC")
+            ],
             storage_descriptor=glue.CatalogTableStorageDescriptorArgs(
-                location=pulumi.Output.concat("s3://", self.buckets[Zone.RAW].bucket, "/events/"),
+                location=location,
                 input_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
                 output_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
                 ser_de_info=glue.CatalogTableStorageDescriptorSerDeInfoArgs(
                     serialization_library="org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
                 ),
-                columns=glue_columns(contract.record),
+                columns=[*glue_columns(contract.record), *(arrival_columns() if stream else ())],
             ),
             opts=self.child(),
         )
         self.realise("data-catalog", self.table)
+        self._lake_formation()
+
+    def _lake_formation(self) -> None:
+        """Who may read the catalogued table, beside those whom IAM lets in (hybrid access).
+
+        Whoever deploys must be a data lake administrator.
+        https://docs.aws.amazon.com/lake-formation/latest/dg/hybrid-access-mode.html
+        """
+        context, foundation = self.context, self.foundation
+        self.location = lakeformation.Resource(
+            context.logical("raw"),
+            arn=self.buckets[Zone.RAW].arn,
+            use_service_linked_role=True,
+            hybrid_access_enabled=True,
+            opts=self.child(),
+        )
+        table = lakeformation.PermissionsTableArgs(database_name=self.database.name, name=self.table.name)
+        self.permissions = {
+            purpose: lakeformation.Permissions(
+                context.logical(f"{purpose}-raw"),
+                principal=foundation.identities[purpose],
+                permissions=["DESCRIBE", "SELECT"],
+                table=table,
+                opts=self.child(depends_on=[self.location]),
+            )
+            for purpose in (Purpose.INGEST, Purpose.TRAINING)
+        }
 
     def _contract(self) -> None:
         context, contract = self.context, self.context.workload.data.contract
@@ -189,18 +209,72 @@ class Data(layers.Data):
         )
         self.realise("schema-registry", self.contract)
 
+    def _queries(self) -> None:
+        """Where people query the lake: results are encrypted, and no query reads more than a stated amount."""
+        self.workgroup = athena.Workgroup(
+            self.context.logical("queries"),
+            description=f"Queries on the lake of {self.context.workload.name}",
+            configuration=athena.WorkgroupConfigurationArgs(
+                enforce_workgroup_configuration=True,
+                publish_cloudwatch_metrics_enabled=True,
+                bytes_scanned_cutoff_per_query=facts.QUERY_SCAN_BYTES,
+                result_configuration=athena.WorkgroupConfigurationResultConfigurationArgs(
+                    output_location=pulumi.Output.concat("s3://", self.buckets[Zone.CURATED].bucket, "/queries/"),
+                    expected_bucket_owner=self.foundation.account,
+                    encryption_configuration=athena.WorkgroupConfigurationResultConfigurationEncryptionConfigurationArgs(
+                        encryption_option="SSE_KMS", kms_key_arn=self.foundation.key
+                    ),
+                ),
+            ),
+            tags=self.context.tags,
+            opts=self.child(),
+        )
+
+    def _spark(self) -> None:
+        """Spark without servers that wait: it starts with a job, stops when idle, and grows up to a stated size."""
+        cpu, memory, disk = facts.SPARK_MAXIMUM
+        self.spark = emrserverless.Application(
+            self.context.logical("spark"),
+            release_label=facts.SPARK_RELEASE,
+            type="spark",
+            architecture="ARM64",
+            auto_start_configuration=emrserverless.ApplicationAutoStartConfigurationArgs(enabled=True),
+            auto_stop_configuration=emrserverless.ApplicationAutoStopConfigurationArgs(
+                enabled=True, idle_timeout_minutes=15
+            ),
+            maximum_capacity=emrserverless.ApplicationMaximumCapacityArgs(cpu=cpu, memory=memory, disk=disk),
+            network_configuration=emrserverless.ApplicationNetworkConfigurationArgs(
+                subnet_ids=self.foundation.subnets, security_group_ids=[self.foundation.security_group.id]
+            ),
+            tags=self.context.tags,
+            opts=self.child(),
+        )
+
     def _stream(self) -> None:
-        context = self.context
+        context, data = self.context, self.context.workload.data
+        # The load of an experiment isn't known; where it is, shards of a stated number cost less and can't surprise.
+        on_demand = context.settings.environment == "experiment"
         self.event_stream = kinesis.Stream(
             context.logical("events"),
-            shard_count=-(-context.workload.data.events_per_second // RECORDS_PER_SHARD),
-            stream_mode_details=kinesis.StreamStreamModeDetailsArgs(stream_mode="PROVISIONED"),
-            retention_period=7 * 24,
+            shard_count=None if on_demand else -(-data.events_per_second // RECORDS_PER_SHARD),
+            stream_mode_details=kinesis.StreamStreamModeDetailsArgs(
+                stream_mode="ON_DEMAND" if on_demand else "PROVISIONED"
+            ),
+            retention_period=facts.REPLAY_HOURS,
             encryption_type="KMS",
             kms_key_id=self.foundation.key,
             tags=context.tags,
             opts=self.child(),
         )
+        objective = context.workload.monitoring.latency_objective_ms
+        if objective is not None and objective < facts.SHARED_READ_MS:
+            self.fan_out = kinesis.StreamConsumer(
+                context.logical("processor"), stream_arn=self.event_stream.arn, tags=context.tags, opts=self.child()
+            )
+        self.realise("stream-ingest", self.event_stream)
+
+    def _dead_letters(self) -> None:
+        context = self.context
         self.dead_letter_queue = sqs.Queue(
             context.logical("dead-letters"),
             message_retention_seconds=14 * 24 * 3600,
@@ -214,7 +288,6 @@ class Data(layers.Data):
             policy=policy.document(policy.deny_insecure_transport("sqs:*", self.dead_letter_queue.arn)),
             opts=self.child(),
         )
-        self.realise("stream-ingest", self.event_stream)
         self.realise("dead-letters", self.dead_letter_queue)
 
     def _rights(self) -> None:
@@ -244,6 +317,22 @@ class Data(layers.Data):
                     ["s3:AbortMultipartUpload", "s3:PutObject"], [self.objects(zone) for zone in writes[purpose]]
                 ),
             )
+        # Lake Formation gives out the access, on every resource it was allowed for or on none.
+        # https://docs.aws.amazon.com/lake-formation/latest/dg/access-control-underlying-data.html
+        for purpose in self.permissions:
+            self.foundation.grant(
+                purpose,
+                "catalog",
+                policy.allow(
+                    ["glue:GetDatabase", "glue:GetPartitions", "glue:GetTable"],
+                    [self._catalog_arn, self.database.arn, self.table.arn],
+                ),
+                policy.allow(["lakeformation:GetDataAccess"], ["*"]),
+            )
+
+    @property
+    def _catalog_arn(self) -> pulumi.Output[str]:
+        return pulumi.Output.concat("arn:aws:glue:", self.foundation.region, ":", self.foundation.account, ":catalog")
 
     def objects(self, zone: Zone) -> pulumi.Output[str]:
         """The ARN pattern of everything in a zone."""

@@ -23,7 +23,7 @@ LIMITS = Limits(
 # Who may act under the identity of a purpose: the services that run its work.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 TRUSTED_SERVICES = {
-    Purpose.INGEST: ("lambda.amazonaws.com", "sagemaker.amazonaws.com"),
+    Purpose.INGEST: ("lambda.amazonaws.com", "sagemaker.amazonaws.com", "emr-serverless.amazonaws.com"),
     Purpose.TRAINING: ("sagemaker.amazonaws.com",),
     Purpose.SERVING: ("sagemaker.amazonaws.com",),
     Purpose.MONITORING: ("sagemaker.amazonaws.com", "scheduler.amazonaws.com", "events.amazonaws.com"),
@@ -32,6 +32,9 @@ TRUSTED_SERVICES = {
 # The most that any role of a platform may ever be granted: its permissions boundary. Grants are narrower by far.
 BOUNDARY_ACTIONS = (
     "cloudwatch:PutMetricData",
+    "dynamodb:DescribeTable",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
     "ec2:CreateNetworkInterface",
     "ec2:CreateNetworkInterfacePermission",
     "ec2:DeleteNetworkInterface",
@@ -49,25 +52,38 @@ BOUNDARY_ACTIONS = (
     "ecr:InitiateLayerUpload",
     "ecr:PutImage",
     "ecr:UploadLayerPart",
+    "emr-serverless:StartJobRun",
+    "emr-serverless:TagResource",
+    "glue:GetDatabase",
+    "glue:GetPartitions",
     "glue:GetSchemaVersion",
     "glue:GetTable",
+    "glue:GetTableVersion",
+    "glue:GetTableVersions",
     "glue:UpdateTable",
     "iam:PassRole",
     "kinesis:DescribeStream",
+    "kinesis:DescribeStreamConsumer",
     "kinesis:DescribeStreamSummary",
     "kinesis:GetRecords",
     "kinesis:GetShardIterator",
     "kinesis:ListShards",
+    "kinesis:PutRecord",
+    "kinesis:PutRecords",
+    "kinesis:SubscribeToShard",
     "kms:CreateGrant",
     "kms:Decrypt",
     "kms:DescribeKey",
     "kms:Encrypt",
     "kms:GenerateDataKey",
+    "lakeformation:GetDataAccess",
+    "lambda:InvokeFunction",
     "logs:CreateLogGroup",
     "logs:CreateLogStream",
     "logs:DescribeLogStreams",
     "logs:PutLogEvents",
     "s3:AbortMultipartUpload",
+    "s3:DeleteObject",
     "s3:GetBucketAcl",
     "s3:GetBucketLocation",
     "s3:GetObject",
@@ -109,8 +125,55 @@ BOUNDARY_ACTIONS = (
 
 # Interface endpoints for the services that the layers call, and those that only streams need.
 # https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html
-INTERFACE_ENDPOINTS = ("ecr.api", "ecr.dkr", "kms", "logs", "sagemaker.api", "sagemaker.runtime", "sts")
-STREAM_INTERFACE_ENDPOINTS = ("kinesis-streams", "sagemaker.featurestore-runtime", "sqs", "xray")
+INTERFACE_ENDPOINTS = (
+    "athena",
+    "ecr.api",
+    "ecr.dkr",
+    "emr-serverless",
+    "glue",
+    "kms",
+    "lakeformation",
+    "logs",
+    "sagemaker.api",
+    "sagemaker.runtime",
+    "sts",
+)
+STREAM_INTERFACE_ENDPOINTS = (
+    "kinesis-firehose",
+    "kinesis-streams",
+    "lambda",
+    "sagemaker.featurestore-runtime",
+    "sqs",
+    "xray",
+)
+
+# Services that are reached by a route, as S3 is. https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
+STREAM_GATEWAY_ENDPOINTS = ("dynamodb",)
+
+# Functions of the platform's image, by what they do.
+HANDLERS = {
+    "archive": "ml_pipelines.streaming.aws_firehose.handler",
+    "process": "ml_pipelines.streaming.aws_lambda.handler",
+}
+
+# How long events can be replayed. https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
+REPLAY_HOURS = 7 * 24
+
+# Below this objective readers need a throughput of their own: those that share it are some 200 ms behind.
+# https://docs.aws.amazon.com/streams/latest/dev/enhanced-consumers.html
+SHARED_READ_MS = 200
+
+# What one query may read: 1 TiB. https://docs.aws.amazon.com/athena/latest/ug/workgroups-setting-control-limits-cloudwatch.html
+QUERY_SCAN_BYTES = 1024**4
+
+# Release of EMR Serverless with Spark 3.5 (https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/release-versions.html)
+# and the most that its jobs may use at once.
+SPARK_RELEASE = "emr-7.9.0"
+SPARK_MAXIMUM = ("64 vCPU", "256 GB", "1000 GB")
+
+# A run of the feature job computes the last days anew, so that one that failed is made up for, and ends at the latest.
+FEATURE_JOB_SINCE = "3d"
+FEATURE_JOB_MINUTES = 4 * 60
 
 # Size classes of a scoring instance. https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints.html
 INSTANCE_TYPES = {"small": "ml.m5.large", "medium": "ml.m5.xlarge", "large": "ml.m5.4xlarge"}
@@ -139,6 +202,12 @@ GLUE_TYPES = {
     "double": "double",
     "bytes": "binary",
 }
+
+# Attributes of the table of windows: whose they are, and when (seconds since 1970) they go.
+STATE_KEY, STATE_EXPIRY = "entity", "expires_at"
+
+# Types of the features' columns in the catalog, as the feature job writes them.
+FEATURE_COLUMNS = {"integer": "bigint", "float": "double", "string": "string", "boolean": "boolean"}
 
 # Types of feature definitions. https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_FeatureDefinition.html
 FEATURE_TYPES = {"integer": "Integral", "float": "Fractional", "string": "String", "boolean": "Integral"}

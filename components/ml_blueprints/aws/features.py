@@ -1,18 +1,23 @@
-"""The feature layer on AWS: a SageMaker feature group, offline in S3 with a Glue table, online where asked for."""
+"""The feature layer on AWS: a SageMaker feature group, the job that computes features, the state of their windows."""
 
 import pulumi
-from pulumi_aws import sagemaker
+from pulumi_aws import dynamodb, sagemaker
 
 from ml_blueprints import layers
 from ml_blueprints.aws import facts, policy
 from ml_blueprints.aws.data import Data
+from ml_blueprints.aws.feature_job import FeatureJob
 from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 
 
 class Features(layers.Features):
-    """The feature store on AWS. Native resource: `feature_group`, which holds both the offline and the online store."""
+    """The feature store on AWS.
+
+    Native resources: `feature_group`, which holds both the offline and the online store; `job` with its `schedule`; and
+    online `window_state`, the table in which the event processor keeps the windows of each entity.
+    """
 
     cloud = "aws"
 
@@ -28,7 +33,11 @@ class Features(layers.Features):
         self.foundation, self.data = foundation, data
         self._rights_of_the_offline_store()
         self._feature_group(online)
-        self._rights_of_the_online_store(online)
+        self._feature_job()
+        self.window_state: dynamodb.Table | None = None
+        if online:
+            self.window_state = self._window_state()
+            self._rights_of_the_online_store(self.window_state)
         self.give(
             offline=self.feature_group.arn,
             online=self.feature_group.feature_group_name if online else None,
@@ -74,6 +83,30 @@ class Features(layers.Features):
             ),
         )
 
+    def _feature_job(self) -> None:
+        self.job = FeatureJob(self.context, self.foundation, self.data, opts=self.child())
+        self.realise("feature-engineering", self.job.schedule)
+
+    def _window_state(self) -> dynamodb.Table:
+        """An item per entity, which goes once its windows are empty for good."""
+        context = self.context
+        table = dynamodb.Table(
+            context.logical("window-state"),
+            billing_mode="PAY_PER_REQUEST",
+            hash_key=facts.STATE_KEY,
+            attributes=[dynamodb.TableAttributeArgs(name=facts.STATE_KEY, type="S")],
+            ttl=dynamodb.TableTtlArgs(attribute_name=facts.STATE_EXPIRY, enabled=True),
+            point_in_time_recovery=dynamodb.TablePointInTimeRecoveryArgs(enabled=True),
+            server_side_encryption=dynamodb.TableServerSideEncryptionArgs(
+                enabled=True, kms_key_arn=self.foundation.key
+            ),
+            deletion_protection_enabled=context.settings.environment == "production",
+            tags=context.tags,
+            opts=self.child(),
+        )
+        self.realise("window-state", table)
+        return table
+
     def _rights_of_the_offline_store(self) -> None:
         """SageMaker writes records and the Iceberg table as the ingest identity.
 
@@ -94,14 +127,13 @@ class Features(layers.Features):
             ),
         )
 
-    def _rights_of_the_online_store(self, online: bool) -> None:
-        """Ingest writes records, serving reads them; nobody else sees the online store."""
-        if not online:
-            return
+    def _rights_of_the_online_store(self, window_state: dynamodb.Table) -> None:
+        """Ingest writes records and windows, serving reads records; nobody else sees the online store."""
         self.foundation.grant(
             Purpose.INGEST,
             "features",
             policy.allow(["sagemaker:GetRecord", "sagemaker:PutRecord"], [self.feature_group.arn]),
+            policy.allow(["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem"], [window_state.arn]),
         )
         self.foundation.grant(
             Purpose.SERVING,

@@ -139,18 +139,12 @@ class Network(pulumi.ComponentResource):
 
     def _endpoints(self) -> None:
         context, cidr = self.context, self.context.settings.network.cidr
-        s3 = ec2.VpcEndpoint(
-            context.logical("s3"),
-            vpc_id=self.vpc_id,
-            service_name=pulumi.Output.concat("com.amazonaws.", self.region, ".s3"),
-            vpc_endpoint_type="Gateway",
-            route_table_ids=[self.route_table.id],
-            tags=self._named("s3"),
-            opts=self._child(),
-        )
-        self.endpoints.append(s3)
+        gateways = [self._gateway_endpoint(service) for service in ("s3", *self._gateway_services())]
+        self.endpoints += gateways
         egress = ["0.0.0.0/0"] if context.settings.network.internet_egress else [cidr]
-        self.security_group = self._workload_security_group(egress, prefix_lists=[s3.prefix_list_id])
+        self.security_group = self._workload_security_group(
+            egress, prefix_lists=[found.prefix_list_id for found in gateways]
+        )
         group = ec2.SecurityGroup(
             context.logical("endpoints"),
             description="Interface endpoints: HTTPS from the workloads",
@@ -183,6 +177,21 @@ class Network(pulumi.ComponentResource):
                     opts=self._child(),
                 )
             )
+
+    def _gateway_endpoint(self, service: str) -> ec2.VpcEndpoint:
+        return ec2.VpcEndpoint(
+            self.context.logical(service),
+            vpc_id=self.vpc_id,
+            service_name=pulumi.Output.concat("com.amazonaws.", self.region, ".", service),
+            vpc_endpoint_type="Gateway",
+            route_table_ids=[self.route_table.id],
+            tags=self._named(service),
+            opts=self._child(),
+        )
+
+    def _gateway_services(self) -> Sequence[str]:
+        batch = self.context.settings.architecture is ArchitectureKind.BATCH
+        return () if batch else facts.STREAM_GATEWAY_ENDPOINTS
 
     def _interface_services(self) -> Sequence[str]:
         if self.context.settings.architecture is ArchitectureKind.BATCH:

@@ -4,10 +4,11 @@ from collections import Counter
 from typing import TypeVar
 
 import pulumi
-from pulumi_aws import appautoscaling, cloudwatch, lambda_, sagemaker, scheduler
+from pulumi_aws import appautoscaling, cloudwatch, kinesis, lambda_, sagemaker, scheduler
 
 from ml_blueprints import layers, routing, schedules
 from ml_blueprints.aws import facts, pipeline_definition, policy
+from ml_blueprints.aws.archive import Archive
 from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.development import Development
 from ml_blueprints.aws.features import Features
@@ -41,7 +42,8 @@ class Serving(layers.Serving):
     """Predictions on AWS.
 
     Native resources: `models` by deployment name; with real time `configuration`, `real_time`, `rollback_alarms`,
-    `scaling`; with streams `stream_processor`, `event_source`; with batch `batch_pipeline`, `batch_schedule`.
+    `scaling`; with a stream of events `archive`, `stream_processor`, `event_source`, and where these are scored
+    `decisions`; with batch `batch_pipeline`, `batch_schedule`.
     `variants` are the live models by the names of their variants behind the endpoint.
     `captured` is the S3 URI of what was asked and answered.
     """
@@ -64,12 +66,14 @@ class Serving(layers.Serving):
         self.real_time: sagemaker.Endpoint | None = None
         self.variants: dict[str, Model] = {}
         self.stream_processor: lambda_.Function | None = None
+        self.decisions: kinesis.Stream | None = None
         self.batch_pipeline: sagemaker.Pipeline | None = None
         self._models()
         if Mode.REAL_TIME in modes:
             self.real_time = self._real_time()
-        if Mode.STREAM in modes:
-            self._stream(required(self.real_time, "a real-time endpoint"))
+        if data.stream is not None:
+            self._archive()
+            self._stream(required(self.real_time, "a real-time endpoint") if Mode.STREAM in modes else None)
         if Mode.BATCH in modes:
             self._batch()
         self.give(
@@ -240,62 +244,91 @@ class Serving(layers.Serving):
         host = pulumi.Output.concat("https://runtime.sagemaker.", self.foundation.region, ".amazonaws.com")
         return pulumi.Output.concat(host, "/endpoints/", endpoint.name, "/invocations")
 
-    def _stream(self, endpoint: sagemaker.Endpoint) -> None:
-        context = self.context
-        events = required(self.data.stream, "a stream of events")
-        dead_letters = required(self.data.dead_letters, "a place for dead letters")
-        self._rights_of_the_processor(endpoint, events, dead_letters)
+    def _archive(self) -> None:
+        self.archive = Archive(self.context, self.foundation, self.data, self.development, opts=self.child())
+        self.realise("stream-archive", self.archive.delivery)
+
+    def _stream(self, endpoint: sagemaker.Endpoint | None) -> None:
+        """Events update the features of their entity; where there is an endpoint to ask, they are scored too."""
+        context, foundation = self.context, self.foundation
+        environment = {
+            **routing.environment(context.workload, routing.deployed(context.workload)),
+            "WORKLOAD": context.workload.name,
+            "STATE": pulumi.Output.concat("dynamodb://", required(self.features.window_state, "window state").name),
+            "FEATURE_STORE": required(self.features.online, "online features"),
+            "DEAD_LETTERS": required(self.data.dead_letter_queue, "a place for dead letters").url,
+        }
+        if endpoint is not None:
+            self.decisions = self._decisions()
+            environment |= {"SCORING_ENDPOINT": endpoint.name, "DECISIONS": self.decisions.name}
+        self._rights_of_the_processor(endpoint)
         self.stream_processor = lambda_.Function(
             context.logical("processor"),
-            role=self.foundation.identities[Purpose.INGEST],
+            role=foundation.identities[Purpose.INGEST],
             package_type="Image",
             image_uri=self.development.image,
-            image_config=lambda_.FunctionImageConfigArgs(commands=["ml_pipelines.streaming.aws.handler"]),
+            image_config=lambda_.FunctionImageConfigArgs(commands=[facts.HANDLERS["process"]]),
             memory_size=1024,
             timeout=60,
-            kms_key_arn=self.foundation.key,
+            kms_key_arn=foundation.key,
             vpc_config=lambda_.FunctionVpcConfigArgs(
-                subnet_ids=self.foundation.subnets, security_group_ids=[self.foundation.security_group.id]
+                subnet_ids=foundation.subnets, security_group_ids=[foundation.security_group.id]
             ),
-            environment=lambda_.FunctionEnvironmentArgs(
-                variables={
-                    **routing.environment(context.workload, routing.deployed(context.workload)),
-                    "FEATURE_STORE": required(self.features.online, "online features"),
-                    "SCORING_ENDPOINT": endpoint.name,
-                }
-            ),
-            logging_config=lambda_.FunctionLoggingConfigArgs(
-                log_format="JSON", log_group=self.foundation.log_group.name
-            ),
+            environment=lambda_.FunctionEnvironmentArgs(variables=environment),
+            logging_config=lambda_.FunctionLoggingConfigArgs(log_format="JSON", log_group=foundation.log_group.name),
             tracing_config=lambda_.FunctionTracingConfigArgs(mode="Active"),
             tags=context.tags,
             # Lambda tries the role on the network when the function is made.
-            opts=self.child(depends_on=self.foundation.rights(Purpose.INGEST)),
+            opts=self.child(depends_on=foundation.rights(Purpose.INGEST)),
         )
+        self._event_source(self.stream_processor)
+        self.realise("feature-updates", self.event_source)
+        if endpoint is not None:
+            self.realise("stream-scoring", self.event_source)
+
+    def _event_source(self, processor: lambda_.Function) -> None:
+        fan_out = self.data.fan_out
         self.event_source = lambda_.EventSourceMapping(
-            context.logical("processor"),
-            function_name=self.stream_processor.arn,
-            event_source_arn=events,
+            self.context.logical("processor"),
+            function_name=processor.arn,
+            event_source_arn=fan_out.arn if fan_out else required(self.data.stream, "a stream of events"),
             starting_position="LATEST",
             batch_size=100,
-            maximum_batching_window_in_seconds=1,
+            # With a throughput of its own the processor needn't wait for more than one event.
+            maximum_batching_window_in_seconds=0 if fan_out else 1,
             maximum_retry_attempts=5,
             bisect_batch_on_function_error=True,
             function_response_types=["ReportBatchItemFailures"],
             destination_config=lambda_.EventSourceMappingDestinationConfigArgs(
-                on_failure=lambda_.EventSourceMappingDestinationConfigOnFailureArgs(destination_arn=dead_letters)
+                on_failure=lambda_.EventSourceMappingDestinationConfigOnFailureArgs(
+                    destination_arn=required(self.data.dead_letters, "a place for dead letters")
+                )
             ),
-            tags=context.tags,
+            tags=self.context.tags,
             opts=self.child(),
         )
-        self.realise("stream-scoring", self.event_source)
 
-    def _rights_of_the_processor(
-        self, endpoint: sagemaker.Endpoint, events: pulumi.Output[str], dead_letters: pulumi.Output[str]
-    ) -> None:
-        self.foundation.grant(
-            Purpose.INGEST,
-            "processor",
+    def _decisions(self) -> kinesis.Stream:
+        """Decisions are as many as events, so their stream is as wide."""
+        events = required(self.data.event_stream, "a stream of events")
+        decisions = kinesis.Stream(
+            self.context.logical("decisions"),
+            shard_count=events.shard_count,
+            stream_mode_details=kinesis.StreamStreamModeDetailsArgs(
+                stream_mode="ON_DEMAND" if self.context.settings.environment == "experiment" else "PROVISIONED"
+            ),
+            retention_period=facts.REPLAY_HOURS,
+            encryption_type="KMS",
+            kms_key_id=self.foundation.key,
+            tags=self.context.tags,
+            opts=self.child(),
+        )
+        self.realise("decision-stream", decisions)
+        return decisions
+
+    def _rights_of_the_processor(self, endpoint: sagemaker.Endpoint | None) -> None:
+        events = required(self.data.event_stream, "a stream of events")
+        statements = [
             policy.allow(
                 [
                     "kinesis:DescribeStream",
@@ -304,13 +337,21 @@ class Serving(layers.Serving):
                     "kinesis:GetShardIterator",
                     "kinesis:ListShards",
                 ],
-                [events],
+                [events.arn],
             ),
-            policy.allow(["sqs:SendMessage"], [dead_letters]),
+            policy.allow(["sqs:SendMessage"], [required(self.data.dead_letters, "a place for dead letters")]),
             # Traces belong to no resource. https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
             policy.allow(["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"]),
-            policy.allow(["sagemaker:InvokeEndpoint"], [endpoint.arn]),
-        )
+        ]
+        if self.data.fan_out is not None:
+            statements.append(
+                policy.allow(["kinesis:DescribeStreamConsumer", "kinesis:SubscribeToShard"], [self.data.fan_out.arn])
+            )
+        if endpoint is not None:
+            statements.append(policy.allow(["sagemaker:InvokeEndpoint"], [endpoint.arn]))
+        if self.decisions is not None:
+            statements.append(policy.allow(["kinesis:PutRecord", "kinesis:PutRecords"], [self.decisions.arn]))
+        self.foundation.grant(Purpose.INGEST, "processor", *statements)
 
     def _batch(self) -> None:
         context = self.context
