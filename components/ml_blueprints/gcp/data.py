@@ -1,4 +1,4 @@
-"""The data layer on Google Cloud: Cloud Storage zones, BigQuery catalog, Pub/Sub schema, topic and dead letters."""
+"""The data layer on Google Cloud: Cloud Storage zones, catalog in BigQuery and Dataplex, Pub/Sub schema and topics."""
 
 import json
 
@@ -7,7 +7,9 @@ from pulumi_gcp import bigquery, pubsub, storage
 
 from ml_blueprints import layers
 from ml_blueprints.gcp import facts, table_schema
+from ml_blueprints.gcp.data_catalog import DataCatalog
 from ml_blueprints.gcp.foundation import Foundation
+from ml_blueprints.gcp.lake import Lake
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 
@@ -20,7 +22,8 @@ REPLAY_DAYS = 7
 class Data(layers.Data):
     """Lake, catalog, contract and event stream on Google Cloud.
 
-    Native resources: `buckets` by zone, `dataset`, `table`, `contract`, and for streams `topic`, `archive` (the
+    Native resources: `lake` with its `buckets` by zone, `code` and `access_logs`; `dataset`, `table`, `data_catalog`
+    with its entry and scans; `contract` and `other_versions` of it by number; and for streams `topic`, `archive` (the
     subscription that writes events to the table), `dead_letter_topic`, `dead_letter_archive`.
     """
 
@@ -34,10 +37,11 @@ class Data(layers.Data):
         self.topic: pubsub.Topic | None = None
         self.dead_letter_topic: pubsub.Topic | None = None
         self._lake()
-        self._catalog()
+        self._catalog(stream)
         self._contract()
         if stream:
-            self._stream()
+            dead_letters = self._dead_letters()
+            self._archive(self._stream(), dead_letters)
         self._rights()
         self.give(
             zones={zone: bucket.url for zone, bucket in self.buckets.items()},
@@ -48,40 +52,12 @@ class Data(layers.Data):
         )
 
     def _lake(self) -> None:
-        context = self.context
-        self.buckets: dict[Zone, storage.Bucket] = {
-            zone: storage.Bucket(
-                context.logical(zone),
-                location=self.foundation.region,
-                uniform_bucket_level_access=True,
-                public_access_prevention="enforced",
-                versioning=storage.BucketVersioningArgs(enabled=True),
-                encryption=storage.BucketEncryptionArgs(default_kms_key_name=self.foundation.key),
-                lifecycle_rules=self._retention(zone),
-                labels=context.tags | {"zone": zone.value},
-                opts=self.child(depends_on=self.foundation.ready),
-            )
-            for zone in Zone
-        }
+        self.lake = Lake(self.context, self.foundation, opts=self.child())
+        self.buckets = self.lake.buckets
         self.realise("data-lake", *self.buckets.values())
 
-    def _retention(self, zone: Zone) -> list[storage.BucketLifecycleRuleArgs]:
-        """Old versions go after a month; data of people goes when its retention ends, models are kept."""
-        ends = [
-            ("Delete", storage.BucketLifecycleRuleConditionArgs(days_since_noncurrent_time=30, with_state="ARCHIVED")),
-            ("AbortIncompleteMultipartUpload", storage.BucketLifecycleRuleConditionArgs(age=7)),
-        ]
-        if zone is not Zone.MODELS:
-            days = self.context.workload.data.retention_days
-            ends.append(("Delete", storage.BucketLifecycleRuleConditionArgs(age=days, with_state="LIVE")))
-        return [
-            storage.BucketLifecycleRuleArgs(
-                action=storage.BucketLifecycleRuleActionArgs(type=action), condition=condition
-            )
-            for action, condition in ends
-        ]
-
-    def _catalog(self) -> None:
+    def _catalog(self, stream: bool) -> None:
+        """The table of events lies by their arrival where that is told, so that no event can choose its partition."""
         context, data = self.context, self.context.workload.data
         self.dataset = bigquery.Dataset(
             context.logical("catalog"),
@@ -100,9 +76,11 @@ class Data(layers.Data):
             dataset_id=self.dataset.dataset_id,
             table_id=data.contract.record["name"].lower(),
             description=data.contract.record.get("doc", ""),
-            schema=json.dumps(table_schema.of_record(data.contract.record)),
+            schema=json.dumps(table_schema.of_log(data.contract, arrivals=stream)),
             time_partitioning=bigquery.TableTimePartitioningArgs(
-                type="DAY", field=data.event_time, expiration_ms=data.retention_days * DAY_SECONDS * 1000
+                type="DAY",
+                field=facts.PUBLISH_TIME if stream else data.event_time,
+                expiration_ms=data.retention_days * DAY_SECONDS * 1000,
             ),
             clusterings=[data.entity],
             encryption_configuration=bigquery.TableEncryptionConfigurationArgs(kms_key_name=self.foundation.key),
@@ -111,29 +89,44 @@ class Data(layers.Data):
             labels=context.tags,
             opts=self.child(),
         )
+        self.table_path = self.path(self.table)
+        self.data_catalog = DataCatalog(context, self.foundation, self.table, arrivals=stream, opts=self.child())
         self.realise("data-catalog", self.table)
 
+    def path(self, table: bigquery.Table) -> pulumi.Output[str]:
+        """A table as queries and jobs name it: `project.dataset.table`."""
+        return pulumi.Output.all(self.foundation.project, table.dataset_id, table.table_id).apply(".".join)
+
     def _contract(self) -> None:
-        context, contract = self.context, self.context.workload.data.contract
-        self.contract = pubsub.Schema(
-            context.logical("contract"),
-            type="AVRO",
-            definition=json.dumps(contract.record),
-            opts=self.child(depends_on=self.foundation.ready),
-        )
+        """The version in use; each change of it is a revision, which a topic goes on to take beside the newest.
+
+        A stack that begins with a later version has no revisions of the others, so they are schemas of their own.
+        """
+        contract = self.context.workload.data.contract
+        self.other_versions = {
+            version: self._schema(f"contract-{version}", record)
+            for version, record in contract.published.items()
+            if version != contract.version
+        }
+        # The archive has the columns of a new version before the first event may have its fields.
+        self.contract = self._schema("contract", contract.record, self.table)
         self.realise("schema-registry", self.contract)
 
-    def _stream(self) -> None:
-        self.dead_letter_topic = dead_letters = self._topic("dead-letters")
-        self.topic = events = self._topic(
-            "events", schema_settings=pubsub.TopicSchemaSettingsArgs(schema=self.contract.id, encoding="JSON")
+    def _schema(self, part: str, record: object, *before: pulumi.Resource) -> pubsub.Schema:
+        return pubsub.Schema(
+            self.context.logical(part),
+            type="AVRO",
+            definition=json.dumps(record),
+            opts=self.child(depends_on=[*self.foundation.ready, *before]),
         )
-        self.realise("stream-ingest", events)
-        self.realise("dead-letters", dead_letters)
-        self._archive(events, dead_letters)
-        self._dead_letter_archive(dead_letters)
 
-    def _topic(self, part: str, schema_settings: pubsub.TopicSchemaSettingsArgs | None = None) -> pubsub.Topic:
+    def _stream(self) -> pubsub.Topic:
+        """Pub/Sub grows with what is published, so that there is no size to be chosen."""
+        self.topic = self.topic_of("events", pubsub.TopicSchemaSettingsArgs(schema=self.contract.id, encoding="JSON"))
+        self.realise("stream-ingest", self.topic)
+        return self.topic
+
+    def topic_of(self, part: str, schema_settings: pubsub.TopicSchemaSettingsArgs | None = None) -> pubsub.Topic:
         """A topic whose messages are encrypted with the platform's key and stay in the region."""
         context = self.context
         days = min(REPLAY_DAYS, context.workload.data.retention_days)
@@ -150,33 +143,25 @@ class Data(layers.Data):
         )
 
     def _archive(self, events: pubsub.Topic, dead_letters: pubsub.Topic) -> None:
-        """Every event is written to the catalogued table; one that doesn't fit becomes a dead letter."""
+        """Every event is written to the table with its arrival; one that doesn't fit becomes a dead letter."""
         context = self.context
-        agent = self.foundation.agents["pubsub"]
         writer = bigquery.IamMember(
             context.logical("archive"),
             dataset_id=self.table.dataset_id,
             table_id=self.table.table_id,
             role=facts.ROLE_TABLE_WRITER,
-            member=agent,
+            member=self.foundation.agents["pubsub"],
             opts=self.child(),
         )
-        self.dead_letter_publisher = pubsub.TopicIAMMember(
-            context.logical("dead-letters"),
-            topic=dead_letters.name,
-            role=facts.ROLE_PUBLISHER,
-            member=agent,
-            opts=self.child(),
-        )
-        table = [self.foundation.project, self.table.dataset_id, self.table.table_id]
         self.archive = pubsub.Subscription(
             context.logical("archive"),
             topic=events.id,
             bigquery_config=pubsub.SubscriptionBigqueryConfigArgs(
-                table=pulumi.Output.all(*table).apply(".".join), use_topic_schema=True
+                table=self.table_path, use_topic_schema=True, write_metadata=True
             ),
+            retry_policy=pubsub.SubscriptionRetryPolicyArgs(minimum_backoff="10s", maximum_backoff="60s"),
             dead_letter_policy=pubsub.SubscriptionDeadLetterPolicyArgs(
-                dead_letter_topic=dead_letters.id, max_delivery_attempts=5
+                dead_letter_topic=dead_letters.id, max_delivery_attempts=facts.DELIVERY_ATTEMPTS
             ),
             expiration_policy=pubsub.SubscriptionExpirationPolicyArgs(ttl=""),
             labels=context.tags,
@@ -184,10 +169,13 @@ class Data(layers.Data):
             opts=self.child(depends_on=[writer, self.dead_letter_publisher]),
         )
         self.let_forward("archive", self.archive)
+        self.realise("stream-archive", self.archive)
 
-    def _dead_letter_archive(self, dead_letters: pubsub.Topic) -> None:
+    def _dead_letters(self) -> pubsub.Topic:
         """A topic keeps nothing that nobody subscribes to, so dead letters go to the raw zone."""
         context, bucket = self.context, self.buckets[Zone.RAW]
+        self.dead_letter_topic = dead_letters = self.topic_of("dead-letters")
+        self.dead_letter_publisher = self.let_publish("dead-letters", dead_letters, self.foundation.agents["pubsub"])
         roles = {"create": facts.ROLE_OBJECT_CREATOR, "read": facts.ROLE_BUCKET_READER}
         writer = [
             storage.BucketIAMMember(
@@ -213,6 +201,17 @@ class Data(layers.Data):
             expiration_policy=pubsub.SubscriptionExpirationPolicyArgs(ttl=""),
             labels=context.tags,
             opts=self.child(depends_on=writer),
+        )
+        self.realise("dead-letters", dead_letters)
+        return dead_letters
+
+    def let_publish(self, part: str, topic: pubsub.Topic, member: pulumi.Input[str]) -> pubsub.TopicIAMMember:
+        return pubsub.TopicIAMMember(
+            self.context.logical(part),
+            topic=topic.name,
+            role=facts.ROLE_PUBLISHER,
+            member=member,
+            opts=self.child(),
         )
 
     def let_forward(self, part: str, subscription: pubsub.Subscription) -> None:
@@ -259,6 +258,20 @@ class Data(layers.Data):
                 opts=self.child(),
             )
         )
+        if self.dead_letter_topic is None:
+            return
+        ingest = self.foundation.member(Purpose.INGEST)
+        # The processor says itself why an event is a dead letter, and looks up by which version an event was written.
+        self.grants[Purpose.INGEST] += [
+            self.let_publish("ingest-dead-letters", self.dead_letter_topic, ingest),
+            pubsub.SchemaIamMember(
+                self.context.logical("ingest-contract"),
+                schema=self.contract.name,
+                role=self.foundation.role("read-contract", "read the contract", facts.CONTRACT_PERMISSIONS).name,
+                member=ingest,
+                opts=self.child(),
+            ),
+        ]
 
     def _grant(self, purpose: Purpose, zone: Zone, role: str) -> storage.BucketIAMMember:
         return storage.BucketIAMMember(

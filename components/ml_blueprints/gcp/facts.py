@@ -31,6 +31,8 @@ SERVICES = (
     "cloudscheduler",
     "compute",
     "containerscanning",
+    "dataplex",
+    "dataproc",
     "dns",
     "eventarc",
     "iam",
@@ -44,12 +46,19 @@ SERVICES = (
     "workflowexecutions",
     "workflows",
 )
-ONLINE_SERVICES = ("binaryauthorization", "run")
+ONLINE_SERVICES = ("bigtable", "bigtableadmin", "binaryauthorization", "run")
 
 # Services whose agent encrypts with the platform's key and is made on request; the agents of Cloud Storage, BigQuery
 # and Cloud Logging have an API of their own to be asked for. https://cloud.google.com/kms/docs/compatible-services
-KEY_USERS = ("aiplatform", "artifactregistry", "pubsub", "workflows")
-ONLINE_KEY_USERS = ("run",)
+KEY_USERS = ("aiplatform", "artifactregistry", "dataproc", "pubsub", "workflows")
+ONLINE_KEY_USERS = ("bigtableadmin", "run")
+
+# The agent of Compute Engine, which encrypts the disks of Spark, is there as soon as its API is enabled.
+# https://cloud.google.com/dataproc-serverless/docs/guides/cmek-serverless
+COMPUTE_AGENT = "service-{number}@compute-system.iam.gserviceaccount.com"
+
+# Services whose agent is made on request, and encrypts nothing.
+OTHER_AGENTS = ("dataplex",)
 
 # Predefined roles, each granted on one resource. https://cloud.google.com/iam/docs/roles-permissions
 ROLE_KEY_USER = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
@@ -63,6 +72,7 @@ ROLE_TABLE_READER = "roles/bigquery.dataViewer"
 ROLE_TABLE_WRITER = "roles/bigquery.dataEditor"
 ROLE_PUBLISHER = "roles/pubsub.publisher"
 ROLE_SUBSCRIBER = "roles/pubsub.subscriber"
+ROLE_BIGTABLE_USER = "roles/bigtable.user"
 ROLE_ARTIFACT_READER = "roles/artifactregistry.reader"
 ROLE_ARTIFACT_WRITER = "roles/artifactregistry.writer"
 ROLE_INVOKER = "roles/run.invoker"
@@ -102,6 +112,47 @@ PROJECT_PERMISSIONS = {
     ),
 }
 
+# What the feature job takes: a start and a look at its run; Spark's nodes, as `roles/dataproc.worker` has it but for
+# the objects of all buckets; reading tables. https://cloud.google.com/iam/docs/roles-permissions/dataproc#dataproc.worker
+# and https://cloud.google.com/bigquery/docs/reference/storage#required_permissions
+FEATURE_JOB_PERMISSIONS = (
+    *_TELEMETRY,
+    "bigquery.jobs.create",
+    "bigquery.readsessions.create",
+    "bigquery.readsessions.getData",
+    "bigquery.readsessions.update",
+    "dataproc.agents.create",
+    "dataproc.agents.delete",
+    "dataproc.agents.get",
+    "dataproc.agents.list",
+    "dataproc.agents.update",
+    "dataproc.batches.create",
+    "dataproc.batches.get",
+    "dataproc.batches.sparkApplicationWrite",
+    "dataproc.operations.get",
+    "dataproc.tasks.lease",
+    "dataproc.tasks.listInvalidatedLeases",
+    "dataproc.tasks.reportStatus",
+    "dataprocrm.nodePools.create",
+    "dataprocrm.nodePools.delete",
+    "dataprocrm.nodePools.deleteNodes",
+    "dataprocrm.nodePools.get",
+    "dataprocrm.nodePools.list",
+    "dataprocrm.nodePools.resize",
+    "dataprocrm.nodes.get",
+    "dataprocrm.nodes.heartbeat",
+    "dataprocrm.nodes.list",
+    "dataprocrm.nodes.mintOAuthToken",
+    "dataprocrm.operations.get",
+)
+
+# What scanning a table for its quality takes beside reading the table.
+# https://cloud.google.com/dataplex/docs/use-auto-data-quality#required_roles
+SCAN_PERMISSIONS = ("bigquery.jobs.create",)
+
+# What looking up the schema of an event takes. https://cloud.google.com/pubsub/docs/schemas#required_roles
+CONTRACT_PERMISSIONS = ("pubsub.schemas.get",)
+
 # What reading a feature view takes; the predefined roles that hold it can read all of Vertex AI.
 FEATURE_PERMISSIONS = ("aiplatform.featureViews.fetchFeatureValues", "aiplatform.featureViews.get")
 
@@ -131,8 +182,10 @@ LOGGED_RESOURCES = (
     "aiplatform.googleapis.com/FeatureOnlineStore",
     "audited_resource",
     "bigquery_dataset",
+    "cloud_dataproc_batch",
     "cloud_run_revision",
     "cloud_scheduler_job",
+    "dataplex.googleapis.com/DataScan",
     "gce_firewall_rule",
     "gce_subnetwork",
     "gcs_bucket",
@@ -141,6 +194,9 @@ LOGGED_RESOURCES = (
     "workflows.googleapis.com/Workflow",
 )
 LOG_RETENTION_DAYS = 365
+
+# Who writes the usage logs of buckets. https://cloud.google.com/storage/docs/access-logs#delivery
+USAGE_LOG_WRITER = "group:cloud-storage-analytics@google.com"
 
 # Days after which an image that no tag names any more is deleted.
 UNTAGGED_IMAGE_DAYS = 30
@@ -154,6 +210,33 @@ INSTANCE_LIMITS = {
 SERVICE_PORT = 8080
 HEALTH_PATH = "/health"
 
+# Events a second that an instance of the processor takes: it works on 80 at a time, for a tenth of a second each, and
+# is added to before it is full. https://cloud.google.com/run/docs/about-concurrency
+EVENTS_PER_INSTANCE = 500
+
+# Times that an event is delivered before it becomes a dead letter: at a minute's distance a quarter of an hour, since
+# what the processor or the archive can't use is told from what they can't reach. Pub/Sub takes 5 to 100.
+DELIVERY_ATTEMPTS = 20
+
+# Spark 3.5 with the connector for BigQuery, and its smallest nodes; a batch that takes longer is ended.
+# https://cloud.google.com/dataproc-serverless/docs/concepts/versions/dataproc-serverless-versions
+SPARK_RUNTIME = "2.3"
+SPARK_CORES = "4"
+SPARK_TIMEOUT_SECONDS = 6 * 3600
+SPARK_TAG = "spark"
+
+# An executor for this many events a second at the peak, which are some hundred million in a day; a batch has two at
+# least.
+# https://cloud.google.com/dataproc-serverless/docs/concepts/properties#resource_allocation_properties
+EVENTS_PER_EXECUTOR = 2000
+MINIMUM_EXECUTORS = 2
+MAXIMUM_EXECUTORS = 32
+
+# A node on SSD does some 17,000 reads or 14,000 writes of a kilobyte in a second, an event needs one of each, and nodes
+# are added at 60 percent of their CPU. https://cloud.google.com/bigtable/docs/performance
+EVENTS_PER_BIGTABLE_NODE = 4000
+BIGTABLE_CPU_TARGET = 60
+
 # Machine of training, batch scoring and drift jobs, which run and end.
 # https://cloud.google.com/vertex-ai/docs/training/configure-compute
 JOB_MACHINE_TYPE = "n2-standard-4"
@@ -161,11 +244,15 @@ JOB_DISK_GIB = 100
 
 # What a container of the platform's image runs; without a command it is the scoring service.
 COMMANDS = {
-    "process": ("python", "-m", "ml_pipelines.streaming.gcp"),
+    "process": ("python", "-m", "ml_pipelines.streaming.cloud_run"),
     "train": ("python", "-m", "ml_pipelines.steps.train"),
     "score": ("python", "-m", "ml_pipelines.steps.score"),
     "drift": ("python", "-m", "ml_pipelines.steps.drift"),
 }
+
+# Where a Spark batch is started and looked at.
+# https://cloud.google.com/dataproc-serverless/docs/reference/rest/v1/projects.locations.batches
+DATAPROC_URL = "https://dataproc.googleapis.com/v1/"
 
 # Where a workflow is started. https://cloud.google.com/workflows/docs/reference/executions/rest
 EXECUTIONS_URL = "https://workflowexecutions.googleapis.com/v1/"
@@ -188,11 +275,26 @@ COLUMN_TYPES = {
 # Types of feature definitions, as columns of the table that a feature group reads.
 FEATURE_TYPES = {"integer": "INTEGER", "float": "FLOAT", "string": "STRING", "boolean": "BOOLEAN"}
 
-# The column that says when features were valid. https://cloud.google.com/vertex-ai/docs/featurestore/latest/prepare-data-source
+# The columns that a BigQuery subscription writes beside the event. https://cloud.google.com/pubsub/docs/bigquery
+ARRIVAL_COLUMNS = {
+    "subscription_name": "STRING",
+    "message_id": "STRING",
+    "publish_time": "TIMESTAMP",
+    "attributes": "STRING",
+}
+PUBLISH_TIME = "publish_time"
+
+# When an event arrived, as the feature job and the event processor write it.
+ARRIVED_AT = "arrived_at"
+
+# The column that says since when features were known, as the sources of feature groups name it.
+# https://cloud.google.com/vertex-ai/docs/featurestore/latest/prepare-data-source
 FEATURE_TIME = "feature_timestamp"
 
-# When a feature view takes over new rows of the offline store, in UTC.
-FEATURE_SYNC = "TZ=UTC 0 * * * *"
+# When a feature view takes over the latest rows, in UTC. It can follow them continuously only where the source is a
+# table in `eu`, `us` or `us-central1`, and can't be changed then; writing to a view directly is in preview.
+# https://cloud.google.com/vertex-ai/docs/featurestore/latest/create-featureview#sync_featuredata
+FEATURE_SYNC = "TZ=UTC */10 * * * *"
 
 # Whose tokens a deployment trusts, which claim names the repository, and what must hold of a token beside.
 # https://docs.github.com/en/actions/reference/security/oidc and https://docs.gitlab.com/ci/secrets/id_token_authentication/

@@ -117,7 +117,7 @@ class Foundation(layers.Foundation):
                 service=f"{name}.googleapis.com",
                 opts=self.child(depends_on=self.services),
             ).member
-            for name in key_users
+            for name in (*key_users, *facts.OTHER_AGENTS)
         }
 
     def _encryption(self) -> None:
@@ -153,10 +153,13 @@ class Foundation(layers.Foundation):
 
     def _key_users(self) -> dict[str, pulumi.Output[str]]:
         """The service agents that encrypt with the key; those of three services are asked for at the service itself."""
+        made = {name: agent for name, agent in self.agents.items() if name not in facts.OTHER_AGENTS}
         asked = pulumi.InvokeOutputOptions(parent=self, depends_on=self.services)
         logs = logging.get_project_cmek_settings_output(project=self.project, opts=asked).service_account_id
-        return self.agents | {
+        compute = self.project_number.apply(lambda number: facts.COMPUTE_AGENT.format(number=number))
+        return made | {
             "bigquery": bigquery.get_default_service_account_output(opts=asked).member,
+            "compute": pulumi.Output.concat("serviceAccount:", compute),
             "logging": pulumi.Output.concat("serviceAccount:", logs),
             "storage": storage.get_project_service_account_output(opts=asked).member,
         }

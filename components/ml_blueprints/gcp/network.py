@@ -61,6 +61,7 @@ class Network(pulumi.ComponentResource):
             self._endpoint()
             self._names()
             self._firewall()
+            self._between_spark_nodes()
             if settings.internet_egress:
                 self._internet_egress()
         self._attachment()
@@ -197,6 +198,37 @@ class Network(pulumi.ComponentResource):
             destination_ranges=[f"{self.plan.endpoint}/32"],
             allows=[compute.FirewallAllowArgs(protocol="tcp", ports=["443"])],
             opts=self._child(),
+        )
+
+    def _between_spark_nodes(self) -> None:
+        """The nodes of a Spark batch reach one another on all ports, as they must; nothing else reaches them.
+
+        Rules to go out know no tag of who is reached, so that nodes may send to all of their subnet.
+        https://cloud.google.com/dataproc-serverless/docs/concepts/network#open_subnet_connectivity
+        """
+        shared = {
+            "network": self.network_id,
+            "priority": 1000,
+            "target_tags": [facts.SPARK_TAG],
+            "allows": [compute.FirewallAllowArgs(protocol=protocol) for protocol in ("tcp", "udp", "icmp")],
+            "log_config": compute.FirewallLogConfigArgs(metadata="INCLUDE_ALL_METADATA"),
+            "opts": self._child(),
+        }
+        compute.Firewall(
+            self.context.logical("spark-ingress"),
+            description="Nodes of Spark to one another",
+            direction="INGRESS",
+            source_tags=[facts.SPARK_TAG],
+            **shared,
+        )
+        if self.context.settings.network.internet_egress:
+            return
+        compute.Firewall(
+            self.context.logical("spark-egress"),
+            description="Nodes of Spark to their subnet",
+            direction="EGRESS",
+            destination_ranges=[self.plan.jobs],
+            **shared,
         )
 
     def _internet_egress(self) -> None:

@@ -1,23 +1,41 @@
 """Schemas of BigQuery tables, computed from the workload: of the contract's records, and of the features."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ml_blueprints.gcp import facts
-from ml_blueprints.workload import Workload
+from ml_blueprints.workload import Contract, Workload
+
+Columns = list[dict[str, Any]]
 
 
-def of_record(record: dict[str, Any]) -> list[dict[str, Any]]:
+def of_log(contract: Contract, arrivals: bool) -> Columns:
+    """The columns of the table that keeps events of all versions of a contract, with their arrival where it is told.
+
+    A table takes new columns, and may allow for nothing where it didn't; it loses none and asks for no more than
+    before (https://cloud.google.com/bigquery/docs/managing-table-schemas). So a field that not every version has, or
+    not always, may be missing, and what an earlier version had stays.
+    """
+    columns: Columns = []
+    for number, record in enumerate(contract.published.values() or (contract.record,)):
+        columns = merged(columns, of_record(record)) if number else of_record(record)
+    return (_arrival_columns() if arrivals else []) + columns
+
+
+def of_record(record: dict[str, Any]) -> Columns:
     """The columns of a table that holds records of an Avro schema."""
     return [column(field["name"], field["type"], field.get("doc", "")) for field in record["fields"]]
 
 
-def of_features(workload: Workload) -> list[dict[str, Any]]:
-    """The columns of the table of features: the entity, when the values were valid, and one column per feature."""
+def of_features(workload: Workload, keys: Sequence[str]) -> Columns:
+    """The columns of the table of features: what tells an event, when it arrived, and one column per feature.
+
+    All may be missing as far as the table is concerned, since Spark writes no others by the Storage Write API.
+    """
     types = {field["name"]: field["type"] for field in workload.data.contract.record["fields"]}
-    entity = workload.data.entity
     return [
-        column(entity, types[entity], "Whom the features are about"),
-        {"name": facts.FEATURE_TIME, "type": "TIMESTAMP", "mode": "REQUIRED"},
+        *(column(key, types[key], mode="NULLABLE") for key in keys),
+        {"name": facts.ARRIVED_AT, "type": "TIMESTAMP", "mode": "NULLABLE", "description": "When the event arrived"},
         *(
             {
                 "name": feature.name,
@@ -27,6 +45,15 @@ def of_features(workload: Workload) -> list[dict[str, Any]]:
             }
             for feature in workload.features.definitions
         ),
+    ]
+
+
+def merged(older: Columns, newer: Columns) -> Columns:
+    """The columns that hold rows of both: the older in their order, then what is new."""
+    before, after = ({column["name"]: column for column in columns} for columns in (older, newer))
+    return [
+        *(_both(column, after[name]) if name in after else _optional(column) for name, column in before.items()),
+        *(_optional(column) for name, column in after.items() if name not in before),
     ]
 
 
@@ -47,3 +74,19 @@ def column(name: str, avro: Any, description: str = "", mode: str = "REQUIRED") 
             return base | {"type": "RECORD", "fields": of_record(avro)}
         avro = avro["type"]
     return base | {"type": facts.COLUMN_TYPES.get(avro, "STRING")}
+
+
+def _arrival_columns() -> Columns:
+    return [{"name": name, "type": type_, "mode": "NULLABLE"} for name, type_ in facts.ARRIVAL_COLUMNS.items()]
+
+
+def _both(older: dict[str, Any], newer: dict[str, Any]) -> dict[str, Any]:
+    if "NULLABLE" in (older["mode"], newer["mode"]):
+        newer = _optional(newer)
+    if "fields" in older and "fields" in newer:
+        return newer | {"fields": merged(older["fields"], newer["fields"])}
+    return newer
+
+
+def _optional(column: dict[str, Any]) -> dict[str, Any]:
+    return column | {"mode": "NULLABLE"} if column["mode"] == "REQUIRED" else column

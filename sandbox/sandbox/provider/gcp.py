@@ -43,6 +43,10 @@ _NAME_PATTERNS = {"gcp:vertex/aiEndpoint:AiEndpoint": (re.compile(r"[1-9]\d{0,9}
 # https://cloud.google.com/service-usage/docs/reference/rest/v1/services/enable
 _SWITCHES = ("gcp:projects/service:Service", "gcp:projects/serviceIdentity:ServiceIdentity")
 
+# The last letters of a region's zones: all regions have three, most of them these.
+# https://cloud.google.com/compute/docs/regions-zones
+_ZONES = ("a", "b", "c")
+
 # Bindings, that add to a policy.
 _MEMBER = re.compile(r"(IAMMember|IamMember|IAMBinding|IamBinding)$")
 
@@ -240,6 +244,12 @@ class Gcp(Cloud):
                 return {
                     "id": f"projects/{project}", "project": project, "region": self.configuration.get("region", ""),
                     "zone": self.configuration.get("zone", ""), "accessToken": "sandbox", "defaultLabels": {},
+                }  # fmt: skip
+            case "gcp:compute/getZones:getZones":
+                region = arguments.get("region") or self.configuration.get("region", "")
+                return {
+                    "id": f"projects/{project}/regions/{region}", "project": project, "region": region,
+                    "status": arguments.get("status", ""), "names": [f"{region}-{zone}" for zone in _ZONES],
                 }  # fmt: skip
             case "gcp:logging/getProjectCmekSettings:getProjectCmekSettings":
                 name = f"projects/{project}/cmekSettings"
