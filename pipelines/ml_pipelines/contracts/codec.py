@@ -12,11 +12,15 @@ from typing import Any
 
 import fastavro
 from fastavro.read import SchemaResolutionError
+from fastavro.schema import SchemaParseException
 
 from ml_pipelines.contracts.catalog import Contract
 from ml_pipelines.contracts.errors import ContractError, Reason
 from ml_pipelines.contracts.values import (
+    Names,
+    SchemaError,
     conforming_record,
+    default,
     from_json,
     limits,
     named_types,
@@ -30,6 +34,8 @@ HEADER = len(MARKER) + 8
 
 # What Event Hubs takes, and Kinesis where nothing else is asked for; Pub/Sub takes ten times as much.
 MAXIMUM_BYTES = 1024 * 1024
+
+_LONGEST_NUMBER = 10
 
 
 class Codec:
@@ -46,8 +52,7 @@ class Codec:
         self.contract, self.reader_version, self.maximum_bytes = contract, reader_version, maximum_bytes
         self._names = {version: named_types(schema) for version, schema in contract.versions.items()}
         self._schemas = {
-            version: fastavro.parse_schema(without_logical_types(schema))
-            for version, schema in contract.versions.items()
+            version: _parsed(schema, self._names[version]) for version, schema in contract.versions.items()
         }
         self._limits = {version: limits(schema, self._names[version]) for version, schema in contract.versions.items()}
         self._headers = {version: MARKER + contract.fingerprint(version) for version in contract.versions}
@@ -114,9 +119,7 @@ class Codec:
         try:
             record: Any = fastavro.schemaless_reader(source, self._schemas[version], reader)
         except EOFError:
-            raise ContractError(
-                Reason.TRUNCATED, f"{self._named(version)}: its {len(payload)} bytes end within a field"
-            ) from None
+            raise self._truncated(payload, version) from None
         except UnicodeDecodeError as error:
             raise ContractError(
                 Reason.INVALID_UTF8, f"{self._named(version)}: text holds a byte that is not UTF-8: {error.reason}"
@@ -126,9 +129,7 @@ class Codec:
                 Reason.WRONG_TYPE, f"{self._named(version)} can't be read as version {self.reader_version}: {error}"
             ) from None
         except IndexError:
-            raise ContractError(
-                Reason.WRONG_TYPE, f"{self._named(version)}: a branch or a symbol that the schema doesn't have"
-            ) from None
+            raise self._broken_off(payload, start, version) from None
         except (ValueError, TypeError, OverflowError, LookupError) as error:
             raise ContractError(Reason.WRONG_TYPE, f"{self._named(version)}: {error}") from None
         if left := len(payload) - source.tell():
@@ -136,6 +137,22 @@ class Codec:
                 Reason.TRAILING_BYTES, f"{self._named(version)}: {left} bytes are left after its last field"
             )
         return record
+
+    def _broken_off(self, payload: bytes, start: int, version: int) -> ContractError:
+        """fastavro raises one error for a number that ends early and for one of a branch that isn't there."""
+        source = io.BytesIO(payload + bytes(_LONGEST_NUMBER))
+        source.seek(start)
+        try:
+            fastavro.schemaless_reader(source, self._schemas[version], None)
+        except IndexError:
+            reason = "a branch or a symbol that the schema doesn't have"
+            return ContractError(Reason.WRONG_TYPE, f"{self._named(version)}: {reason}")
+        except (EOFError, ValueError):
+            pass  # With zeros behind it the number is whole, and what follows is not.
+        return self._truncated(payload, version)
+
+    def _truncated(self, payload: bytes, version: int) -> ContractError:
+        return ContractError(Reason.TRUNCATED, f"{self._named(version)}: its {len(payload)} bytes end within a field")
 
     def _named(self, version: int) -> str:
         return f"{self.contract.name} version {version}"
@@ -160,6 +177,28 @@ class Codec:
             Reason.UNKNOWN_SCHEMA,
             f"no version of {self.contract.name} has the fingerprint {payload[len(MARKER) : HEADER].hex()}",
         )
+
+
+def _parsed(schema: Mapping[str, Any], names: Names) -> Any:
+    try:
+        return _with_defaults(fastavro.parse_schema(without_logical_types(schema)), names)
+    except SchemaParseException as error:
+        raise SchemaError(f"{schema['name']}: {error}") from None
+
+
+def _with_defaults(parsed: Any, names: Names) -> Any:
+    """A parsed schema with defaults as the values that they stand for; fastavro gives out what is in its JSON."""
+    if isinstance(parsed, list):
+        for branch in parsed:
+            _with_defaults(branch, names)
+    elif isinstance(parsed, dict):
+        for field in parsed.get("fields", ()):
+            _with_defaults(field["type"], names)
+            if "default" in field:
+                field["default"] = default(field, names)
+        for part in ("items", "values", "type"):
+            _with_defaults(parsed.get(part), names)
+    return parsed
 
 
 def _object(text: bytes | str) -> dict[str, Any]:

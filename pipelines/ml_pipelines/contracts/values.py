@@ -61,29 +61,31 @@ def named_types(schema: Mapping[str, Any]) -> Names:
     take no bytes, as a short event could then hold any number of them.
     """
     names: Names = {}
-    _gather(schema, names, ())
+    _gather(schema, names, (), "")
     return names
 
 
-def _gather(avro: Any, names: Names, inside: tuple[str, ...]) -> None:
+def _gather(avro: Any, names: Names, inside: tuple[str, ...], namespace: str) -> None:
     if isinstance(avro, list):
         for branch in avro:
-            _gather(branch, names, inside)
+            _gather(branch, names, inside, namespace)
     elif isinstance(avro, str):
         if avro in inside:
             raise SchemaError(f"type `{avro}` holds itself; events of such a type could nest without end")
     else:
         if "name" in avro:
-            full = avro["name"] if "." in avro["name"] else f"{avro.get('namespace', '')}.{avro['name']}"
-            names |= {full: avro, avro["name"]: avro, full.rpartition(".")[2]: avro}
-            inside = (*inside, full, avro["name"], full.rpartition(".")[2])
+            before, _, short = avro["name"].rpartition(".")
+            namespace = before or avro.get("namespace", namespace)
+            full = f"{namespace}.{short}" if namespace else short
+            names |= {full: avro, short: avro}
+            inside = (*inside, full, short)
         for field in avro.get("fields", ()):
-            _gather(field["type"], names, inside)
+            _gather(field["type"], names, inside, namespace)
         for part in ("items", "values"):
             if part in avro:
-                _gather(avro[part], names, inside)
+                _gather(avro[part], names, inside, namespace)
         if isinstance(avro["type"], (list, dict)):
-            _gather(avro["type"], names, inside)
+            _gather(avro["type"], names, inside, namespace)
         if avro["type"] == "array" and not _takes_bytes(avro["items"], names):
             raise SchemaError("an array of items that take no bytes; a short event could hold any number of them")
 
@@ -107,31 +109,17 @@ def _kind(avro: Any, names: Names) -> tuple[str, Any]:
 
 
 def without_logical_types(avro: Any) -> Any:
-    """The same schema in which a time is the integer that it is written as, and defaults are values of Python."""
-    names = named_types(avro)
-    return _plain(avro, names)
-
-
-def _plain(avro: Any, names: Names) -> Any:
+    """The same schema in which a time is the integer that it is written as."""
     if isinstance(avro, list):
-        return [_plain(branch, names) for branch in avro]
-    if isinstance(avro, str):
+        return [without_logical_types(branch) for branch in avro]
+    if not isinstance(avro, Mapping):
         return avro
     plain = {key: value for key, value in avro.items() if key != "logicalType"}
-    if "fields" in avro:
-        plain["fields"] = [_plain_field(field, names) for field in avro["fields"]]
-    for part in ("items", "values"):
-        if part in avro:
-            plain[part] = _plain(avro[part], names)
-    if isinstance(avro["type"], (list, dict)):
-        plain["type"] = _plain(avro["type"], names)
-    return plain
-
-
-def _plain_field(field: Mapping[str, Any], names: Names) -> dict[str, Any]:
-    plain = {**field, "type": _plain(field["type"], names)}
-    if "default" in field:
-        plain["default"] = default(field, names)
+    if "fields" in plain:
+        plain["fields"] = [{**field, "type": without_logical_types(field["type"])} for field in plain["fields"]]
+    for part in ("items", "values", "type"):
+        if part in plain:
+            plain[part] = without_logical_types(plain[part])
     return plain
 
 
