@@ -19,11 +19,9 @@ import pulumi
 from pulumi_azure_native import machinelearningservices, storage
 
 from ml_blueprints.azure import facts
-from ml_blueprints.azure.foundation import Foundation
-from ml_blueprints.azure.platform_image import PlatformImage
-from ml_blueprints.azure.workspace import Dependencies, Workspace
+from ml_blueprints.azure.publication import Publisher
+from ml_blueprints.azure.workspace import Workspace
 from ml_blueprints.errors import BlueprintError, Problem
-from ml_blueprints.layers import Context
 
 # The container, and the name of a workspace's datastore for it.
 CODE = "code"
@@ -72,28 +70,21 @@ class CodeStore(pulumi.ComponentResource):
     container: the container. datastores: the store as each workspace that reads it knows it, by the workspace's part.
     """
 
-    def __init__(
-        self,
-        context: Context,
-        foundation: Foundation,
-        dependencies: Dependencies,
-        workspace: Workspace,
-        image: PlatformImage,
-        opts: pulumi.ResourceOptions | None = None,
-    ):
+    def __init__(self, publisher: Publisher, opts: pulumi.ResourceOptions | None = None):
+        context = publisher.context
         super().__init__("ml-blueprints:azure:CodeStore", context.logical(CODE), None, opts)
-        self.context, self.foundation, self.dependencies = context, foundation, dependencies
-        self.workspace, self.image = workspace, image
+        self.publisher, self.context, self.foundation = publisher, context, publisher.foundation
+        self.dependencies, self.workspace = publisher.dependencies, publisher.workspace
         self.container = storage.BlobContainer(
             context.logical(CODE),
-            resource_group_name=foundation.group,
-            account_name=dependencies.account.name,
+            resource_group_name=self.foundation.group,
+            account_name=self.dependencies.account.name,
             container_name=CODE,
             public_access=storage.PublicAccess.NONE,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.datastores: dict[str, machinelearningservices.Datastore] = {}
-        self.known_in(workspace)
+        self.known_in(self.workspace)
         self.register_outputs({"containerId": self.container.id})
 
     def known_in(self, workspace: Workspace) -> None:
@@ -122,43 +113,23 @@ class CodeStore(pulumi.ComponentResource):
     def publish(self, part: str, field: str, files: Mapping[str, str]) -> Published:
         """Put files (text by name) into the store; `field` of the workload is where they come from.
 
-        The run is there when the deployment ends, and the files when the run has, some minutes later. Raises
-        BlueprintError for files that are too long.
+        They are there when the run has ended, some minutes after the deployment. Raises BlueprintError for files that
+        are too long.
         """
         context, path = self.context, f"{part}/{version(files)}"
         place = {"resource_group_name": self.foundation.group, "workspace_name": self.workspace.name}
-        run = machinelearningservices.Job(
-            context.logical(f"publish-{part}"),
-            id=f"publish-{part}-{version(files)}",
-            properties=machinelearningservices.CommandJobArgs(
-                job_type="Command",
-                display_name=f"publish {path}",
-                experiment_name=f"{context.name}-publish",
-                command=WRITE,
-                environment_id=self.image.version.id,
-                environment_variables={"FILES": packed(field, files)},
-                identity=machinelearningservices.ManagedIdentityArgs(
-                    identity_type="Managed",
-                    client_id=self.dependencies.identity.client_id,
-                    resource_id=self.dependencies.identity.id,
-                ),
-                # Serverless: without a compute of its own.
-                resources=machinelearningservices.JobResourceConfigurationArgs(
-                    instance_type=facts.SMALL_JOB_VM_SIZE, instance_count=1
-                ),
-                limits=machinelearningservices.CommandJobLimitsArgs(job_limits_type="Command", timeout="PT1H"),
-                outputs={
-                    "code": machinelearningservices.UriFolderJobOutputArgs(
-                        job_output_type="uri_folder",
-                        mode=machinelearningservices.OutputDeliveryMode.UPLOAD,
-                        uri=self.uri(self.workspace, f"{path}/"),
-                    )
-                },
-                tags=context.tags,
-            ),
-            # A run that failed is asked for again by replacing it, and has its name.
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True, depends_on=self.dependencies.grants),
-            **place,
+        written = machinelearningservices.UriFolderJobOutputArgs(
+            job_output_type="uri_folder",
+            mode=machinelearningservices.OutputDeliveryMode.UPLOAD,
+            uri=self.uri(self.workspace, f"{path}/"),
+        )
+        run = self.publisher.run(
+            part,
+            version(files),
+            WRITE,
+            {"FILES": packed(field, files)},
+            {"code": written},
+            pulumi.ResourceOptions(parent=self),
         )
         container = machinelearningservices.CodeContainer(
             context.logical(part),

@@ -12,10 +12,12 @@ from pulumi_azure_native import eventhub, machinelearningservices, storage
 
 from ml_blueprints import layers
 from ml_blueprints.azure import event_hubs, facts
+from ml_blueprints.azure.contract_registry import ContractRegistry, told
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.azure.platform_image import PlatformImage
-from ml_blueprints.azure.storage_account import account_name, private_account
+from ml_blueprints.azure.publication import Publisher
+from ml_blueprints.azure.storage_account import account_name, delete_after, private_account
 from ml_blueprints.azure.workspace import Dependencies, Workspace
 from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
@@ -34,9 +36,11 @@ class Data(AzureLayer, layers.Data):
     """Lake, catalog, contract and event stream on Azure.
 
     Native resources: `account`, `containers` by zone, `dependencies`, `workspace_component` with its `workspace`,
-    `image` (the platform's, in the workspace), `feature_identity` (which computes features), `datastores` by zone,
-    `data_asset`, `data_version`, `namespace`, `contracts` (the schema group), and for streams `hub`, `consumer_group`,
-    `checkpoints`, `dead_letter_hub`; `capture` is where hubs are kept, `reads` what a reader of the stream waits for.
+    `image` (the platform's, in the workspace), `publisher` (of what lies where only the network reaches),
+    `feature_identity` (under which features are computed), `datastores` by zone, `data_asset`, `data_version`,
+    `namespace`, `contract_registry` with its group `contracts` and the `run` that fills it, and for streams `hub`,
+    `consumer_group`, `checkpoints`, `dead_letter_hub`; `capture` is where hubs are kept, `reads` what a reader of the
+    stream waits for.
 
     Microsoft Purview is left out: an account catalogs a whole tenant, so that the organisation has it, or not, and
     registers the lake there.
@@ -50,7 +54,6 @@ class Data(AzureLayer, layers.Data):
         self.hub: eventhub.EventHub | None = None
         self.dead_letter_hub: eventhub.EventHub | None = None
         self._lake()
-        self._retention()
         self._workspace()
         self._catalog()
         self._contract(stream)
@@ -109,41 +112,18 @@ class Data(AzureLayer, layers.Data):
             )
             for zone in Zone
         }
+        # Data of people goes when its retention ends, models are kept.
+        delete_after(
+            context,
+            LAKE,
+            foundation.group,
+            self.account,
+            context.workload.data.retention_days,
+            [f"{zone.value}/" for zone in Zone if zone is not Zone.MODELS],
+        )
         foundation.private_endpoint("lake-dfs", self.account.id, "dfs")
         foundation.private_endpoint("lake-blob", self.account.id, "blob")
         self.realise("data-lake", *self.containers.values())
-
-    def _retention(self) -> None:
-        """Data of people goes when its retention ends, models are kept."""
-        storage.ManagementPolicy(
-            self.context.logical("lake"),
-            resource_group_name=self.foundation.group,
-            account_name=self.account.name,
-            management_policy_name="default",
-            policy=storage.ManagementPolicySchemaArgs(
-                rules=[
-                    storage.ManagementPolicyRuleArgs(
-                        name="retention",
-                        enabled=True,
-                        type=storage.RuleType.LIFECYCLE,
-                        definition=storage.ManagementPolicyDefinitionArgs(
-                            filters=storage.ManagementPolicyFilterArgs(
-                                blob_types=["blockBlob"],
-                                prefix_match=[f"{zone.value}/" for zone in Zone if zone is not Zone.MODELS],
-                            ),
-                            actions=storage.ManagementPolicyActionArgs(
-                                base_blob=storage.ManagementPolicyBaseBlobArgs(
-                                    delete=storage.DateAfterModificationArgs(
-                                        days_after_modification_greater_than=self.context.workload.data.retention_days
-                                    )
-                                )
-                            ),
-                        ),
-                    )
-                ]
-            ),
-            opts=pulumi.ResourceOptions(parent=self.account),
-        )
 
     def _workspace(self) -> None:
         """The lake is reached by datastores without credentials: a job shows the identity under which it runs."""
@@ -156,6 +136,7 @@ class Data(AzureLayer, layers.Data):
         self.image = PlatformImage(
             context, foundation.group, self.workspace, self.dependencies.registry, opts=self.child()
         )
+        self.publisher = Publisher(context, foundation, self.dependencies, component, self.image)
         component.reach("lake-dfs", self.account.id, "dfs", spark=True)
         component.reach("lake-blob", self.account.id, "blob", spark=True)
         self.datastores = {
@@ -178,13 +159,6 @@ class Data(AzureLayer, layers.Data):
             for zone, container in self.containers.items()
         }
 
-    @property
-    def contract(self) -> dict[str, str]:
-        """What is told of the contract in use, where producers and consumers look."""
-        contract = self.context.workload.data.contract
-        told = {"contract": contract.record["name"], "compatibility": contract.compatibility}
-        return told if contract.version is None else {**told, "version": str(contract.version)}
-
     def _catalog(self) -> None:
         contract = self.context.workload.data.contract
         self.data_asset, self.data_version = self.catalogued(
@@ -193,7 +167,7 @@ class Data(AzureLayer, layers.Data):
             DATA_VERSION,
             self.path(Zone.RAW, EVENTS),
             contract.record.get("doc", ""),
-            {**self.contract, "columns": ",".join(contract.columns)},
+            {**told(contract), "columns": ",".join(contract.columns)},
             self.child(),
         )
         self.realise("data-catalog", self.data_asset)
@@ -235,7 +209,7 @@ class Data(AzureLayer, layers.Data):
 
     def _contract(self, stream: bool) -> None:
         """A namespace for contracts, and where the platform has a stream for its events too."""
-        context, foundation, data = self.context, self.foundation, self.context.workload.data
+        context, foundation = self.context, self.foundation
         # A namespace captures under an identity only if it has it.
         captures = [foundation.identities[Purpose.INGEST]] if stream else []
         self.namespace = event_hubs.private_namespace(
@@ -243,16 +217,8 @@ class Data(AzureLayer, layers.Data):
         )
         foundation.private_endpoint("events", self.namespace.id, "namespace")
         foundation.keep_logs("events", self.namespace)
-        self.contracts = eventhub.SchemaRegistry(
-            context.logical("contracts"),
-            resource_group_name=foundation.group,
-            namespace_name=self.namespace.name,
-            schema_group_name="contracts",
-            schema_type=eventhub.SchemaType.AVRO,
-            schema_compatibility=facts.SCHEMA_COMPATIBILITY[data.contract.compatibility],
-            group_properties=self.contract,
-            opts=pulumi.ResourceOptions(parent=self.namespace),
-        )
+        self.contract_registry = ContractRegistry(self.publisher, self.namespace, self.event_host, opts=self.child())
+        self.contracts = self.contract_registry.group
         self.realise("schema-registry", self.contracts)
 
     def _archive(self) -> None:
@@ -366,4 +332,3 @@ class Data(AzureLayer, layers.Data):
             for purpose, zones in roles.items()
         }
         self.foundation.grant(Purpose.INGEST, "contracts", facts.ROLE_SCHEMA_READER, self.namespace.id)
-        self.foundation.grant(Purpose.TRAINING, "contracts", facts.ROLE_SCHEMA_WRITER, self.namespace.id)

@@ -208,6 +208,7 @@ DRIFT_EVENT_TEXT = "has failed due to one or more features violating metric thre
 
 # What a container of the platform's image runs; without a command it is the scoring service.
 COMMANDS = {
+    "publish": ("python", "-m", "ml_pipelines.contracts.publish"),
     "process": ("python", "-m", "ml_pipelines.streaming.event_hubs"),
     "train": ("python", "-m", "ml_pipelines.steps.train"),
     "score": ("python", "-m", "ml_pipelines.steps.score"),

@@ -80,10 +80,8 @@ class Features(AzureLayer, layers.Features):
 
     def _code(self) -> None:
         """The feature job and the specification of the feature set, where jobs and the store can name them."""
-        context, workload, data = self.context, self.context.workload, self.data
-        self.code_store = CodeStore(
-            context, self.foundation, data.dependencies, data.workspace_component, data.image, opts=self.child()
-        )
+        workload, data = self.context.workload, self.data
+        self.code_store = CodeStore(data.publisher, opts=self.child())
         self.code_store.known_in(self.workspace_component)
         self.specification = feature_set.specification(workload, data.uri(Zone.FEATURES, OFFLINE))
         self.files = {

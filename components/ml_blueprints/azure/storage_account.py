@@ -1,5 +1,7 @@
 """Storage accounts as this platform makes them: private, without shared keys, encrypted with the customer's key."""
 
+from collections.abc import Sequence
+
 import pulumi
 from pulumi_azure_native import monitor, storage
 
@@ -80,3 +82,39 @@ def private_account(
         opts=pulumi.ResourceOptions(parent=service),
     )
     return account
+
+
+def delete_after(
+    context: Context,
+    part: str,
+    group: pulumi.Input[str],
+    account: storage.StorageAccount,
+    days: int,
+    prefixes: Sequence[str],
+) -> storage.ManagementPolicy:
+    """Delete what lies under some prefixes of an account (container and path) so many days after it was written."""
+    deleted = storage.DateAfterModificationArgs(days_after_modification_greater_than=days)
+    return storage.ManagementPolicy(
+        context.logical(part),
+        resource_group_name=group,
+        account_name=account.name,
+        management_policy_name="default",
+        policy=storage.ManagementPolicySchemaArgs(
+            rules=[
+                storage.ManagementPolicyRuleArgs(
+                    name="retention",
+                    enabled=True,
+                    type=storage.RuleType.LIFECYCLE,
+                    definition=storage.ManagementPolicyDefinitionArgs(
+                        filters=storage.ManagementPolicyFilterArgs(
+                            blob_types=["blockBlob"], prefix_match=list(prefixes)
+                        ),
+                        actions=storage.ManagementPolicyActionArgs(
+                            base_blob=storage.ManagementPolicyBaseBlobArgs(delete=deleted)
+                        ),
+                    ),
+                )
+            ]
+        ),
+        opts=pulumi.ResourceOptions(parent=account),
+    )

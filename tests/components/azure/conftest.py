@@ -135,7 +135,8 @@ def published() -> Callable:
     """The files that a platform's run publishes, by name."""
 
     def find(built) -> dict[str, str]:
-        (run,) = built.of_type("azure-native:machinelearningservices:Job")
+        name = f"{built.platform.context.name}-publish-features"
+        run = built.named("azure-native:machinelearningservices:Job", name)
         return json.loads(base64.b64decode(run.inputs["properties"]["environmentVariables"]["FILES"]))
 
     return find

@@ -14,8 +14,7 @@ PLATFORMS = pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid",
 
 
 def run_of(built):
-    (found,) = built.of_type(f"{ML}:Job")
-    return found.inputs
+    return built.named(f"{ML}:Job", f"{built.platform.context.name}-publish-features").inputs
 
 
 @PLATFORMS
@@ -57,7 +56,7 @@ def test_the_run_has_the_platforms_image_by_digest(streaming):
 def test_jobs_wait_for_the_run_and_a_new_one_takes_the_place_of_one_that_failed(streaming, waits_for):
     (code,) = streaming.of_type(f"{ML}:CodeVersion")
     assert "Job publish-features" in waits_for(streaming, code)
-    (run,) = streaming.of_type(f"{ML}:Job")
+    run = streaming.named(f"{ML}:Job", "fraud-detection-publish-features")
     assert run.delete_before_replace
     assert {"RoleAssignment workspaces-account-blobs", "EnvironmentVersion image"} <= waits_for(streaming, run)
 

@@ -90,6 +90,26 @@ def test_contracts_have_a_group_with_their_compatibility(request, platform, reco
     assert group.inputs["groupProperties"] == {"contract": record, "compatibility": written, "version": version}
 
 
+@pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid"])
+def test_a_run_hands_the_contracts_versions_to_the_group_from_inside_of_the_network(
+    request, named, identity, waits_for, platform
+):
+    built = request.getfixturevalue(platform)
+    context = built.platform.context
+    run = named(built, "azure-native:machinelearningservices:Job", f"{context.name}-publish-contract")
+    (namespace,) = built.of_type(NAMESPACE)
+    host = f"{namespace.id.rpartition('/')[2]}.servicebus.windows.net"
+    folder = context.workload.data.contract.path.split("/")[-2]
+    assert run.inputs["properties"]["command"] == (
+        f"python -m ml_pipelines.contracts.publish azure --contract {folder} --namespace {host} --group contracts"
+    )
+    assert run.inputs["properties"]["identity"]["resourceId"] == identity(built, "workspaces")
+    client = run.inputs["properties"]["identity"]["clientId"]
+    assert run.inputs["properties"]["environmentVariables"] == {"AZURE_CLIENT_ID": client}
+    needed = {"RoleAssignment workspaces-contracts", "ManagedNetworkSettingsRule ml-to-contracts"}
+    assert needed <= waits_for(built, run)
+
+
 def test_dead_letters_have_a_hub_of_their_own_as_small_as_it_can_be(streaming, named):
     assert [hub.name for hub in streaming.of_type(HUB)] == [
         f"fraud-detection-{name}" for name in ("dead-letters", "decisions", "events")
@@ -152,10 +172,10 @@ def test_only_ingest_reads_events_sends_dead_letters_and_keeps_checkpoints(reque
         assert not scopes & {"EventHub events", "EventHub dead-letters", "BlobContainer checkpoints"}
 
 
-def test_training_publishes_contracts_and_ingest_reads_them(streaming, granted):
-    assert ("Schema Registry Contributor", "Namespace events") in granted(streaming, "training")
+def test_the_workspace_publishes_contracts_and_ingest_reads_them(streaming, granted):
+    assert ("Schema Registry Contributor", "Namespace events") in granted(streaming, "workspaces")
     assert ("Schema Registry Reader", "Namespace events") in granted(streaming, "ingest")
-    for purpose in ("serving", "monitoring"):
+    for purpose in ("training", "serving", "monitoring"):
         assert "Namespace events" not in {scope for _, scope in granted(streaming, purpose)}
 
 

@@ -49,6 +49,7 @@ def test_every_resource_hangs_on_its_layer_and_is_named_after_the_platform(reque
         ("Dependencies dependencies", "Data data"),
         ("Workspace ml", "Data data"),
         ("PlatformImage image", "Data data"),
+        ("ContractRegistry contracts", "Data data"),
         ("Workspace features", "Features features"),
         ("CodeStore code", "Features features"),
         ("OnlineStore online", "Features features"),

@@ -106,6 +106,8 @@ def test_their_identity_has_the_roles_that_azure_asks_for_and_workspaces_wait_fo
         ("Contributor", "Registry images"),
         ("Contributor", "Component insights"),
         ("Azure AI Enterprise Network Connection Approver", "ResourceGroup platform"),
+        # To publish contracts, not to be a workspace.
+        ("Schema Registry Contributor", "Namespace events"),
     }
     grants = {
         f"RoleAssignment workspaces-{part}"
@@ -127,8 +129,8 @@ def test_their_identity_has_the_roles_that_azure_asks_for_and_workspaces_wait_fo
 @pytest.mark.parametrize(
     ("platform", "rules"),
     [
-        ("streaming", ["lake-dfs", "lake-blob", "online-features"]),
-        ("batch", ["lake-dfs", "lake-blob"]),
+        ("streaming", ["lake-dfs", "lake-blob", "contracts", "online-features"]),
+        ("batch", ["lake-dfs", "lake-blob", "contracts"]),
     ],
 )
 def test_jobs_and_endpoints_reach_lake_and_online_features_one_rule_at_a_time(
@@ -138,6 +140,7 @@ def test_jobs_and_endpoints_reach_lake_and_online_features_one_rule_at_a_time(
     targets = {
         "lake-dfs": ("dfs", "StorageAccount lake", True),
         "lake-blob": ("blob", "StorageAccount lake", True),
+        "contracts": ("namespace", "Namespace events", False),
         "online-features": ("redisEnterprise", "RedisEnterprise online", False),
     }
     prefix = f"{built.platform.context.name}-ml-to-"
