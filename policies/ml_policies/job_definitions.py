@@ -1,7 +1,7 @@
-"""Jobs inside of a text: the steps of a SageMaker pipeline, and what a workflow starts on Vertex AI."""
+"""Jobs inside of a text: the steps of a SageMaker pipeline, and what a workflow starts on Vertex AI and on Spark."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ _VERTEX_JOB = re.compile(
     r"googleapis\.aiplatform\.\w+\.projects\.locations\."
     r"(customJobs|hyperparameterTuningJobs|batchPredictionJobs|trainingPipelines|pipelineJobs)\.create"
 )
+# https://cloud.google.com/dataproc-serverless/docs/reference/rest/v1/projects.locations.batches/create
+_SPARK_BATCHES = re.compile(r"https://dataproc\.googleapis\.com/\w+/.*/batches")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -47,15 +49,42 @@ class each_vertex_job:  # noqa: N801
     check: Check
 
     def __call__(self, scope: Scope) -> Iterator[Result]:
-        for path, value in scope.values(self.path):
-            if value is UNKNOWN:
-                yield Undecided(path)
-            elif isinstance(value, str) and _VERTEX_JOB.search(value):
-                source = _source(value)
-                if source is None:
-                    yield Undecided(path)
-                for call, body in _vertex_jobs(source):
-                    yield from self.check(scope.inside(f"{self.path}.{call}", body))
+        yield from _each_body(scope, self.path, self.check, _VERTEX_JOB, _vertex_job)
+
+
+@dataclass(frozen=True, slots=True)
+class each_spark_batch:  # noqa: N801
+    """A check of the body of each batch of serverless Spark that a workflow's source, in JSON or YAML, starts."""
+
+    path: str
+    check: Check
+
+    def __call__(self, scope: Scope) -> Iterator[Result]:
+        yield from _each_body(scope, self.path, self.check, _SPARK_BATCHES, _spark_batch)
+
+
+def _each_body(
+    scope: Scope, path: str, check: Check, mentioned: re.Pattern[str], started: Callable[[str, Mapping], str | None]
+) -> Iterator[Result]:
+    for place, value in scope.values(path):
+        if value is UNKNOWN:
+            yield Undecided(place)
+        elif isinstance(value, str) and mentioned.search(value):
+            source = _source(value)
+            if source is None:
+                yield Undecided(place)
+            for call, arguments in _calls(source):
+                if name := started(call, arguments):
+                    yield from check(scope.inside(f"{path}.{name}", arguments.get("body")))
+
+
+def _vertex_job(call: str, _: Mapping[str, Any]) -> str | None:
+    found = _VERTEX_JOB.fullmatch(call)
+    return f"{found[1]}.create" if found else None
+
+
+def _spark_batch(call: str, arguments: Mapping[str, Any]) -> str | None:
+    return "batches.create" if call == "http.post" and _SPARK_BATCHES.search(str(arguments.get("url"))) else None
 
 
 def _steps(definition: Any) -> Iterator[tuple[str, str, Any]]:
@@ -78,14 +107,14 @@ def _source(text: str) -> Any:
         return None
 
 
-def _vertex_jobs(value: Any) -> Iterator[tuple[str, Any]]:
+def _calls(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What a workflow calls, in any of its branches, and with which arguments."""
     if isinstance(value, Mapping):
-        call = value.get("call")
-        if isinstance(call, str) and (found := _VERTEX_JOB.fullmatch(call)):
+        if isinstance(call := value.get("call"), str):
             arguments = value.get("args")
-            yield f"{found[1]}.create", arguments.get("body") if isinstance(arguments, Mapping) else None
+            yield call, arguments if isinstance(arguments, Mapping) else {}
         for inner in value.values():
-            yield from _vertex_jobs(inner)
+            yield from _calls(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _vertex_jobs(inner)
+            yield from _calls(inner)

@@ -190,6 +190,14 @@ RULES = (
                     source="https://www.pulumi.com/registry/packages/gcp/api-docs/bigtable/instance/",
                 )
             ),
+            "gcp:bigtable/table:Table": unless_protected(
+                equals(
+                    "deletionProtection",
+                    "PROTECTED",
+                    default="UNPROTECTED",
+                    source="https://www.pulumi.com/registry/packages/gcp/api-docs/bigtable/table/",
+                )
+            ),
             "gcp:vertex/aiFeatureOnlineStore:AiFeatureOnlineStore": equals(
                 "forceDestroy",
                 False,

@@ -1,7 +1,7 @@
 """Notebooks, jobs, experiments, orchestration and secrets under the customer's own keys."""
 
 from ml_policies.checks import Check, all_of, any_of, each, equals, present, when
-from ml_policies.job_definitions import each_step, each_vertex_job
+from ml_policies.job_definitions import each_spark_batch, each_step, each_vertex_job
 from ml_policies.rule import Rule, Severity
 from ml_policies.rules.encryption.own_keys import REGISTRY, WORKSPACE, own_key, own_keys, workspace_key
 
@@ -98,7 +98,10 @@ RULES = (
                 "aws:sagemaker/labelingJob:LabelingJob",
             ),
             "aws:sagemaker/pipeline:Pipeline": each_step("pipelineDefinition", _STEPS),
-            "gcp:workflows/workflow:Workflow": each_vertex_job("sourceContents", own_key("encryptionSpec.kmsKeyName")),
+            "gcp:workflows/workflow:Workflow": all_of(
+                each_vertex_job("sourceContents", own_key("encryptionSpec.kmsKeyName")),
+                each_spark_batch("sourceContents", own_key("environmentConfig.executionConfig.kmsKey")),
+            ),
             "gcp:vertex/aiPersistentResource:AiPersistentResource": own_key("encryptionSpec.kmsKeyName"),
             "gcp:colab/schedule:Schedule": all_of(
                 each("createPipelineJobRequest.pipelineJob", own_key("encryptionSpec.kmsKeyName")),

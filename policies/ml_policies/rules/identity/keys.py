@@ -20,6 +20,7 @@ from ml_policies.checks import (
     present,
     when,
 )
+from ml_policies.job_definitions import each_spark_batch
 from ml_policies.remedies import sets
 from ml_policies.resource import MISSING, UNKNOWN
 from ml_policies.rule import Rule, Severity
@@ -68,6 +69,9 @@ def _own_account(value: Any, _: Mapping[str, Any]) -> str | None:
 
 def _own_accounts(path: str) -> Check:
     return judged(path, _own_account)
+
+
+_SPARK_ACCOUNT = _own_accounts("environmentConfig.executionConfig.serviceAccount")
 
 
 def _first_account(scope: Scope) -> Iterator[Result]:
@@ -231,7 +235,10 @@ RULES = (
             "gcp:cloudrunv2/service:Service": _own_accounts("template.serviceAccount"),
             "gcp:eventarc/trigger:Trigger": _own_accounts("serviceAccount"),
             "gcp:workbench/instance:Instance": _first_account,
-            "gcp:workflows/workflow:Workflow": _own_accounts("serviceAccount"),
+            "gcp:dataproc/batch:Batch": _SPARK_ACCOUNT,
+            "gcp:workflows/workflow:Workflow": all_of(
+                _own_accounts("serviceAccount"), each_spark_batch("sourceContents", _SPARK_ACCOUNT)
+            ),
             "azure-native:app:ContainerApp": _OWN_IDENTITY,
             "azure-native:app:Job": _OWN_IDENTITY,
             f"{_ML}:Compute": _OWN_IDENTITY,

@@ -1,7 +1,7 @@
 """Isolation: workspaces, models, jobs and notebooks run in private networks and reach only what those let through."""
 
 from ml_policies.checks import Check, absent, all_of, allowed, any_of, each, equals, none_of, one_of, present, when
-from ml_policies.job_definitions import each_step, each_vertex_job
+from ml_policies.job_definitions import each_spark_batch, each_step, each_vertex_job
 from ml_policies.relations import dependencies, itself, one_relation, related, where
 from ml_policies.rule import Parameter, Relation, Rule, Severity
 
@@ -58,6 +58,10 @@ _DEPLOYMENT = where(
 )
 
 # Batch predictions run where their model does. https://docs.cloud.google.com/vertex-ai/docs/general/vpc-psc-i-setup
+_SPARK_BATCH = any_of(
+    present("environmentConfig.executionConfig.subnetworkUri"),
+    present("environmentConfig.executionConfig.networkUri"),
+)
 _VERTEX_JOB = when(
     absent("inputConfig"),
     any_of(
@@ -141,14 +145,13 @@ RULES = (
                 }
             ),
             "aws:bedrock/customModel:CustomModel": present("vpcConfig.subnetIds"),
-            "gcp:workflows/workflow:Workflow": each_vertex_job("sourceContents", _VERTEX_JOB),
+            "gcp:workflows/workflow:Workflow": all_of(
+                each_vertex_job("sourceContents", _VERTEX_JOB), each_spark_batch("sourceContents", _SPARK_BATCH)
+            ),
             "gcp:vertex/aiPersistentResource:AiPersistentResource": any_of(
                 present("pscInterfaceConfig.networkAttachment"), present("network")
             ),
-            "gcp:dataproc/batch:Batch": any_of(
-                present("environmentConfig.executionConfig.subnetworkUri"),
-                present("environmentConfig.executionConfig.networkUri"),
-            ),
+            "gcp:dataproc/batch:Batch": _SPARK_BATCH,
         },
         relations={"azure-native:machinelearningservices:Compute": _in_network("AmlCompute")},
         references=(
