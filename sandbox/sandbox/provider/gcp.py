@@ -14,12 +14,16 @@ from sandbox.provider.cloud import Cloud, CloudError
 from sandbox.schema import Failure, ResourceSchema
 
 BILLING_ACCOUNT = "01A2B3-C4D5E6-F7A8B9"
+_BIGTABLE = "gcp:bigtable/instance:Instance"
 _BUCKET = "gcp:storage/bucket:Bucket"
 _PROJECT_VARIABLES = ("GOOGLE_PROJECT", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
 
 # Types whose id isn't what their page shows for import.
 _IDS: Mapping[str, str] = {
     "gcp:bigquery/table:Table": "projects/{project}/datasets/{datasetId}/tables/{tableId}",
+    "gcp:bigtable/gCPolicy:GCPolicy": (
+        "projects/{project}/instances/{instanceName}/tables/{table}/columnFamilies/{columnFamily}"
+    ),
     "gcp:billing/budget:Budget": "billingAccounts/{billingAccount}/budgets/{uuid}",
     "gcp:dns/recordSet:RecordSet": "projects/{project}/managedZones/{managedZone}/rrsets/{name}/{type}",
     "gcp:logging/projectBucketConfig:ProjectBucketConfig": "projects/{project}/locations/{location}/buckets/{bucketId}",
@@ -32,6 +36,7 @@ _IDS: Mapping[str, str] = {
         "projects/{project}/serviceAccounts/{accountId}@{project}.iam.gserviceaccount.com"
     ),
     _BUCKET: "{name}",
+    "gcp:storage/bucketObject:BucketObject": "{bucket}-{name}",
     "gcp:vertex/aiTensorboard:AiTensorboard": "projects/{project}/locations/{region}/tensorboards/{number}",
     "gcp:workflows/workflow:Workflow": "projects/{project}/locations/{region}/workflows/{name}",
 }
@@ -63,7 +68,13 @@ class Gcp(Cloud):
     }
     name_references: ClassVar[Mapping[tuple[str, str], str]] = {
         ("gcp:bigquery/table:Table", "datasetId"): "gcp:bigquery/dataset:Dataset",
+        ("gcp:bigtable/appProfile:AppProfile", "instance"): _BIGTABLE,
+        ("gcp:bigtable/gCPolicy:GCPolicy", "instanceName"): _BIGTABLE,
+        ("gcp:bigtable/table:Table", "instanceName"): _BIGTABLE,
+        ("gcp:bigtable/tableIamMember:TableIamMember", "instanceName"): _BIGTABLE,
+        ("gcp:dataplex/entry:Entry", "entryGroupId"): "gcp:dataplex/entryGroup:EntryGroup",
         ("gcp:storage/bucketIAMMember:BucketIAMMember", "bucket"): _BUCKET,
+        ("gcp:storage/bucketObject:BucketObject", "bucket"): _BUCKET,
         (
             "gcp:vertex/aiFeatureGroupFeature:AiFeatureGroupFeature",
             "featureGroup",
@@ -84,12 +95,19 @@ class Gcp(Cloud):
         "gcp:artifactregistry/repository:Repository": frozenset({"repositoryId", "format", "kmsKeyName", "mode"}),
         "gcp:bigquery/dataset:Dataset": frozenset({"datasetId"}),
         "gcp:bigquery/table:Table": frozenset({"datasetId", "tableId"}),
+        "gcp:bigtable/appProfile:AppProfile": frozenset({"instance", "appProfileId"}),
+        "gcp:bigtable/gCPolicy:GCPolicy": frozenset(
+            {"instanceName", "table", "columnFamily", "mode", "maxAge", "maxVersions"}
+        ),
+        "gcp:bigtable/table:Table": frozenset({"instanceName", "rowKeySchema"}),
         "gcp:compute/network:Network": frozenset({"autoCreateSubnetworks", "description"}),
         "gcp:compute/subnetwork:Subnetwork": frozenset({"network", "purpose"}),
+        "gcp:dataplex/datascan:Datascan": frozenset({"data", "dataScanId"}),
         "gcp:kms/cryptoKey:CryptoKey": frozenset({"keyRing", "purpose"}),
         "gcp:pubsub/subscription:Subscription": frozenset({"topic", "enableMessageOrdering"}),
         "gcp:pubsub/topic:Topic": frozenset({"kmsKeyName"}),
         "gcp:serviceaccount/account:Account": frozenset({"accountId"}),
+        "gcp:storage/bucketObject:BucketObject": frozenset({"bucket"}),
         "gcp:vertex/aiEndpoint:AiEndpoint": frozenset({"encryptionSpec", "network", "dedicatedEndpointEnabled"}),
     }
 

@@ -47,6 +47,11 @@ ENDPOINT = "gcp:vertex/aiEndpoint:AiEndpoint"
             f"{PROJECT}/aiplatform.googleapis.com",
         ),
         (TOPIC, {"name": "events", "project": "other"}, "projects/other/topics/events"),
+        (
+            "gcp:dataplex/datascan:Datascan",
+            {"dataScanId": "quality", "location": "europe-west1", "data": {}, "executionSpec": {"trigger": {}}},
+            f"projects/{PROJECT}/locations/europe-west1/dataScans/quality",
+        ),
     ],
 )
 def test_ids_have_the_form_that_the_providers_pages_show(gcp, type_: str, inputs: dict[str, Any], id_: str) -> None:
@@ -58,6 +63,23 @@ def test_things_below_others_carry_their_id(gcp) -> None:
     key = gcp.make("gcp:kms/cryptoKey:CryptoKey", {"name": "lake", "keyRing": ring.id})
     assert key.id == f"{ring.id}/cryptoKeys/lake"
     gcp.make(BUCKET, {"location": "EU", "encryption": {"defaultKmsKeyName": key.id}})
+
+
+def test_parts_of_an_instance_of_bigtable_are_below_it(gcp) -> None:
+    instance = gcp.make("gcp:bigtable/instance:Instance", {"name": "windows"})
+    at = {"instanceName": "windows"}
+    table = gcp.make("gcp:bigtable/table:Table", {**at, "name": "state"})
+    assert table.id == f"{instance.id}/tables/state"
+    rules = gcp.make("gcp:bigtable/gCPolicy:GCPolicy", {**at, "table": "state", "columnFamily": "f"})
+    assert rules.id == f"{table.id}/columnFamilies/f"
+    profile = gcp.make("gcp:bigtable/appProfile:AppProfile", {"instance": "windows", "appProfileId": "p"})
+    assert profile.id == f"{instance.id}/appProfiles/p"
+
+
+def test_an_object_is_in_a_bucket(gcp) -> None:
+    gcp.make(BUCKET, {"name": "code", "location": "EU"})
+    inputs = {"bucket": "code", "name": "jobs/features.py", "content": "print()"}
+    assert gcp.make("gcp:storage/bucketObject:BucketObject", inputs).id == "code-jobs/features.py"
 
 
 def test_numbers_are_given_where_the_service_gives_numbers(gcp) -> None:
@@ -138,6 +160,16 @@ def test_a_project_must_be_known(open_world, monkeypatch) -> None:
             f"bucket: there is no {BUCKET} of the name `none`",
         ),
         (
+            "gcp:bigtable/table:Table",
+            {"instanceName": "none", "name": "windows"},
+            "instanceName: there is no gcp:bigtable/instance:Instance of the name `none`",
+        ),
+        (
+            "gcp:storage/bucketObject:BucketObject",
+            {"bucket": "none", "name": "job.py", "content": "print()"},
+            f"bucket: there is no {BUCKET} of the name `none`",
+        ),
+        (
             "gcp:bigquery/table:Table",
             {"datasetId": "none", "tableId": "clicks"},
             "datasetId: there is no gcp:bigquery/dataset:Dataset of the name `none`",
@@ -211,10 +243,14 @@ def test_a_service_may_be_switched_on_twice_and_a_binding_made_twice(gcp) -> Non
         (ENDPOINT, "network", True),
         (ENDPOINT, "displayName", False),
         ("gcp:bigquery/dataset:Dataset", "datasetId", True),
+        ("gcp:bigtable/table:Table", "instanceName", True),
+        ("gcp:bigtable/table:Table", "deletionProtection", False),
+        ("gcp:dataplex/datascan:Datascan", "data", True),
+        ("gcp:dataplex/datascan:Datascan", "executionSpec", False),
     ],
 )
 def test_what_the_service_cannot_change_is_replaced(gcp, type_: str, property_: str, replaced: bool) -> None:
-    identity = {"name": "thing", "datasetId": "thing", "location": "EU"}
+    identity = {"name": "thing", "datasetId": "thing", "dataScanId": "thing", "location": "EU"}
     old, new = {**identity, property_: "old"}, {**identity, property_: "new"}
     difference = gcp.plane.diff(gcp.urn(type_), old, new)
     assert bool(difference.replacing) is replaced
@@ -241,6 +277,9 @@ def test_functions_know_project_client_and_service_agents(gcp) -> None:
     assert project["number"].isdigit()
     client = call("gcp:organizations/getClientConfig:getClientConfig")
     assert (client["project"], client["region"]) == (PROJECT, "europe-west1")
+    zones = call("gcp:compute/getZones:getZones", region="europe-west4")
+    assert zones["names"] == ["europe-west4-a", "europe-west4-b", "europe-west4-c"]
+    assert call("gcp:compute/getZones:getZones")["names"][0] == "europe-west1-a"
     agent = call("gcp:storage/getProjectServiceAccount:getProjectServiceAccount")
     assert agent["emailAddress"] == f"service-{project['number']}@gs-project-accounts.iam.gserviceaccount.com"
     bigquery = call("gcp:bigquery/getDefaultServiceAccount:getDefaultServiceAccount")
