@@ -11,6 +11,7 @@ from ml_policies.checks import (
     each,
     equals,
     judged,
+    matches,
     none_of,
     one_of,
     present,
@@ -18,7 +19,7 @@ from ml_policies.checks import (
     when,
 )
 from ml_policies.policy_documents import Statement, Truth, all_true, is_not
-from ml_policies.relations import belonging, dependents, related
+from ml_policies.relations import belonging, dependents, itself, one_relation, related
 from ml_policies.rule import Parameter, Relation, Rule, Severity
 from ml_policies.rules.identity.documents import no_statement
 from ml_policies.rules.identity.limits import CALLERS, NETWORKS, limited_by
@@ -342,5 +343,40 @@ RULES = (
         },
         missing={"gcp": "Cloud Run hands its traces to Cloud Trace by itself; nothing of it is configured."},
         references=("checkov:CKV_AWS_50", "checkov:CKV_AWS_284", "checkov:CKV_AWS_73"),
+    ),
+    Rule(
+        "MLB-LOG-010",
+        "Who reads and writes stored data is logged.",
+        Severity.MEDIUM,
+        "Let a bucket of its own take the access logs; on Azure send the logs of the blob service to the workspace.",
+        # A bucket that takes the logs of others has none of its own: they would be logs of writing logs.
+        relations={
+            "aws:s3/bucket:Bucket": one_relation(
+                related(
+                    belonging("aws:s3/bucketLogging:BucketLogging", "bucket", "bucket"),
+                    "access logs (aws:s3/bucketLogging:BucketLogging) that another bucket takes",
+                    present("targetBucket"),
+                ),
+                itself(present("logging.targetBucket")),
+            ),
+            "gcp:storage/bucket:Bucket": one_relation(
+                itself(present("logging.logBucket")),
+                related(
+                    dependents("gcp:storage/bucket:Bucket"),
+                    "access logs that another bucket takes",
+                    present("logging.logBucket"),
+                ),
+            ),
+            "azure-native:storage:StorageAccount": related(
+                belonging(DIAGNOSTICS, "resourceUri", "accountName"),
+                "a DiagnosticSetting of its blob service that sends logs to a workspace",
+                all_of(_SOME_LOG, matches("resourceUri", r"(?i).*/blobServices/default", "the blob service")),
+            ),
+        },
+        references=(
+            "checkov:CKV_AWS_18",
+            "checkov:CKV_GCP_62",
+            "checkov:CKV2_AZURE_21",
+        ),
     ),
 )
