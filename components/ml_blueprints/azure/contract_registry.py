@@ -20,15 +20,14 @@ def told(contract: Contract) -> dict[str, str]:
 
 def version(contract: Contract) -> str:
     """The version of all that is published of a contract, which follows from its content."""
-    schemas = {**contract.published, contract.version: contract.record}
-    return hashlib.sha256(json.dumps(schemas, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(dict(contract.published), sort_keys=True).encode()).hexdigest()[:12]
 
 
 class ContractRegistry(pulumi.ComponentResource):
     """A group of schemas in a namespace that clients reach at `host`.
 
-    group: the group. run: what puts the contract's versions into it, up to the one in use; None for a contract without
-    a history. Only the registry's data plane takes schemas, and nothing outside of the network reaches it: the image
+    group: the group. run: what puts the contract's published versions into it; None for a contract without a history.
+    Only the registry's data plane takes schemas, and nothing outside of the network reaches it: the image
     of the platform, which holds the contracts, hands them over in a run of the workspace
     (https://learn.microsoft.com/azure/event-hubs/schema-registry-overview).
     """
