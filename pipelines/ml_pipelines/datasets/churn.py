@@ -1,6 +1,7 @@
 """Customers of a telephone company month by month, for churn; and a second company's, as they come."""
 
 import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +9,20 @@ import pyarrow as pa
 from ml_pipelines.datasets import sources
 from ml_pipelines.datasets.history import DataSet, Events, Request
 
+if TYPE_CHECKING:
+    import pandas
+
+YES_IS_ONE = ("senior_citizen", "partner", "dependents", "phone_service", "paperless_billing")
+# "No internet service" and "No phone service" are no answers.
+YES_OR_NO = (
+    "multiple_lines",
+    "online_security",
+    "online_backup",
+    "device_protection",
+    "tech_support",
+    "streaming_tv",
+    "streaming_movies",
+)
 # The source was downloaded in September 2018 and tells who left in the last month.
 LAST_MONTH = (2018, 8)
 
@@ -42,9 +57,20 @@ def _months(request: Request) -> Events:
             "monthly_charges": month_charges,
             "total_charges": pa.array(month_total, from_pandas=True),
             "churned": churned,
+            **_customers(frame, customer),
         }
     )
     return Events(table, times)
+
+
+def _customers(frame: "pandas.DataFrame", customer: np.ndarray) -> dict[str, pa.Array]:
+    """What is known of the customers apart from their charges, for each of their months."""
+    columns = {name: pa.array(frame[name].to_numpy()[customer] == 1) for name in YES_IS_ONE}
+    for name in YES_OR_NO:
+        answers = [{"Yes": True, "No": False}.get(answer) for answer in frame[name]]
+        columns[name] = pa.array(answers, pa.bool_()).take(pa.array(customer))
+    gender = np.where(frame["female"].to_numpy() == 1, "female", "male")
+    return {"gender": pa.array(gender[customer]), **columns}
 
 
 def _end_of_month(back: int) -> int:
@@ -71,9 +97,10 @@ CHURN = DataSet(
     license="None is stated for the data; the R package modeldata is under the MIT license.",
     rows=228_001,
     mapping="One row of the source becomes the months that its customer stayed; the last month is August 2018, since "
-    "the source was downloaded in the month after. No internet access is a missing value.",
+    "the source was downloaded in the month after. No internet access is a missing "
+    "value, and so is what can't be booked without it.",
     made_up="The months before the last: their charges are what the total leaves, evenly, so that they add up to the "
-    "total of the source; contract and means of payment are taken to have been the same. The id comes from the "
+    "total of the source; all else is taken to have been the same. The id comes from the "
     "number of the row. Nobody left before the last month, as the source has only customers who were there then.",
     limits="The trend of charges shows the last month against the mean of those before and nothing finer. All "
     "customers end in the same month. A sample that IBM made for teaching.",

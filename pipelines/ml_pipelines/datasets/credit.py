@@ -18,6 +18,12 @@ def _applications(request: Request) -> Events:
         column.lower(): pa.array(frame[column], from_pandas=True)
         for column in ("Seniority", "Home", "Age", "Marital", "Income", "Assets", "Debt", "Amount", "Price", "Status")
     }
+    columns |= {
+        "job": pa.array(frame["Job"], from_pandas=True),
+        "records": pa.array(frame["Records"] == "yes"),
+        "expenses": pa.array(frame["Expenses"]),
+        "months": pa.array(frame["Time"]),
+    }
     ids = pa.array("application-" + frame["rownames"].astype(str).str.zfill(5))
     return Events(pa.table({"application_id": ids, "event_time": times, **columns}), times)
 
@@ -38,12 +44,12 @@ CREDIT = DataSet(
     source="modeldata.credit_data (L. Belanche, G. Sanchez)",
     license="None is stated for the data; the R package modeldata is under the MIT license.",
     rows=4_454,
-    mapping="Fields of the same name. Income, home, marital status, assets and debt are missing where the source has "
-    "none.",
+    mapping="Fields of the same name; `months` is the time of the source. Income, home, job, marital status, assets "
+    "and debt are missing where the source has none.",
     made_up="The id, from the number of the row, and the time: applications are spread evenly over 2023 and 2024, in "
     "the order of the source, which knows no dates.",
     limits="Each applicant applies once, so that nothing can be learned from a history, and drift over time is absent. "
-    "Units of money aren't stated. Job, records, expenses and the time asked for have no field in the contract.",
+    "Units of money aren't stated.",
     make=_applications,
 )
 

@@ -18,11 +18,13 @@ NAMES = (
 VERSIONS = [(name, version) for name in catalog.names() for version in catalog.contract(name).versions]
 
 
-def test_there_are_six_and_one_has_two_versions():
+def test_there_are_six_and_three_have_two_versions():
     assert catalog.names() == NAMES
     assert {name: tuple(catalog.contract(name).versions) for name in NAMES} == {
         **dict.fromkeys(NAMES, (1,)),
         "card_transaction": (1, 2),
+        "credit_application": (1, 2),
+        "subscription_month": (1, 2),
     }
     assert catalog.contract("card_transaction").newest == 2
 
