@@ -80,14 +80,36 @@ def messages(topic: pulumi.Output[str]) -> monitoring.AlertPolicyConditionArgs:
     )
 
 
+def waiting(subscription: pulumi.Output[str], seconds: int) -> monitoring.AlertPolicyConditionArgs:
+    """A message that waits in a subscription for longer than this."""
+    return _above(
+        f"a message waits for more than {seconds} s",
+        seconds,
+        subscription.apply(
+            lambda name: _filter(
+                "pubsub.googleapis.com/subscription/oldest_unacked_message_age",
+                "pubsub_subscription",
+                resource_subscription_id=name,
+            )
+        ),
+        "REDUCE_MAX",
+        # It is an age, and no count.
+        "ALIGN_MAX",
+    )
+
+
 def _above(
-    meaning: str, threshold: float, filter_: pulumi.Output[str], reducer: str = "REDUCE_SUM"
+    meaning: str,
+    threshold: float,
+    filter_: pulumi.Output[str],
+    reducer: str = "REDUCE_SUM",
+    aligner: str = "ALIGN_DELTA",
 ) -> monitoring.AlertPolicyConditionArgs:
     return monitoring.AlertPolicyConditionArgs(
         display_name=meaning,
         condition_threshold=monitoring.AlertPolicyConditionConditionThresholdArgs(
             filter=filter_,
-            aggregations=[_aggregation(reducer)],
+            aggregations=[_aggregation(reducer, aligner)],
             comparison="COMPARISON_GT",
             threshold_value=threshold,
             duration="0s",
@@ -95,9 +117,11 @@ def _above(
     )
 
 
-def _aggregation(reducer: str) -> monitoring.AlertPolicyConditionConditionThresholdAggregationArgs:
+def _aggregation(
+    reducer: str, aligner: str = "ALIGN_DELTA"
+) -> monitoring.AlertPolicyConditionConditionThresholdAggregationArgs:
     return monitoring.AlertPolicyConditionConditionThresholdAggregationArgs(
-        alignment_period=WINDOW, per_series_aligner="ALIGN_DELTA", cross_series_reducer=reducer
+        alignment_period=WINDOW, per_series_aligner=aligner, cross_series_reducer=reducer
     )
 
 

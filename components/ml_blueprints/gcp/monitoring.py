@@ -17,6 +17,10 @@ from ml_blueprints.settings import Purpose
 # Where the drift check leaves what it found, in the curated zone.
 DRIFT_REPORT = "drift/latest.json"
 
+# How long an event may wait for the processor, and for the archive, before somebody is told.
+PROCESSED_SECONDS = 60
+ARCHIVED_SECONDS = 600
+
 
 class Monitoring(layers.Monitoring):
     """Telemetry, drift, retraining and budget on Google Cloud.
@@ -65,8 +69,9 @@ class Monitoring(layers.Monitoring):
         self.realise("alerts", self.channel)
 
     def _alarms(self) -> None:
-        """Errors and latency of the endpoint, failed runs of batch scoring, and events that nobody could process."""
+        """Errors and latency of the endpoint, failed runs of jobs, events that wait and those that nobody could use."""
         objectives = self.context.workload.monitoring
+        self._alarm("features-failed", alarm_conditions.failed_runs(self.serving.features.feature_pipeline.name))
         if self.serving.real_time is not None:
             service = self.serving.real_time.name
             self._alarm("errors", alarm_conditions.error_rate(service, objectives.error_rate_objective))
@@ -76,6 +81,9 @@ class Monitoring(layers.Monitoring):
             self._alarm("batch-failed", alarm_conditions.failed_runs(self.serving.batch_pipeline.name))
         if self.data.dead_letter_topic is not None:
             self._alarm("dead-letters", alarm_conditions.messages(self.data.dead_letter_topic.name))
+        if self.serving.event_source is not None:
+            self._alarm("archive-behind", alarm_conditions.waiting(self.data.archive.name, ARCHIVED_SECONDS))
+            self._alarm("events-behind", alarm_conditions.waiting(self.serving.event_source.name, PROCESSED_SECONDS))
         self.realise("alarms", *self.alarms)
 
     def _alarm(self, part: str, condition: monitoring.AlertPolicyConditionArgs) -> None:

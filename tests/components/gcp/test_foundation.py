@@ -1,5 +1,6 @@
 """The foundation on Google Cloud: APIs, the key and who may use it, identities and their rights, logs."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -46,6 +47,9 @@ def test_each_service_that_encrypts_may_use_the_key_and_nothing_more(streaming, 
         "aiplatform",
         "artifactregistry",
         "bigquery",
+        "bigtableadmin",
+        "compute",
+        "dataproc",
         "logging",
         "pubsub",
         "run",
@@ -55,7 +59,19 @@ def test_each_service_that_encrypts_may_use_the_key_and_nothing_more(streaming, 
     for grant in streaming.of_type(KEY_GRANT):
         assert grant.inputs["role"] == "roles/cloudkms.cryptoKeyEncrypterDecrypter"
         assert grant.inputs["member"].startswith("serviceAccount:")
-    assert "credit-scoring-key-run" not in {grant.name for grant in batch.of_type(KEY_GRANT)}
+    of_batch = {grant.name for grant in batch.of_type(KEY_GRANT)}
+    assert not {"credit-scoring-key-run", "credit-scoring-key-bigtableadmin"} & of_batch
+
+
+def test_the_disks_of_spark_are_encrypted_by_the_agent_of_the_project(streaming, named):
+    compute = named(streaming, KEY_GRANT, "fraud-detection-key-compute").inputs["member"]
+    assert re.fullmatch(r"serviceAccount:service-\d+@compute-system\.iam\.gserviceaccount\.com", compute)
+
+
+def test_who_scans_data_has_no_use_for_the_key(streaming):
+    agents = {agent.name for agent in streaming.of_type("gcp:projects/serviceIdentity:ServiceIdentity")}
+    assert "fraud-detection-agent-dataplex" in agents
+    assert "fraud-detection-key-dataplex" not in {grant.name for grant in streaming.of_type(KEY_GRANT)}
 
 
 def test_an_existing_key_is_used_and_its_owner_grants_it(house):
@@ -71,7 +87,7 @@ def test_each_purpose_has_an_account_of_its_own(streaming):
     accounts = {
         account.name: account.inputs["accountId"]
         for account in streaming.of_type("gcp:serviceaccount/account:Account")
-        if not account.name.endswith("-deployer")
+        if account.name not in ("fraud-detection-deployer", "fraud-detection-features")
     }
     assert set(accounts) == {f"fraud-detection-{purpose}" for purpose in Purpose}
     assert len(set(accounts.values())) == len(Purpose)
@@ -103,11 +119,14 @@ def test_vertex_ai_may_attach_jobs_and_change_nothing_else_of_the_network(stream
 
 def test_existing_identities_are_used_and_get_no_rights_on_the_project(house):
     accounts = [account.name for account in house.of_type("gcp:serviceaccount/account:Account")]
-    assert accounts == ["fraud-detection-deployer"]
+    assert accounts == ["fraud-detection-deployer", "fraud-detection-features"]
     assert set(permissions(house)) == {
         "fraud-detection-attach-jobs",
         "fraud-detection-deployer",
+        "fraud-detection-features",
+        "fraud-detection-read-contract",
         "fraud-detection-read-features",
+        "fraud-detection-scan-data",
     }
 
 
@@ -129,6 +148,7 @@ def test_logs_are_kept_in_an_encrypted_bucket_of_the_region(streaming):
     assert sink.inputs["destination"].startswith("logging.googleapis.com/")
     assert 'resource.type="gce_subnetwork"' in sink.inputs["filter"]
     assert 'resource.type="workflows.googleapis.com/Workflow"' in sink.inputs["filter"]
+    assert 'resource.type="cloud_dataproc_batch"' in sink.inputs["filter"]
 
 
 def test_a_missing_region_is_said_in_words(build, monkeypatch):

@@ -27,6 +27,9 @@ def test_the_owner_is_told_of_every_alarm(streaming):
         "fraud-detection-drift",
         "fraud-detection-drift-failed",
         "fraud-detection-dead-letters",
+        "fraud-detection-features-failed",
+        "fraud-detection-archive-behind",
+        "fraud-detection-events-behind",
     }
     for alarm in alarms:
         assert alarm.inputs["notificationChannels"] == [channel.id]
@@ -54,6 +57,24 @@ def test_a_failed_batch_run_raises_an_alarm(batch, named):
     assert failed["thresholdValue"] == 0
     assert 'resource.labels.workflow_id="credit-scoring-batch' in failed["filter"]
     assert 'metric.labels.status="FAILED"' in failed["filter"]
+
+
+@pytest.mark.parametrize(("platform", "name"), [("streaming", "fraud-detection"), ("batch", "credit-scoring")])
+def test_features_that_are_not_computed_raise_an_alarm(request, named, platform, name):
+    failed = threshold(named(request.getfixturevalue(platform), ALARM, f"{name}-features-failed"))
+    assert f'resource.labels.workflow_id="{name}-features' in failed["filter"]
+    assert 'metric.labels.status="FAILED"' in failed["filter"]
+
+
+@pytest.mark.parametrize(
+    ("alarm", "subscription", "seconds"), [("events-behind", "processor", 60), ("archive-behind", "archive", 600)]
+)
+def test_events_that_wait_raise_an_alarm(streaming, named, alarm, subscription, seconds):
+    waiting = threshold(named(streaming, ALARM, f"fraud-detection-{alarm}"))
+    assert waiting["thresholdValue"] == seconds
+    assert f'resource.labels.subscription_id="fraud-detection-{subscription}' in waiting["filter"]
+    (aggregation,) = waiting["aggregations"]
+    assert (aggregation["perSeriesAligner"], aggregation["crossSeriesReducer"]) == ("ALIGN_MAX", "REDUCE_MAX")
 
 
 def test_a_drift_check_that_fails_raises_an_alarm(streaming, named):

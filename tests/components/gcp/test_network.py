@@ -73,6 +73,8 @@ def test_nothing_comes_in_and_only_google_is_reached(streaming):
         "fraud-detection-deny-ingress",
         "fraud-detection-deny-egress",
         "fraud-detection-allow-google-apis",
+        "fraud-detection-spark-ingress",
+        "fraud-detection-spark-egress",
     }
     ingress = rules["fraud-detection-deny-ingress"]
     assert (ingress["direction"], ingress["sourceRanges"]) == ("INGRESS", ["0.0.0.0/0"])
@@ -88,6 +90,18 @@ def test_nothing_comes_in_and_only_google_is_reached(streaming):
     assert not streaming.of_type("gcp:compute/route:Route")
 
 
+def test_nodes_of_spark_reach_one_another_and_nobody_else_reaches_them(streaming):
+    rules = {rule.name: rule.inputs for rule in streaming.of_type(FIREWALL)}
+    into, out = rules["fraud-detection-spark-ingress"], rules["fraud-detection-spark-egress"]
+    assert (into["direction"], into["sourceTags"], into["targetTags"]) == ("INGRESS", ["spark"], ["spark"])
+    assert "sourceRanges" not in into
+    assert (out["direction"], out["destinationRanges"], out["targetTags"]) == ("EGRESS", ["10.64.64.0/18"], ["spark"])
+    for rule in (into, out):
+        assert [allowed["protocol"] for allowed in rule["allows"]] == ["tcp", "udp", "icmp"]
+        assert rule["priority"] < rules["fraud-detection-deny-ingress"]["priority"]
+        assert rule["logConfig"] == {"metadata": "INCLUDE_ALL_METADATA"}
+
+
 def test_the_internet_is_reached_through_nat_where_asked_for(build):
     built = build("gcp", "credit_scoring", network={"internet_egress": True})
     (nat,) = built.of_type("gcp:compute/routerNat:RouterNat")
@@ -95,7 +109,8 @@ def test_the_internet_is_reached_through_nat_where_asked_for(build):
     assert nat.inputs["natIpAllocateOption"] == "AUTO_ONLY"
     assert nat.inputs["logConfig"]["enable"] is True
     assert route.inputs["nextHopGateway"] == "default-internet-gateway"
-    assert [rule.name for rule in built.of_type(FIREWALL)] == ["credit-scoring-deny-ingress"]
+    rules = [rule.name for rule in built.of_type(FIREWALL)]
+    assert rules == ["credit-scoring-deny-ingress", "credit-scoring-spark-ingress"]
 
 
 def test_jobs_enter_by_the_subnet_of_jobs_and_are_accepted_one_by_one(streaming, house):

@@ -8,6 +8,7 @@ KEY = "projects/security/locations/europe-west1/keyRings/ml/cryptoKeys/data"
 SERVICE = "gcp:cloudrunv2/service:Service"
 INVOKER = "gcp:cloudrunv2/serviceIamMember:ServiceIamMember"
 SUBSCRIPTION = "gcp:pubsub/subscription:Subscription"
+TOPIC = "gcp:pubsub/topic:Topic"
 WORKFLOW = "gcp:workflows/workflow:Workflow"
 JOB = "gcp:cloudscheduler/job:Job"
 
@@ -75,18 +76,49 @@ def test_events_are_pushed_to_the_processor_with_a_token(house, named):
     assert "fraud-detection-processor" in push["pushConfig"]["pushEndpoint"]
 
 
+def test_events_of_an_entity_come_one_after_another(streaming, named):
+    assert named(streaming, SUBSCRIPTION, "fraud-detection-processor").inputs["enableMessageOrdering"] is True
+
+
 def test_events_that_fail_are_tried_again_and_then_become_dead_letters(streaming, named):
     push = named(streaming, SUBSCRIPTION, "fraud-detection-processor").inputs
     assert push["retryPolicy"] == {"minimumBackoff": "1s", "maximumBackoff": "60s"}
     assert "fraud-detection-dead-letters" in push["deadLetterPolicy"]["deadLetterTopic"]
-    assert 5 <= push["deadLetterPolicy"]["maxDeliveryAttempts"] <= 100
+    assert push["deadLetterPolicy"]["maxDeliveryAttempts"] == 20
 
 
-def test_the_processor_asks_the_endpoint_and_reads_features(streaming, named):
+def test_the_processor_knows_where_windows_features_decisions_and_dead_letters_go(streaming, named):
     told = environment(named(streaming, SERVICE, "fraud-detection-processor"))
+    (instance,) = streaming.of_type("gcp:bigtable/instance:Instance")
+    table = named(streaming, "gcp:bigquery/table:Table", "fraud-detection-features").inputs
+    assert told["WORKLOAD"] == "fraud-detection"
+    assert told["STATE"] == f"bigtable://ml-blueprints-dev/{instance.inputs['name']}/windows?app_profile=processor"
+    assert told["FEATURE_STORE"] == f"ml-blueprints-dev.{table['datasetId']}.card_activity"
     assert "fraud-detection-endpoint" in told["SCORING_ENDPOINT"]
-    (view,) = streaming.of_type("gcp:vertex/aiFeatureOnlineStoreFeatureview:AiFeatureOnlineStoreFeatureview")
-    assert told["FEATURE_STORE"] == view.id
+    assert told["DECISIONS"] == named(streaming, TOPIC, "fraud-detection-decisions").id
+    assert told["DEAD_LETTERS"] == named(streaming, TOPIC, "fraud-detection-dead-letters").id
+    assert "ML_BLUEPRINTS_ROUTING" in told
+    # It loads no models itself.
+    assert "MODELS" not in told
+
+
+def test_the_processor_has_its_cpu_between_events_where_latency_is_promised(streaming, named):
+    (container,) = named(streaming, SERVICE, "fraud-detection-processor").inputs["template"]["containers"]
+    assert container["resources"]["cpuIdle"] is False
+    assert container["commands"] == ["python", "-m", "ml_pipelines.streaming.cloud_run"]
+    (endpoint,) = named(streaming, SERVICE, "fraud-detection-endpoint").inputs["template"]["containers"]
+    assert endpoint["resources"]["cpuIdle"] is True
+
+
+def test_instances_of_the_processor_follow_the_events_or_the_replicas(streaming, named):
+    scaling = named(streaming, SERVICE, "fraud-detection-processor").inputs["template"]["scaling"]
+    # 2,000 events a second need four instances; serving may have eight.
+    assert scaling == {"minInstanceCount": 2, "maxInstanceCount": 8}
+
+
+def test_only_ingest_tells_decisions(house, named):
+    grant = named(house, "gcp:pubsub/topicIAMMember:TopicIAMMember", "fraud-detection-decisions").inputs
+    assert (grant["role"], grant["member"]) == ("roles/pubsub.publisher", "serviceAccount:ingest@house.iam")
 
 
 def test_only_ingest_invokes_the_services(house):
@@ -97,9 +129,13 @@ def test_only_ingest_invokes_the_services(house):
     }
 
 
-def test_hybrid_has_an_endpoint_and_batch_but_no_processor(hybrid):
-    assert [service.name for service in hybrid.of_type(SERVICE)] == ["delivery-eta-endpoint"]
+def test_in_hybrid_a_processor_keeps_features_and_scores_nothing(hybrid, named):
+    assert [service.name for service in hybrid.of_type(SERVICE)] == ["delivery-eta-endpoint", "delivery-eta-processor"]
+    told = environment(named(hybrid, SERVICE, "delivery-eta-processor"))
+    assert set(told) == {"WORKLOAD", "STATE", "FEATURE_STORE", "DEAD_LETTERS"}
     assert hybrid.platform.serving.processor is None
+    assert hybrid.platform.serving.decision_topic is None
+    assert [grant.name for grant in hybrid.of_type(INVOKER)] == ["delivery-eta-processor"]
     assert "delivery-eta-batch" in [workflow.name for workflow in hybrid.of_type(WORKFLOW)]
 
 

@@ -1,9 +1,10 @@
-"""Schemas of BigQuery tables: Avro types, nullability, nesting, and the columns of features."""
+"""Schemas of BigQuery tables: Avro types, nullability, nesting, versions of a contract, and the columns of features."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from ml_blueprints.gcp import table_schema
+from ml_blueprints.gcp import feature_job, table_schema
 from ml_blueprints.workload import Workload
 
 WORKLOADS = sorted((Path(__file__).parents[3] / "stacks" / "workloads").glob("*.yaml"))
@@ -45,10 +46,73 @@ def test_descriptions_come_from_the_contract():
     ]
 
 
+def version(*fields: tuple) -> dict:
+    return {"type": "record", "name": "Event", "fields": [{"name": name, "type": avro} for name, avro in fields]}
+
+
+def log(*versions: dict, arrivals: bool = False) -> dict[str, tuple[str, str]]:
+    """The columns of a log of these versions of a contract, the last one in use."""
+    contract = SimpleNamespace(published=dict(enumerate(versions, start=1)), record=versions[-1])
+    return {column["name"]: (column["type"], column["mode"]) for column in table_schema.of_log(contract, arrivals)}
+
+
+ID, AMOUNT, COUNTRY = ("id", "string"), ("amount", "double"), ("country", "string")
+
+
+def test_a_log_may_lack_what_not_every_version_has():
+    assert log(version(ID), version(ID, AMOUNT)) == {"id": ("STRING", "REQUIRED"), "amount": ("FLOAT", "NULLABLE")}
+
+
+def test_a_log_keeps_its_columns_and_their_order_when_a_field_goes():
+    columns = log(version(ID, AMOUNT, COUNTRY), version(COUNTRY, ID))
+    assert columns == {"id": ("STRING", "REQUIRED"), "amount": ("FLOAT", "NULLABLE"), "country": ("STRING", "REQUIRED")}
+    assert list(columns) == ["id", "amount", "country"]
+
+
+def test_a_field_that_may_be_null_once_may_be_null_in_the_log():
+    optional = ("amount", ["null", "double"])
+    for versions in ((version(AMOUNT), version(optional)), (version(optional), version(AMOUNT))):
+        assert log(*versions) == {"amount": ("FLOAT", "NULLABLE")}
+
+
+def test_versions_are_merged_inside_of_nested_records_too():
+    def place(*fields: tuple) -> tuple:
+        return ("place", version(*fields))
+
+    contract = SimpleNamespace(published={1: version(place(COUNTRY)), 2: version(place(COUNTRY, AMOUNT))})
+    (column,) = table_schema.of_log(contract, arrivals=False)
+    assert [(inner["name"], inner["mode"]) for inner in column["fields"]] == [
+        ("country", "REQUIRED"),
+        ("amount", "NULLABLE"),
+    ]
+
+
+def test_a_contract_without_a_history_has_the_columns_of_its_one_record():
+    contract = SimpleNamespace(published={}, record=version(ID))
+    assert table_schema.of_log(contract, arrivals=False) == [{"name": "id", "type": "STRING", "mode": "REQUIRED"}]
+
+
+def test_a_log_of_a_stream_has_what_pubsub_writes_beside_the_event():
+    assert list(log(version(ID), arrivals=True)) == [
+        "subscription_name",
+        "message_id",
+        "publish_time",
+        "attributes",
+        "id",
+    ]
+
+
 @pytest.mark.parametrize("path", WORKLOADS, ids=lambda path: path.stem)
-def test_features_have_their_entity_their_time_and_one_column_each(path):
+def test_features_have_the_columns_that_the_job_writes(path):
     workload = Workload.load(path)
-    columns = table_schema.of_features(workload)
-    assert columns[0]["name"] == workload.data.entity
-    assert columns[1] == {"name": "feature_timestamp", "type": "TIMESTAMP", "mode": "REQUIRED"}
-    assert [column["name"] for column in columns[2:]] == [feature.name for feature in workload.features.definitions]
+    keys = feature_job.keys(workload)
+    columns = table_schema.of_features(workload, keys)
+    assert [column["name"] for column in columns] == [
+        *keys,
+        "arrived_at",
+        *(feature.name for feature in workload.features.definitions),
+    ]
+    types = {column["name"]: column["type"] for column in columns}
+    assert types[workload.data.event_time] == types["arrived_at"] == "TIMESTAMP"
+    # Spark writes nothing else directly: its columns may be null, and so must those be that it writes to.
+    assert {column["mode"] for column in columns} == {"NULLABLE"}
