@@ -1,0 +1,59 @@
+"""How long an order will take, told when it is placed."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ml_pipelines.tasks.candidates import MEDIAN, NUMBER_BOOSTING, RIDGE
+from ml_pipelines.tasks.history import features_before
+from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task, Together
+
+MINUTE_MS = 60_000
+
+
+def _orders(log: pa.Table, labels: pa.Table | None) -> pa.Table:
+    """Orders with the pace of their restaurant as it was known when they were placed."""
+    orders = features_before("delivery-eta", log)
+    orders = orders.filter(pc.is_valid(orders["minutes"]))
+    placed, minutes = orders["event_time"].to_numpy(), orders["minutes"].to_numpy()
+    return pa.table(
+        {
+            "example_id": orders["order_id"],
+            "entity": orders["restaurant_id"],
+            "decided_at": placed,
+            "known_at": placed + np.rint(minutes * MINUTE_MS).astype(np.int64),
+            "target": minutes,
+            **{item.name: orders[item.name] for item in DELIVERY.inputs},
+        }
+    )
+
+
+DELIVERY = Task(
+    name="delivery-eta",
+    workload="delivery-eta",
+    contract="delivery",
+    sentence="How many minutes pass from an order to its hand-over, told when it is placed.",
+    data_set="deliveries",
+    model="gradient-boosting",
+    predicts=Predicts.NUMBER,
+    outcome="minutes",
+    inputs=(
+        Input("distance_km", low=0, high=200),
+        Input("items", low=0, high=500),
+        Input("hour", low=0, high=24),
+        Input("day", Kind.CATEGORY),
+        Input("orders_1h", low=0, high=10_000),
+        Input("mean_minutes_2h", low=0, high=600),
+        Input("mean_distance_2h", low=0, high=200),
+    ),
+    examples=_orders,
+    split=Split(By.TIME, "A promise is for orders to come: the last four weeks are held back.", test_days=28, folds=3),
+    candidates=(NUMBER_BOOSTING, RIDGE),
+    baseline=MEDIAN,
+    metric="skill",
+    goal=0.73,
+    bounds=Bounds(floor=0.65, calibration=0.05, group_error=2.0, robustness=1.0),
+    groups=("day",),
+    together=Together.DAY,
+    trials=10,
+)

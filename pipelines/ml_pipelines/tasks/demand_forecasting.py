@@ -1,0 +1,82 @@
+"""How many people enter a station on a day, told the day before."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ml_pipelines.tasks.candidates import NUMBER_BOOSTING, RIDGE, as_it_is
+from ml_pipelines.tasks.history import own_features
+from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task, Together
+
+DAY_MS = 86_400_000
+
+
+def _days(log: pa.Table, labels: pa.Table | None) -> pa.Table:
+    days = own_features("demand-forecasting", log)
+    days = days.filter(pc.and_(pc.is_valid(days["ridership"]), pc.is_valid(days["ridership_lag_7d"])))
+    times = days["event_time"].to_numpy()
+    holidays = np.unique(log.filter(log["is_holiday"])["event_time"].to_numpy())
+    return pa.table(
+        {
+            "example_id": pc.binary_join_element_wise(days["station_id"], days["event_time"].cast("string"), "/"),
+            "entity": days["station_id"],
+            # The day before, when the calendar of the day and the ridership up to then are known.
+            "decided_at": times - 1,
+            "known_at": times + DAY_MS,
+            "target": days["ridership"],
+            "station": days["station_id"],
+            "ridership_lag_7d": days["ridership_lag_7d"],
+            "ridership_mean_28d": days["ridership_mean_28d"],
+            "is_holiday": days["is_holiday"],
+            "weekday": days["weekday"],
+            "day_of_year": _day_of_year(times),
+            "holiday_yesterday": np.isin(times - DAY_MS, holidays),
+            "holiday_tomorrow": np.isin(times + DAY_MS, holidays),
+            "holiday_week_before": np.isin(times - 7 * DAY_MS, holidays),
+        }
+    )
+
+
+def _day_of_year(times: np.ndarray) -> np.ndarray:
+    days = times.astype("datetime64[ms]").astype("datetime64[D]")
+    return (days - days.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64) + 1.0
+
+
+DEMAND = Task(
+    name="demand-forecasting",
+    workload="demand-forecasting",
+    contract="station_day",
+    sentence="How many thousand people enter a station on a day, told the day before.",
+    data_set="ridership",
+    model="seasonal-boosting",
+    predicts=Predicts.NUMBER,
+    outcome="thousands of people",
+    inputs=(
+        Input("ridership_lag_7d", low=0, high=1000),
+        Input("ridership_mean_28d", low=0, high=1000),
+        Input("station", Kind.CATEGORY),
+        Input("weekday", low=0, high=6),
+        Input("day_of_year", low=1, high=366),
+        Input("is_holiday", Kind.FLAG),
+        Input("holiday_yesterday", Kind.FLAG),
+        Input("holiday_tomorrow", Kind.FLAG),
+        Input("holiday_week_before", Kind.FLAG),
+    ),
+    examples=_days,
+    split=Split(
+        By.TIME, "A forecast is for days to come: the last year is held back.", test_days=365, gap_days=1, folds=3
+    ),
+    candidates=(
+        replace(NUMBER_BOOSTING, name="seasonal-boosting", offset="ridership_lag_7d"),
+        replace(RIDGE, offset="ridership_lag_7d"),
+    ),
+    baseline=as_it_is("seasonal-naive", "ridership_lag_7d", "The same weekday of the week before"),
+    metric="skill",
+    goal=0.40,
+    bounds=Bounds(floor=0.30, calibration=0.05, group_error=2.5, robustness=1.0),
+    groups=("station",),
+    together=Together.DAY,
+    trials=5,
+)
