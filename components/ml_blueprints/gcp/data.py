@@ -6,7 +6,7 @@ import pulumi
 from pulumi_gcp import bigquery, pubsub, storage
 
 from ml_blueprints import layers
-from ml_blueprints.gcp import facts, table_schema
+from ml_blueprints.gcp import facts, table_schema, topics
 from ml_blueprints.gcp.data_catalog import DataCatalog
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.gcp.lake import Lake
@@ -14,9 +14,6 @@ from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 
 DAY_SECONDS = 24 * 3600
-
-# How long events can be replayed. Pub/Sub takes up to 31 days: https://cloud.google.com/pubsub/docs/topic-properties
-REPLAY_DAYS = 7
 
 
 class Data(layers.Data):
@@ -122,25 +119,10 @@ class Data(layers.Data):
 
     def _stream(self) -> pubsub.Topic:
         """Pub/Sub grows with what is published, so that there is no size to be chosen."""
-        self.topic = self.topic_of("events", pubsub.TopicSchemaSettingsArgs(schema=self.contract.id, encoding="JSON"))
+        settings = pubsub.TopicSchemaSettingsArgs(schema=self.contract.id, encoding="JSON")
+        self.topic = topics.topic("events", self.context, self.foundation, self.child(), settings)
         self.realise("stream-ingest", self.topic)
         return self.topic
-
-    def topic_of(self, part: str, schema_settings: pubsub.TopicSchemaSettingsArgs | None = None) -> pubsub.Topic:
-        """A topic whose messages are encrypted with the platform's key and stay in the region."""
-        context = self.context
-        days = min(REPLAY_DAYS, context.workload.data.retention_days)
-        return pubsub.Topic(
-            context.logical(part),
-            kms_key_name=self.foundation.key,
-            schema_settings=schema_settings,
-            message_retention_duration=f"{days * DAY_SECONDS}s",
-            message_storage_policy=pubsub.TopicMessageStoragePolicyArgs(
-                allowed_persistence_regions=[self.foundation.region], enforce_in_transit=True
-            ),
-            labels=context.tags,
-            opts=self.child(depends_on=self.foundation.ready),
-        )
 
     def _archive(self, events: pubsub.Topic, dead_letters: pubsub.Topic) -> None:
         """Every event is written to the table with its arrival; one that doesn't fit becomes a dead letter."""
@@ -168,14 +150,16 @@ class Data(layers.Data):
             # Pub/Sub tries the table when the subscription is made.
             opts=self.child(depends_on=[writer, self.dead_letter_publisher]),
         )
-        self.let_forward("archive", self.archive)
+        topics.let_forward("archive", self.archive, context, self.foundation, self.child())
         self.realise("stream-archive", self.archive)
 
     def _dead_letters(self) -> pubsub.Topic:
         """A topic keeps nothing that nobody subscribes to, so dead letters go to the raw zone."""
         context, bucket = self.context, self.buckets[Zone.RAW]
-        self.dead_letter_topic = dead_letters = self.topic_of("dead-letters")
-        self.dead_letter_publisher = self.let_publish("dead-letters", dead_letters, self.foundation.agents["pubsub"])
+        self.dead_letter_topic = dead_letters = topics.topic("dead-letters", context, self.foundation, self.child())
+        self.dead_letter_publisher = topics.let_publish(
+            "dead-letters", dead_letters, self.foundation.agents["pubsub"], context, self.child()
+        )
         roles = {"create": facts.ROLE_OBJECT_CREATOR, "read": facts.ROLE_BUCKET_READER}
         writer = [
             storage.BucketIAMMember(
@@ -204,28 +188,6 @@ class Data(layers.Data):
         )
         self.realise("dead-letters", dead_letters)
         return dead_letters
-
-    def let_publish(self, part: str, topic: pubsub.Topic, member: pulumi.Input[str]) -> pubsub.TopicIAMMember:
-        return pubsub.TopicIAMMember(
-            self.context.logical(part),
-            topic=topic.name,
-            role=facts.ROLE_PUBLISHER,
-            member=member,
-            opts=self.child(),
-        )
-
-    def let_forward(self, part: str, subscription: pubsub.Subscription) -> None:
-        """Let Pub/Sub move what a subscription can't deliver to the dead letters: it acknowledges it there.
-
-        https://cloud.google.com/pubsub/docs/handling-failures#grant_forwarding_permissions
-        """
-        pubsub.SubscriptionIAMMember(
-            self.context.logical(part),
-            subscription=subscription.name,
-            role=facts.ROLE_SUBSCRIBER,
-            member=self.foundation.agents["pubsub"],
-            opts=self.child(),
-        )
 
     def _rights(self) -> None:
         """Who may read and write which zone: ingest writes raw and features, training reads them and writes models."""
@@ -263,7 +225,7 @@ class Data(layers.Data):
         ingest = self.foundation.member(Purpose.INGEST)
         # The processor says itself why an event is a dead letter, and looks up by which version an event was written.
         self.grants[Purpose.INGEST] += [
-            self.let_publish("ingest-dead-letters", self.dead_letter_topic, ingest),
+            topics.let_publish("ingest-dead-letters", self.dead_letter_topic, ingest, self.context, self.child()),
             pubsub.SchemaIamMember(
                 self.context.logical("ingest-contract"),
                 schema=self.contract.name,

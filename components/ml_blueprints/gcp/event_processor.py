@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 from pulumi_gcp import pubsub
 
-from ml_blueprints.gcp import cloud_run, facts
+from ml_blueprints.gcp import cloud_run, facts, topics
 from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.development import Development
 from ml_blueprints.gcp.features import Features
@@ -111,4 +111,4 @@ class EventProcessor(pulumi.ComponentResource):
             labels=context.tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[may_push, data.dead_letter_publisher]),
         )
-        data.let_forward("processor", self.event_source)
+        topics.let_forward("processor", self.event_source, context, self.foundation, child)

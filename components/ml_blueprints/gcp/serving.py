@@ -4,7 +4,7 @@ import pulumi
 from pulumi_gcp import cloudrunv2, cloudscheduler, pubsub, workflows
 
 from ml_blueprints import layers, routing
-from ml_blueprints.gcp import cloud_run, facts, pipeline_definition
+from ml_blueprints.gcp import cloud_run, facts, pipeline_definition, topics
 from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.development import Development
 from ml_blueprints.gcp.event_processor import EventProcessor
@@ -99,8 +99,7 @@ class Serving(layers.Serving):
 
     def _stream(self, endpoint: cloudrunv2.Service) -> None:
         """Events are pushed to a processor, which keeps features, asks the endpoint and tells its decisions."""
-        data = self.data
-        self.decision_topic = data.topic_of("decisions")
+        self.decision_topic = topics.topic("decisions", self.context, self.foundation, self.child())
         ingest = self.foundation.member(Purpose.INGEST)
         processor = self._processor(
             {
@@ -109,7 +108,7 @@ class Serving(layers.Serving):
                 "DECISIONS": self.decision_topic.id,
             },
             [
-                data.let_publish("decisions", self.decision_topic, ingest),
+                topics.let_publish("decisions", self.decision_topic, ingest, self.context, self.child()),
                 cloud_run.let_invoke("endpoint", endpoint, self.context, self.foundation, self.child()),
             ],
         )
