@@ -40,6 +40,7 @@ class DataCatalog(pulumi.ComponentResource):
         super().__init__("ml-blueprints:gcp:DataCatalog", context.logical("data-catalog"), None, opts)
         self.context, self.foundation, self.table = context, foundation, table
         self.arrival = facts.PUBLISH_TIME if arrivals else context.workload.data.event_time
+        self.governance = f"governance-{context.token}"
         self.resource = pulumi.Output.concat("//bigquery.googleapis.com/", table.id)
         self._types()
         self._entry()
@@ -53,7 +54,7 @@ class DataCatalog(pulumi.ComponentResource):
         context, described = self.context, {"labels": self.context.tags, "location": self.foundation.region}
         self.aspect_type = dataplex.AspectType(
             context.logical("governance"),
-            aspect_type_id=f"governance-{context.token}",
+            aspect_type_id=self.governance,
             description="Who answers for a data set, how secret it is, and how long it is kept",
             metadata_template=json.dumps(_template("governance", list(self._governance()))),
             opts=self._child(depends_on=self.foundation.ready),
@@ -107,16 +108,12 @@ class DataCatalog(pulumi.ComponentResource):
             aspects=[
                 dataplex.EntryAspectArgs(
                     aspect_key=pulumi.Output.concat(
-                        self.foundation.project_number,
-                        ".",
-                        self.foundation.region,
-                        ".",
-                        self.aspect_type.aspect_type_id,
+                        self.foundation.project_number, f".{self.foundation.region}.{self.governance}"
                     ),
                     aspect=dataplex.EntryAspectAspectArgs(data=json.dumps(self._governance())),
                 )
             ],
-            opts=self._child(),
+            opts=self._child(depends_on=[self.aspect_type]),
         )
 
     def _rights(self) -> list[pulumi.Resource]:

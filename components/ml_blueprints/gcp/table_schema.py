@@ -1,6 +1,6 @@
 """Schemas of BigQuery tables, computed from the workload: of the contract's records, and of the features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_blueprints.gcp import facts
@@ -22,7 +22,7 @@ def of_log(contract: Contract, arrivals: bool) -> Columns:
     return (_arrival_columns() if arrivals else []) + columns
 
 
-def of_record(record: dict[str, Any]) -> Columns:
+def of_record(record: Mapping[str, Any]) -> Columns:
     """The columns of a table that holds records of an Avro schema."""
     return [column(field["name"], field["type"], field.get("doc", "")) for field in record["fields"]]
 
