@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ml_blueprints.errors import BlueprintError, Problem
-from ml_blueprints.workload import Role, Workload
+from ml_blueprints.workload import ArchitectureKind, Role, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class Limits:
     name_length: of the workload's name, which begins resource names; `name_reason` says which resource sets it.
     live_models: champion and canaries behind one endpoint. shadow_models, shadow_percent: beside them, and their share.
     canary_beside_shadow: whether both may be there at once. scale_to_zero: whether endpoints can be without instances.
+    arrival_columns: what the cloud itself writes beside the fields of an event, so that no field has such a name.
     """
 
     cloud: str
@@ -24,6 +25,7 @@ class Limits:
     shadow_percent: int
     canary_beside_shadow: bool
     scale_to_zero: bool
+    arrival_columns: frozenset[str] = frozenset()
 
     def check(self, workload: Workload) -> None:
         """Raises BlueprintError with every field of the workload that this cloud can't take."""
@@ -36,6 +38,13 @@ class Limits:
                 "name",
                 f"`{workload.name}` ({len(workload.name)} characters)",
                 f"at most {self.name_length}: {self.name_reason}",
+            )
+        taken = self.arrival_columns.intersection(workload.data.contract.columns)
+        if taken and workload.architecture is not ArchitectureKind.BATCH:
+            yield Problem(
+                "data.contract.path",
+                f"a contract with {', '.join(f'`{name}`' for name in sorted(taken))}",
+                f"other names for these fields: {self.cloud} archives events with columns of its own that have them",
             )
         if workload.serving.scale_to_zero and not self.scale_to_zero:
             yield Problem("serving.scale_to_zero", "`true`", f"endpoints on {self.cloud} keep at least one instance")

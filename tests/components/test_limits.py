@@ -1,6 +1,7 @@
 """Limits of the clouds: a workload that a cloud can't take is refused with the field, before anything is registered."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,24 @@ def test_a_roomier_cloud_takes_what_a_tight_one_refuses():
         roomy.check(wanted)
 
 
+def with_field(name: str, file: str) -> Workload:
+    """The workload of a file, whose contract has a field of this name besides."""
+    whole = Workload.load(STACKS / "workloads" / file)
+    contract = whole.data.contract.model_copy()
+    contract._record = {**contract.record, "fields": [*contract.record["fields"], {"name": name, "type": "string"}]}
+    return whole.model_copy(update={"data": whole.data.model_copy(update={"contract": contract})})
+
+
+def test_a_field_that_has_the_name_of_a_column_of_the_archive_is_refused_where_events_are_archived():
+    archiving = replace(TIGHT, name_length=40, canary_beside_shadow=True, arrival_columns=frozenset({"arrived", "id"}))
+    with pytest.raises(BlueprintError) as refused:
+        archiving.check(with_field("arrived", "fraud_detection.yaml"))
+    (problem,) = refused.value.problems
+    assert (problem.field, problem.found) == ("data.contract.path", "a contract with `arrived`")
+    archiving.check(with_field("arrived_where", "fraud_detection.yaml"))
+    archiving.check(with_field("arrived", "credit_scoring.yaml"))
+
+
 def test_every_limit_that_is_passed_is_told():
     wanted = workload(*SHARED, ("a", "shadow", 60), name="twenty-one-characters", scale_to_zero=True)
     with pytest.raises(BlueprintError) as refused:
@@ -117,6 +136,7 @@ ON_CLOUDS = [
     ("azure", workload(CHAMPION, ("a", "shadow", 60)), "models", "shadow a with traffic 60"),
     ("azure", workload(CHAMPION, ("a", "shadow", 10), ("b", "shadow", 10)), "models", "2 with role shadow"),
     ("gcp", workload(CHAMPION, *((f"m{i}", "shadow", 10) for i in range(11))), "models", "11 with role shadow"),
+    ("gcp", with_field("publish_time", "fraud_detection.yaml"), "data.contract.path", "a contract with `publish_time`"),
     *((cloud, workload(name="n" * 41), "name", f"`{'n' * 41}` (41 characters)") for cloud in CLOUDS),
 ]
 

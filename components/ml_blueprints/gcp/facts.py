@@ -3,6 +3,14 @@
 from ml_blueprints.limits import Limits
 from ml_blueprints.settings import Purpose
 
+# The columns that a BigQuery subscription writes beside the event. https://cloud.google.com/pubsub/docs/bigquery
+ARRIVAL_COLUMNS = {
+    "subscription_name": "STRING",
+    "message_id": "STRING",
+    "publish_time": "TIMESTAMP",
+    "attributes": "STRING",
+}
+
 LIMITS = Limits(
     cloud="gcp",
     # A Cloud Run service's name has at most 49 characters (https://cloud.google.com/run/docs/deploying); the longest
@@ -17,6 +25,7 @@ LIMITS = Limits(
     canary_beside_shadow=True,
     # Cloud Run's instances may go down to none between requests.
     scale_to_zero=True,
+    arrival_columns=frozenset(ARRIVAL_COLUMNS),
 )
 
 # The service APIs that the layers call, and those that only online stacks need.
@@ -275,13 +284,7 @@ COLUMN_TYPES = {
 # Types of feature definitions, as columns of the table that a feature group reads.
 FEATURE_TYPES = {"integer": "INTEGER", "float": "FLOAT", "string": "STRING", "boolean": "BOOLEAN"}
 
-# The columns that a BigQuery subscription writes beside the event. https://cloud.google.com/pubsub/docs/bigquery
-ARRIVAL_COLUMNS = {
-    "subscription_name": "STRING",
-    "message_id": "STRING",
-    "publish_time": "TIMESTAMP",
-    "attributes": "STRING",
-}
+# When the stream took an event.
 PUBLISH_TIME = "publish_time"
 
 # When an event arrived, as the feature job and the event processor write it.
