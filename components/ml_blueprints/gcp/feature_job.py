@@ -84,30 +84,15 @@ def workflow(batch: Batch) -> pulumi.Output[str]:
 
     A request that is repeated with the same id of the execution starts nothing anew.
     """
-    authorised = {"auth": {"type": "OAuth2"}}
+    batches = pulumi.Output.concat(
+        facts.DATAPROC_URL, "projects/", batch.project, "/locations/", batch.region, "/batches"
+    )
+    request = {"query": {"requestId": '${sys.get_env("GOOGLE_CLOUD_WORKFLOW_EXECUTION_ID")}'}, "body": _body(batch)}
+    started = f'${{"{facts.DATAPROC_URL}" + started.body.metadata.batch}}'
     steps = [
-        {
-            "start": {
-                "call": "http.post",
-                "args": {
-                    "url": pulumi.Output.concat(
-                        facts.DATAPROC_URL, "projects/", batch.project, "/locations/", batch.region, "/batches"
-                    ),
-                    "query": {"requestId": '${sys.get_env("GOOGLE_CLOUD_WORKFLOW_EXECUTION_ID")}'},
-                    "body": _body(batch),
-                    **authorised,
-                },
-                "result": "started",
-            }
-        },
+        {"start": _asked("http.post", {"url": batches, **request}, "started")},
         {"wait": {"call": "sys.sleep", "args": {"seconds": PATIENCE}}},
-        {
-            "look": {
-                "call": "http.get",
-                "args": {"url": f'${{"{facts.DATAPROC_URL}" + started.body.metadata.batch}}', **authorised},
-                "result": "batch",
-            }
-        },
+        {"look": _asked("http.get", {"url": started}, "batch")},
         {
             "judge": {
                 "switch": [
@@ -124,6 +109,15 @@ def workflow(batch: Batch) -> pulumi.Output[str]:
         {"finish": {"return": "${batch.body.name}"}},
     ]
     return pulumi.Output.json_dumps({"main": {"params": ["input"], "steps": steps}})
+
+
+def _asked(method: str, arguments: dict[str, Any], result: str) -> dict[str, Any]:
+    """A request under the workflow's own identity, which is repeated where nobody answered.
+
+    https://cloud.google.com/workflows/docs/reference/stdlib/http/default_retry
+    """
+    call = {"call": method, "args": {**arguments, "auth": {"type": "OAuth2"}}, "result": result}
+    return {"try": call, "retry": "${http.default_retry}"}
 
 
 def _body(batch: Batch) -> dict[str, Any]:

@@ -39,6 +39,12 @@ def steps() -> dict[str, dict]:
     return {name: body for step in json.loads(text)["main"]["steps"] for name, body in step.items()}
 
 
+def asked(step: dict) -> dict:
+    """The request of a step, which is repeated where nobody answers."""
+    assert step["retry"] == "${http.default_retry}"
+    return step["try"]
+
+
 @pytest.mark.parametrize(("events", "executors"), [(1, 2), (4000, 2), (4001, 3), (20_000, 10), (100_000, 32)])
 def test_executors_follow_the_events_between_bounds(events, executors):
     assert feature_job.executors(events) == executors
@@ -72,7 +78,7 @@ def test_a_job_that_does_not_say_so_is_refused(source):
 
 
 def test_a_batch_runs_the_job_privately_under_its_identity_with_the_key(steps):
-    body = steps["start"]["args"]["body"]
+    body = asked(steps["start"])["args"]["body"]
     assert body["pysparkBatch"] == {"mainPythonFileUri": "gs://code/features/0.py", "args": ["--source", "house.w.raw"]}
     assert body["environmentConfig"]["executionConfig"] == {
         "serviceAccount": "features@house",
@@ -88,7 +94,7 @@ def test_a_batch_runs_the_job_privately_under_its_identity_with_the_key(steps):
 
 
 def test_a_request_that_is_repeated_starts_one_batch(steps):
-    request = steps["start"]
+    request = asked(steps["start"])
     assert request["call"] == "http.post"
     assert request["args"]["url"] == "https://dataproc.googleapis.com/v1/projects/house/locations/europe-west1/batches"
     assert "EXECUTION_ID" in request["args"]["query"]["requestId"]
@@ -96,7 +102,7 @@ def test_a_request_that_is_repeated_starts_one_batch(steps):
 
 
 def test_the_workflow_waits_for_the_end_and_fails_with_the_batch(steps):
-    look = steps["look"]["args"]
+    look = asked(steps["look"])["args"]
     assert look["url"] == '${"https://dataproc.googleapis.com/v1/" + started.body.metadata.batch}'
     ends = {way["condition"]: way["next"] for way in steps["judge"]["switch"]}
     assert ends == {

@@ -14,7 +14,7 @@ WORKFLOW = "gcp:workflows/workflow:Workflow"
 def request(built, workflow: str) -> dict:
     """What the workflow of a platform asks Dataproc for."""
     steps = json.loads(built.named(WORKFLOW, workflow).inputs["sourceContents"])["main"]["steps"]
-    return steps[0]["start"]["args"]["body"]
+    return steps[0]["start"]["try"]["args"]["body"]
 
 
 def test_the_table_keeps_the_history_of_each_feature(house, named):
