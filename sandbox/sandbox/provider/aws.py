@@ -17,6 +17,8 @@ ACCOUNT = "123456789012"
 ZONES = "abc"
 _REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _BUCKET = "aws:s3/bucket:Bucket"
+_OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
+_LOG_STREAM = "aws:cloudwatch/logStream:LogStream"
 _ALIAS = "aws:kms/alias:Alias"
 
 # Type to the format of its id and of its ARN. Names in braces are inputs; `{hex}` are 17 digits, `{uuid}` a UUID, and
@@ -31,11 +33,14 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
         "{resourceId}",
         "arn:aws:application-autoscaling:{region}:{account}:scalable-target/{hex}",
     ),
+    "aws:athena/workgroup:Workgroup": ("{name}", "arn:aws:athena:{region}:{account}:workgroup/{name}"),
     "aws:budgets/budget:Budget": ("{account}:{name}", "arn:aws:budgets::{account}:budget/{name}"),
     "aws:cloudwatch/eventRule:EventRule": ("{name}", "arn:aws:events:{region}:{account}:rule/{name}"),
     "aws:cloudwatch/eventTarget:EventTarget": ("{rule}-{hex}", None),
     "aws:cloudwatch/logGroup:LogGroup": ("{name}", "arn:aws:logs:{region}:{account}:log-group:{name}"),
+    _LOG_STREAM: ("{name}", "arn:aws:logs:{region}:{account}:log-group:{logGroupName}:log-stream:{name}"),
     "aws:cloudwatch/metricAlarm:MetricAlarm": ("{name}", "arn:aws:cloudwatch:{region}:{account}:alarm:{name}"),
+    "aws:dynamodb/table:Table": ("{name}", "arn:aws:dynamodb:{region}:{account}:table/{name}"),
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": (
         "sg-{hex}",
         "arn:aws:ec2:{region}:{account}:security-group/{id}",
@@ -52,6 +57,10 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
     "aws:ec2/vpc:Vpc": ("vpc-{hex}", "arn:aws:ec2:{region}:{account}:vpc/{id}"),
     "aws:ec2/vpcEndpoint:VpcEndpoint": ("vpce-{hex}", "arn:aws:ec2:{region}:{account}:vpc-endpoint/{id}"),
     "aws:ecr/repository:Repository": ("{name}", "arn:aws:ecr:{region}:{account}:repository/{name}"),
+    "aws:emrserverless/application:Application": (
+        "{hex}",
+        "arn:aws:emr-serverless:{region}:{account}:/applications/{id}",
+    ),
     "aws:glue/catalogDatabase:CatalogDatabase": (
         "{account}:{name}",
         "arn:aws:glue:{region}:{account}:database/{name}",
@@ -66,15 +75,23 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
     "aws:iam/policy:Policy": ("{arn}", "arn:aws:iam::{account}:policy/{name}"),
     "aws:iam/role:Role": ("{name}", "arn:aws:iam::{account}:role/{name}"),
     "aws:iam/rolePolicy:RolePolicy": ("{role}:{name}", None),
+    "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream": (
+        "{arn}",
+        "arn:aws:firehose:{region}:{account}:deliverystream/{name}",
+    ),
+    "aws:kinesis/streamConsumer:StreamConsumer": ("{arn}", "{streamArn}/consumer/{name}:1"),
     "aws:kinesis/stream:Stream": ("{arn}", "arn:aws:kinesis:{region}:{account}:stream/{name}"),
     _ALIAS: ("{name}", "arn:aws:kms:{region}:{account}:{name}"),
     "aws:kms/key:Key": ("{uuid}", "arn:aws:kms:{region}:{account}:key/{id}"),
+    "aws:lakeformation/resource:Resource": ("{arn_input}", None),
     "aws:lambda/eventSourceMapping:EventSourceMapping": (
         "{uuid}",
         "arn:aws:lambda:{region}:{account}:event-source-mapping:{id}",
     ),
     "aws:lambda/function:Function": ("{name}", "arn:aws:lambda:{region}:{account}:function:{name}"),
     _BUCKET: ("{bucket}", "arn:aws:s3:::{bucket}"),
+    _OBJECT: ("{bucket}/{key}", "arn:aws:s3:::{bucket}/{key}"),
+    "aws:s3/bucketLogging:BucketLogging": ("{bucket}", None),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": ("{bucket}", None),
     "aws:s3/bucketPolicy:BucketPolicy": ("{bucket}", None),
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": ("{bucket}", None),
@@ -150,7 +167,7 @@ class Aws(Cloud):
     settings_of_a_parent = frozenset(
         type_
         for type_ in _FORMATS
-        if (type_.startswith("aws:s3/bucket") and type_ != _BUCKET)
+        if (type_.startswith("aws:s3/bucket") and type_ not in (_BUCKET, _OBJECT))
         or type_ in ("aws:sns/topicPolicy:TopicPolicy", "aws:sqs/queuePolicy:QueuePolicy")
     )
     # https://docs.aws.amazon.com/vpc/latest/userguide/delete-vpc.html; DeleteEndpointConfig warns of the same.
@@ -168,6 +185,8 @@ class Aws(Cloud):
     }
     name_references: ClassVar[Mapping[tuple[str, str], str]] = {
         ("aws:appautoscaling/policy:Policy", "resourceId"): "aws:appautoscaling/target:Target",
+        (_LOG_STREAM, "logGroupName"): "aws:cloudwatch/logGroup:LogGroup",
+        ("aws:s3/bucketLogging:BucketLogging", "targetBucket"): _BUCKET,
         ("aws:cloudwatch/eventTarget:EventTarget", "rule"): "aws:cloudwatch/eventRule:EventRule",
         ("aws:glue/catalogTable:CatalogTable", "databaseName"): "aws:glue/catalogDatabase:CatalogDatabase",
         ("aws:iam/rolePolicy:RolePolicy", "role"): "aws:iam/role:Role",
@@ -201,6 +220,7 @@ class Aws(Cloud):
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html and EC2's.
     replaced_by: ClassVar[Mapping[str, frozenset[str]]] = {
         "*": frozenset({"region", "namePrefix"}),
+        _LOG_STREAM: frozenset({"*"}),
         "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": frozenset({"vpcId"}),
         "aws:ec2/flowLog:FlowLog": frozenset({"*"}),
         "aws:ec2/routeTable:RouteTable": frozenset({"vpcId"}),
@@ -265,7 +285,9 @@ class Aws(Cloud):
         return name if resource.token != _ALIAS else f"alias/{name}"
 
     def scope(self, resource: ResourceSchema, properties: Mapping[str, Any]) -> str:
-        """Names are unique in a region, of some services in the account."""
+        """Names are unique in a region, of some services in the account, and those of log streams in their group."""
+        if resource.token == _LOG_STREAM:
+            return str(properties.get("logGroupName", ""))
         return "" if resource.token.startswith(_GLOBAL) else properties.get("region", self.region)
 
     def identify(self, resource: ResourceSchema, inputs: Mapping[str, Any]) -> str:
