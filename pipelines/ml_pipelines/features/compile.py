@@ -84,10 +84,10 @@ def job(feature_set: FeatureSet) -> str:
         "LOOKBACK_MS": plan["horizon_ms"],
     }
     lines = [f"{name} = {_literal(value)}\n" for name, value in constants.items()]
-    lines.append(f'SQL = """\n{spark_sql(feature_set)}\n"""\n')
+    lines.append(f"SQL = {_text(spark_sql(feature_set))}\n")
     schemas = {name.hex(): _json(contract.versions[version]) for name, version in contract.by_fingerprint.items()}
     lines.append("# The versions of the contract, by their fingerprints.\nSCHEMAS = {\n")
-    lines += [f'    "{name}": """{text}""",\n' for name, text in schemas.items()]
+    lines += [f'    "{name}": {_text(text)},\n' for name, text in schemas.items()]
     lines.append(f'}}\nREADER = SCHEMAS["{catalog.rabin(reader).hex()}"]\n')
     template = (FOLDER / "job.py").read_text(encoding="utf-8")
     before, rest = template.split(_BEGIN)
@@ -99,6 +99,12 @@ def job(feature_set: FeatureSet) -> str:
 
 def _literal(value: Any) -> str:
     return pformat(value, width=100, sort_dicts=False).replace("'", '"')
+
+
+def _text(text: str) -> str:
+    """A text as Python writes it, over several lines."""
+    escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return f'"""\n{escaped}\n"""'
 
 
 def _json(schema: Mapping[str, Any]) -> str:

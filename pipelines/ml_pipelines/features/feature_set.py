@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import ibis
@@ -11,7 +12,7 @@ from ibis.expr import types as ir
 
 from ml_pipelines.features.admission import CLOCK, KEY, KEYS_PER_MS, admitted
 from ml_pipelines.features.log import ARRIVED_AT, SEQUENCE, contract_schema
-from ml_pipelines.features.scalars import LARGEST_FLOAT
+from ml_pipelines.features.scalars import LARGEST_FLOAT, LARGEST_WHOLE
 
 RESERVED = frozenset({ARRIVED_AT, SEQUENCE, CLOCK, KEY, "aggregates"})
 
@@ -77,7 +78,7 @@ class FeatureSet:
                 f"`{self.workload}`: contract {self.contract} has a field `{min(taken)}`, which is a name of our own"
             )
 
-    @property
+    @cached_property
     def log_schema(self) -> dict[str, str]:
         """The columns of the log and their types."""
         return {**contract_schema(self.contract, self.version), ARRIVED_AT: "int64", SEQUENCE: "string"}
@@ -87,7 +88,7 @@ class FeatureSet:
         """The columns that stand before the features in what is computed: whose, when, which event, known when."""
         return tuple(dict.fromkeys((self.entity, self.event_time, *self.event_id, ARRIVED_AT)))
 
-    @property
+    @cached_property
     def types(self) -> dict[str, str]:
         """The features and their types, as a workload file writes them."""
         return {name: self._type(name, value) for name, value in self.values(self.unbound).items()}
@@ -116,7 +117,7 @@ class FeatureSet:
         finished = computed.select(
             *self.keys, **{name: _finished(computed[name], of) for name, of in self.types.items()}
         )
-        return finished.op().replace(_double).to_expr()
+        return finished.op().replace(_alike).to_expr()
 
     def _type(self, name: str, value: ir.Value) -> str:
         found = value.type()
@@ -143,11 +144,27 @@ def _finished(value: ir.Value, of: str) -> ir.Value:
     return value
 
 
-def _double(op: ops.Node, kwargs: Mapping[str, Any] | None) -> ops.Node:
-    """Engines read 0.5 as a decimal number, and compute with decimals where the other operand is no double."""
+def _alike(op: ops.Node, kwargs: Mapping[str, Any] | None) -> ops.Node:
+    """Operations in a form that all engines compute alike."""
+    op = op.copy(**kwargs) if kwargs else op
     if isinstance(op, ops.Literal) and op.dtype.is_floating() and op.value is not None:
+        # Engines read 0.5 as a decimal number, and compute with decimals where the other operand is no double.
         return ops.Cast(ops.Literal(repr(op.value), "string"), "float64")
-    return op.copy(**kwargs) if kwargs else op
+    if isinstance(op, ops.Floor) and op.arg.dtype.is_floating():
+        # DuckDB gives up the whole log where no integer of 64 bits holds the result.
+        fits = ops.LessEqual(ops.Abs(op.arg), ops.Literal(LARGEST_WHOLE, "int64"))
+        return ops.IfElse(fits, op, ops.Literal(None, "int64"))
+    if isinstance(op, ops.WindowFunction) and isinstance(op.func, ops.Sum) and op.func.dtype.is_integer():
+        # DuckDB adds up with 128 bits, which Ibis thinks are 64.
+        return ops.Cast(op, "int64")
+    if isinstance(op, ops.WindowFunction) and isinstance(op.func, ops.ArgMax):
+        # Engines differ in whether a missing value or score may win.
+        value, score = op.func.arg, op.func.key
+        score = ops.IfElse(ops.NotNull(value), score, ops.Literal(None, score.dtype))
+        found = op.copy(func=ops.ArgMax(value, score, where=None))
+        highest = op.copy(func=ops.Max(score, where=None))
+        return ops.IfElse(ops.NotNull(highest), found, ops.Literal(None, value.dtype))
+    return op
 
 
 def milliseconds(length: timedelta) -> int:

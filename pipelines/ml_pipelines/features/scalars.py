@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 LARGEST_FLOAT = 1.7976931348623157e308
+# Beyond this the floor of a float is missing: integers have 64 bits.
+LARGEST_WHOLE = 2**62
 # Names that an expression may use beside the fields of its event.
 OF_THE_LOG = ("clock", "key", "arrived_at")
 
@@ -91,7 +93,7 @@ _OF_PRESENT: Mapping[str, str] = {
     "remainder": "remainder({}, {})",
     "negate": "-{}",
     "absolute": "abs({})",
-    "floor": "floor({})",
+    "floor": f"(floor({{0}}) if -{LARGEST_WHOLE} <= {{0}} <= {LARGEST_WHOLE} else None)",
     "to_integer": "int({})",
     "to_float": "float({})",
     "equal": "{} == {}",

@@ -23,13 +23,12 @@ def define(ratings: ir.Table, windows: Windows) -> Mapping[str, ir.Value]:
     """
     month = windows.last(MONTH)
     stars = ibis.ifelse(ratings.rating > 5.0, 5.0, ibis.ifelse(ratings.rating < 0.0, 0.0, ratings.rating))
-    genre = ratings.genres[0]
-    liking = ibis.ifelse(genre.notnull(), (stars * 100.0).floor() * _ABOVE_KEYS + ratings.key, ibis.null("int64"))
+    liking = (stars * 100.0).floor() * _ABOVE_KEYS + ratings.key
     clock_before = ratings.key.max().over(windows.before(MONTH)) // KEYS_PER_MS
     return {
         "ratings_30d": ratings.count().over(month),
         "mean_rating_30d": ratings.rating.mean().over(month),
-        "favourite_genre": genre.argmax(liking).over(month),
+        "favourite_genre": ratings.genres[0].argmax(liking).over(month),
         "days_since_last": (ratings.clock - clock_before) / MS_PER_DAY,
     }
 

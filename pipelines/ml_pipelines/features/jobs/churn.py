@@ -175,7 +175,8 @@ FROM (
 """
 # The versions of the contract, by their fingerprints.
 SCHEMAS = {
-    "1e078f04a3e47e1c": """{"type": "record", "name": "SubscriptionMonth", "namespace": "ml_blueprints", "fields": [
+    "1e078f04a3e47e1c": """
+{"type": "record", "name": "SubscriptionMonth", "namespace": "ml_blueprints", "fields": [
 {"name": "customer_id", "type": "string"},
 {"name": "event_time", "type": {"type": "long", "logicalType": "timestamp-millis"}},
 {"name": "tenure", "type": "int"},
@@ -185,7 +186,34 @@ SCHEMAS = {
 {"name": "monthly_charges", "type": "double"},
 {"name": "total_charges", "type": ["null", "double"], "default": null},
 {"name": "churned", "type": ["null", "boolean"], "default": null}
-]}""",
+]}
+""",
+    "a3ac40c8e0f57167": """
+{"type": "record", "name": "SubscriptionMonth", "namespace": "ml_blueprints", "fields": [
+{"name": "customer_id", "type": "string"},
+{"name": "event_time", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+{"name": "tenure", "type": "int"},
+{"name": "contract", "type": "string"},
+{"name": "internet_service", "type": ["null", "string"], "default": null},
+{"name": "payment_method", "type": "string"},
+{"name": "monthly_charges", "type": "double"},
+{"name": "total_charges", "type": ["null", "double"], "default": null},
+{"name": "churned", "type": ["null", "boolean"], "default": null},
+{"name": "gender", "type": ["null", "string"], "default": null},
+{"name": "senior_citizen", "type": ["null", "boolean"], "default": null},
+{"name": "partner", "type": ["null", "boolean"], "default": null},
+{"name": "dependents", "type": ["null", "boolean"], "default": null},
+{"name": "phone_service", "type": ["null", "boolean"], "default": null},
+{"name": "multiple_lines", "type": ["null", "boolean"], "default": null},
+{"name": "online_security", "type": ["null", "boolean"], "default": null},
+{"name": "online_backup", "type": ["null", "boolean"], "default": null},
+{"name": "device_protection", "type": ["null", "boolean"], "default": null},
+{"name": "tech_support", "type": ["null", "boolean"], "default": null},
+{"name": "streaming_tv", "type": ["null", "boolean"], "default": null},
+{"name": "streaming_movies", "type": ["null", "boolean"], "default": null},
+{"name": "paperless_billing", "type": ["null", "boolean"], "default": null}
+]}
+""",
 }
 READER = SCHEMAS["1e078f04a3e47e1c"]
 # </compiled>

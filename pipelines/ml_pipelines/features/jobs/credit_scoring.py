@@ -192,7 +192,8 @@ FROM (
 """
 # The versions of the contract, by their fingerprints.
 SCHEMAS = {
-    "158d39ebf9b0c870": """{"type": "record", "name": "CreditApplication", "namespace": "ml_blueprints", "fields": [
+    "158d39ebf9b0c870": """
+{"type": "record", "name": "CreditApplication", "namespace": "ml_blueprints", "fields": [
 {"name": "application_id", "type": "string"},
 {"name": "event_time", "type": {"type": "long", "logicalType": "timestamp-millis"}},
 {"name": "seniority", "type": "int"},
@@ -205,7 +206,28 @@ SCHEMAS = {
 {"name": "amount", "type": "double"},
 {"name": "price", "type": "double"},
 {"name": "status", "type": ["null", "string"], "default": null}
-]}""",
+]}
+""",
+    "7956d4c1d0433443": """
+{"type": "record", "name": "CreditApplication", "namespace": "ml_blueprints", "fields": [
+{"name": "application_id", "type": "string"},
+{"name": "event_time", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+{"name": "seniority", "type": "int"},
+{"name": "home", "type": ["null", "string"], "default": null},
+{"name": "age", "type": "int"},
+{"name": "marital", "type": ["null", "string"], "default": null},
+{"name": "income", "type": ["null", "double"], "default": null},
+{"name": "assets", "type": ["null", "double"], "default": null},
+{"name": "debt", "type": ["null", "double"], "default": null},
+{"name": "amount", "type": "double"},
+{"name": "price", "type": "double"},
+{"name": "status", "type": ["null", "string"], "default": null},
+{"name": "job", "type": ["null", "string"], "default": null},
+{"name": "records", "type": ["null", "boolean"], "default": null},
+{"name": "expenses", "type": ["null", "double"], "default": null},
+{"name": "months", "type": ["null", "int"], "default": null}
+]}
+""",
 }
 READER = SCHEMAS["158d39ebf9b0c870"]
 # </compiled>

@@ -181,7 +181,8 @@ FROM (
 """
 # The versions of the contract, by their fingerprints.
 SCHEMAS = {
-    "b061e4543d5b4740": """{"type": "record", "name": "Delivery", "namespace": "ml_blueprints", "fields": [
+    "b061e4543d5b4740": """
+{"type": "record", "name": "Delivery", "namespace": "ml_blueprints", "fields": [
 {"name": "order_id", "type": "string"},
 {"name": "restaurant_id", "type": "string"},
 {"name": "event_time", "type": {"type": "long", "logicalType": "timestamp-millis"}},
@@ -190,7 +191,8 @@ SCHEMAS = {
 {"name": "hour", "type": "double"},
 {"name": "day", "type": "string"},
 {"name": "minutes", "type": ["null", "double"], "default": null}
-]}""",
+]}
+""",
 }
 READER = SCHEMAS["b061e4543d5b4740"]
 # </compiled>

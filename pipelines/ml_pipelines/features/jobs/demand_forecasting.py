@@ -175,14 +175,16 @@ FROM (
 """
 # The versions of the contract, by their fingerprints.
 SCHEMAS = {
-    "bba5f434f75fe23f": """{"type": "record", "name": "StationDay", "namespace": "ml_blueprints", "fields": [
+    "bba5f434f75fe23f": """
+{"type": "record", "name": "StationDay", "namespace": "ml_blueprints", "fields": [
 {"name": "station_id", "type": "string"},
 {"name": "event_time", "type": {"type": "long", "logicalType": "timestamp-millis"}},
 {"name": "ridership", "type": ["null", "double"], "default": null},
 {"name": "temperature", "type": ["null", "double"], "default": null},
 {"name": "precipitation", "type": ["null", "double"], "default": null},
 {"name": "is_holiday", "type": "boolean"}
-]}""",
+]}
+""",
 }
 READER = SCHEMAS["bba5f434f75fe23f"]
 # </compiled>

@@ -261,7 +261,8 @@ FROM (
 """
 # The versions of the contract, by their fingerprints.
 SCHEMAS = {
-    "73849fdb8f6d49da": """{"type": "record", "name": "CardTransaction", "namespace": "ml_blueprints", "fields": [
+    "73849fdb8f6d49da": """
+{"type": "record", "name": "CardTransaction", "namespace": "ml_blueprints", "fields": [
 {"name": "event_id", "type": "string"},
 {"name": "card_id", "type": "string"},
 {"name": "event_time", "type": {"type": "long", "logicalType": "timestamp-millis"}},
@@ -271,8 +272,10 @@ SCHEMAS = {
 {"name": "merchant_category", "type": "string"},
 {"name": "country", "type": "string"},
 {"name": "card_present", "type": "boolean"}
-]}""",
-    "88b56cc4e744a2cc": """{"type": "record", "name": "CardTransaction", "namespace": "ml_blueprints", "fields": [
+]}
+""",
+    "88b56cc4e744a2cc": """
+{"type": "record", "name": "CardTransaction", "namespace": "ml_blueprints", "fields": [
 {"name": "event_id", "type": "string"},
 {"name": "card_id", "type": "string"},
 {"name": "event_time", "type": {"type": "long", "logicalType": "timestamp-millis"}},
@@ -283,7 +286,8 @@ SCHEMAS = {
 {"name": "country", "type": "string"},
 {"name": "card_present", "type": "boolean"},
 {"name": "channel", "type": {"type": "enum", "name": "Channel", "symbols": ["unknown", "chip", "contactless", "stripe", "online", "mail_order", "cash_machine"], "default": "unknown"}, "default": "unknown"}
-]}""",
+]}
+""",
 }
 READER = SCHEMAS["88b56cc4e744a2cc"]
 # </compiled>

@@ -76,25 +76,67 @@ FROM (
       ORDER BY `t7`.`key` ASC NULLS LAST
       RANGE BETWEEN 2592000000000 PRECEDING AND CURRENT ROW
     ) AS `mean_rating_30d`,
-    MAX_BY(
-      ELEMENT_AT(`t7`.`genres`, 0 + 1),
-      IF(
-        ELEMENT_AT(`t7`.`genres`, 0 + 1) IS NOT NULL,
-        (
-          CAST(FLOOR(
+    IF(
+      MAX(
+        IF(
+          ELEMENT_AT(`t7`.`genres`, 0 + 1) IS NOT NULL,
+          (
             IF(
-              `t7`.`rating` > CAST('5.0' AS DOUBLE),
-              CAST('5.0' AS DOUBLE),
-              IF(`t7`.`rating` < CAST('0.0' AS DOUBLE), CAST('0.0' AS DOUBLE), `t7`.`rating`)
-            ) * CAST('100.0' AS DOUBLE)
-          ) AS BIGINT) * 9007199254740992
-        ) + `t7`.`key`,
-        CAST(NULL AS BIGINT)
-      )
-    ) OVER (
-      PARTITION BY `t7`.`user_id`
-      ORDER BY `t7`.`key` ASC NULLS LAST
-      RANGE BETWEEN 2592000000000 PRECEDING AND CURRENT ROW
+              ABS(
+                IF(
+                  `t7`.`rating` > CAST('5.0' AS DOUBLE),
+                  CAST('5.0' AS DOUBLE),
+                  IF(`t7`.`rating` < CAST('0.0' AS DOUBLE), CAST('0.0' AS DOUBLE), `t7`.`rating`)
+                ) * CAST('100.0' AS DOUBLE)
+              ) <= 4611686018427387904,
+              CAST(FLOOR(
+                IF(
+                  `t7`.`rating` > CAST('5.0' AS DOUBLE),
+                  CAST('5.0' AS DOUBLE),
+                  IF(`t7`.`rating` < CAST('0.0' AS DOUBLE), CAST('0.0' AS DOUBLE), `t7`.`rating`)
+                ) * CAST('100.0' AS DOUBLE)
+              ) AS BIGINT),
+              CAST(NULL AS BIGINT)
+            ) * 9007199254740992
+          ) + `t7`.`key`,
+          CAST(NULL AS BIGINT)
+        )
+      ) OVER (
+        PARTITION BY `t7`.`user_id`
+        ORDER BY `t7`.`key` ASC NULLS LAST
+        RANGE BETWEEN 2592000000000 PRECEDING AND CURRENT ROW
+      ) IS NOT NULL,
+      MAX_BY(
+        ELEMENT_AT(`t7`.`genres`, 0 + 1),
+        IF(
+          ELEMENT_AT(`t7`.`genres`, 0 + 1) IS NOT NULL,
+          (
+            IF(
+              ABS(
+                IF(
+                  `t7`.`rating` > CAST('5.0' AS DOUBLE),
+                  CAST('5.0' AS DOUBLE),
+                  IF(`t7`.`rating` < CAST('0.0' AS DOUBLE), CAST('0.0' AS DOUBLE), `t7`.`rating`)
+                ) * CAST('100.0' AS DOUBLE)
+              ) <= 4611686018427387904,
+              CAST(FLOOR(
+                IF(
+                  `t7`.`rating` > CAST('5.0' AS DOUBLE),
+                  CAST('5.0' AS DOUBLE),
+                  IF(`t7`.`rating` < CAST('0.0' AS DOUBLE), CAST('0.0' AS DOUBLE), `t7`.`rating`)
+                ) * CAST('100.0' AS DOUBLE)
+              ) AS BIGINT),
+              CAST(NULL AS BIGINT)
+            ) * 9007199254740992
+          ) + `t7`.`key`,
+          CAST(NULL AS BIGINT)
+        )
+      ) OVER (
+        PARTITION BY `t7`.`user_id`
+        ORDER BY `t7`.`key` ASC NULLS LAST
+        RANGE BETWEEN 2592000000000 PRECEDING AND CURRENT ROW
+      ),
+      CAST(NULL AS STRING)
     ) AS `favourite_genre`,
     (
       `t7`.`clock` - CAST(FLOOR(
@@ -200,14 +242,16 @@ FROM (
 """
 # The versions of the contract, by their fingerprints.
 SCHEMAS = {
-    "9495ad5696203b74": """{"type": "record", "name": "Rating", "namespace": "ml_blueprints", "fields": [
+    "9495ad5696203b74": """
+{"type": "record", "name": "Rating", "namespace": "ml_blueprints", "fields": [
 {"name": "event_id", "type": "string"},
 {"name": "user_id", "type": "string"},
 {"name": "event_time", "type": {"type": "long", "logicalType": "timestamp-millis"}},
 {"name": "item_id", "type": "string"},
 {"name": "genres", "type": {"type": "array", "items": "string"}},
 {"name": "rating", "type": "double"}
-]}""",
+]}
+""",
 }
 READER = SCHEMAS["9495ad5696203b74"]
 # </compiled>
