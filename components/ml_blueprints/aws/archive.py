@@ -4,7 +4,7 @@ import pulumi
 from pulumi_aws import cloudwatch, iam, kinesis, lambda_
 
 from ml_blueprints.aws import facts, policy
-from ml_blueprints.aws.data import Data
+from ml_blueprints.aws.data import Data, shards
 from ml_blueprints.aws.development import Development
 from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.layers import Context, Zone, required
@@ -52,6 +52,8 @@ class Archive(pulumi.ComponentResource):
             image_config=lambda_.FunctionImageConfigArgs(commands=[facts.HANDLERS["archive"]]),
             memory_size=512,
             timeout=300,
+            reserved_concurrent_executions=facts.ARCHIVE_CONCURRENCY_PER_SHARD
+            * shards(context.workload.data.events_per_second),
             kms_key_arn=foundation.key,
             vpc_config=lambda_.FunctionVpcConfigArgs(
                 subnet_ids=foundation.subnets, security_group_ids=[foundation.security_group.id]

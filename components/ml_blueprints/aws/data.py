@@ -27,6 +27,11 @@ def glue_columns(record: dict[str, Any]) -> list[glue.CatalogTableStorageDescrip
     ]
 
 
+def shards(events_per_second: int) -> int:
+    """How many shards take this many events a second."""
+    return -(-events_per_second // RECORDS_PER_SHARD)
+
+
 def arrival_columns() -> list[glue.CatalogTableStorageDescriptorColumnArgs]:
     """When an event arrived and in which order, beside what its contract says."""
     columns = {
@@ -256,7 +261,7 @@ class Data(layers.Data):
         on_demand = context.settings.environment == "experiment"
         self.event_stream = kinesis.Stream(
             context.logical("events"),
-            shard_count=None if on_demand else -(-data.events_per_second // RECORDS_PER_SHARD),
+            shard_count=None if on_demand else shards(data.events_per_second),
             stream_mode_details=kinesis.StreamStreamModeDetailsArgs(
                 stream_mode="ON_DEMAND" if on_demand else "PROVISIONED"
             ),

@@ -206,6 +206,14 @@ GLUE_TYPES = {
 # Attributes of the table of windows: whose they are, and when (seconds since 1970) they go.
 STATE_KEY, STATE_EXPIRY = "entity", "expires_at"
 
+# Units that an event takes of it: one for each KiB written, and one for 4 KiB read with strong consistency.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
+STATE_UNITS_PER_EVENT = 4
+
+# Runs of the archive's function at once; Firehose starts up to five for each shard of the stream.
+# https://docs.aws.amazon.com/firehose/latest/dev/data-transformation.html
+ARCHIVE_CONCURRENCY_PER_SHARD = 5
+
 # Types of the features' columns in the catalog, as the feature job writes them.
 FEATURE_COLUMNS = {"integer": "bigint", "float": "double", "string": "string", "boolean": "boolean"}
 

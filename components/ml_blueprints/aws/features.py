@@ -90,9 +90,14 @@ class Features(layers.Features):
     def _window_state(self) -> dynamodb.Table:
         """An item per entity, which goes once its windows are empty for good."""
         context = self.context
+        # An event reads and writes its entity's item once, of a few KiB; twice that for what is tried again.
+        units = 2 * facts.STATE_UNITS_PER_EVENT * context.workload.data.events_per_second
         table = dynamodb.Table(
             context.logical("window-state"),
             billing_mode="PAY_PER_REQUEST",
+            on_demand_throughput=dynamodb.TableOnDemandThroughputArgs(
+                max_read_request_units=units, max_write_request_units=units
+            ),
             hash_key=facts.STATE_KEY,
             attributes=[dynamodb.TableAttributeArgs(name=facts.STATE_KEY, type="S")],
             ttl=dynamodb.TableTtlArgs(attribute_name=facts.STATE_EXPIRY, enabled=True),

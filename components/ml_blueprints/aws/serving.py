@@ -79,7 +79,7 @@ class Serving(layers.Serving):
         self.give(
             endpoint=self.real_time.arn if self.real_time else None,
             url=self._url(self.real_time) if self.real_time else None,
-            processor=self.stream_processor.arn if self.stream_processor else None,
+            processor=self.stream_processor.arn if self.stream_processor and Mode.STREAM in modes else None,
             batch=self.batch_pipeline.arn if self.batch_pipeline else None,
         )
 

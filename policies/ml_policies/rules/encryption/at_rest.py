@@ -34,6 +34,16 @@ def _by_default(prefix: str) -> Check:
 
 _BUCKET_ENCRYPTION = all_of(present("rules"), _by_default("rules[].applyServerSideEncryptionByDefault"))
 
+# S3 delivers its access logs to buckets that encrypt with S3's own keys only.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+_BUCKET_ENCRYPTED_OR_LOGS = one_relation(
+    itself(_BUCKET_ENCRYPTION),
+    related(
+        belonging("aws:s3/bucketLogging:BucketLogging", "targetBucket", "bucket"),
+        "a BucketLogging that makes the bucket the place of S3's access logs",
+    ),
+)
+
 # Beside the bucket, where it is checked by itself, or in the bucket.
 _BUCKET_ENCRYPTED = one_relation(
     related(
@@ -113,7 +123,6 @@ RULES = (
         Severity.HIGH,
         "Set the key of the platform as the default key of the bucket, the storage account or the disk.",
         checks={
-            **dict.fromkeys(BUCKET_ENCRYPTIONS, _BUCKET_ENCRYPTION),
             "aws:efs/fileSystem:FileSystem": _encrypted("encrypted", "kmsKeyId", "aws/api-docs/efs/filesystem/"),
             "aws:ebs/volume:Volume": _encrypted("encrypted", "kmsKeyId", "aws/api-docs/ebs/volume/"),
             "gcp:storage/bucket:Bucket": own_key("encryption.defaultKmsKeyName"),
@@ -130,7 +139,10 @@ RULES = (
             ),
             "azure-native:compute:Disk": own_key("encryption.diskEncryptionSetId"),
         },
-        relations=dict.fromkeys(BUCKETS, _BUCKET_ENCRYPTED),
+        relations={
+            **dict.fromkeys(BUCKETS, _BUCKET_ENCRYPTED),
+            **dict.fromkeys(BUCKET_ENCRYPTIONS, _BUCKET_ENCRYPTED_OR_LOGS),
+        },
         references=(
             "checkov:CKV_AWS_19",
             "checkov:CKV_AWS_145",
