@@ -188,7 +188,7 @@ class Task:
     """What a model is for.
 
     `examples` makes a table with the RESERVED columns, the inputs and the `groups` of a log of events and its labels.
-    `metric` is what candidates are compared by, more being better, and `goal` what it should reach on data held back:
+    `metric` is what candidates are compared by (more is better), `goal` what it should reach on data held back:
     `roc_auc`, `precision_lift` (average precision over the share of the outcome) or `skill` (how much smaller the mean
     absolute error is than that of the baseline, as a share). `selected` is the share of cases that are acted upon: it sets the threshold of decisions.
     """

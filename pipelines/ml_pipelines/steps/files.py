@@ -1,0 +1,73 @@
+"""Files that steps hand to one another: written whole or not at all, and the same bytes for the same content."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ml_pipelines.steps.errors import StepError
+
+_BLOCK = 1 << 20
+
+
+def read_table(step: str, file: Path) -> pa.Table:
+    """A Parquet file. Raises StepError where it is missing, no Parquet, or empty."""
+    if not file.exists():
+        raise StepError(step, str(file), "there is no such file")
+    try:
+        table = pq.read_table(file)
+    except pa.ArrowInvalid as error:
+        raise StepError(step, str(file), f"isn't Parquet: {error}") from error
+    if not len(table):
+        raise StepError(step, str(file), "holds no rows")
+    return table
+
+
+def read_json(step: str, file: Path) -> dict[str, Any]:
+    """A JSON object. Raises StepError where it is missing or no such thing."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StepError(step, str(file), "there is no such file") from error
+    except ValueError as error:
+        raise StepError(step, str(file), f"isn't JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise StepError(step, str(file), "isn't a JSON object")
+    return found
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """JSON for people and for hashing: indented, in the given order, without NaN."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Generator[Path]:
+    """A folder to write into, which takes the place of `folder` when all is written, and is dropped on an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        made = Path(temporary) / "made"
+        made.mkdir()
+        yield made
+        old = Path(temporary) / "old"
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(old)
+        os.replace(made, folder)
+        shutil.rmtree(old, ignore_errors=True)
