@@ -88,12 +88,12 @@ class Archive(pulumi.ComponentResource):
                     ["kinesis:DescribeStream", "kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"],
                     [self.stream.arn],
                 ),
-                policy.allow(["s3:GetBucketLocation", "s3:ListBucket"], [raw.arn]),
+                policy.allow(["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"], [raw.arn]),
                 policy.allow(
                     ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"],
                     [pulumi.Output.concat(raw.arn, prefix) for prefix in ("/events/*", "/errors/*")],
                 ),
-                policy.allow(["lambda:InvokeFunction"], [self.transformation.arn]),
+                policy.allow(["lambda:GetFunctionConfiguration", "lambda:InvokeFunction"], [self.transformation.arn]),
                 policy.allow(
                     ["glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"],
                     [catalog, data.database.arn, data.table.arn],

@@ -91,16 +91,23 @@ class FeatureJob(pulumi.ComponentResource):
         """The job acts as the identity that ingests; days that it computes anew replace what was there."""
         foundation, data = self.foundation, self.data
         models, features = data.buckets[Zone.MODELS].arn, data.buckets[Zone.FEATURES].arn
+        log_groups = pulumi.Output.concat("arn:aws:logs:", foundation.region, ":", foundation.account, ":log-group:*")
         foundation.grant(
             Purpose.INGEST,
             "feature-job",
             policy.allow(["s3:GetObject"], [pulumi.Output.concat(models, "/jobs/*")]),
             policy.allow(["s3:DeleteObject"], [pulumi.Output.concat(features, "/computed/*")]),
+            # EMR Serverless looks for the group of its logs among all.
+            # https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/logging.html
+            policy.allow(["logs:DescribeLogGroups"], [log_groups]),
         )
         self.may_start = foundation.grant(
             Purpose.MONITORING,
             "feature-job",
-            policy.allow(["emr-serverless:StartJobRun", "emr-serverless:TagResource"], [data.spark.arn]),
+            policy.allow(["emr-serverless:StartJobRun"], [data.spark.arn]),
+            policy.allow(
+                ["emr-serverless:TagResource"], [data.spark.arn, pulumi.Output.concat(data.spark.arn, "/jobruns/*")]
+            ),
             policy.allow(
                 ["iam:PassRole"],
                 [foundation.identities[Purpose.INGEST]],

@@ -137,8 +137,8 @@ class Features(layers.Features):
         self.foundation.grant(
             Purpose.INGEST,
             "features",
-            policy.allow(["sagemaker:GetRecord", "sagemaker:PutRecord"], [self.feature_group.arn]),
-            policy.allow(["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem"], [window_state.arn]),
+            policy.allow(["sagemaker:PutRecord"], [self.feature_group.arn]),
+            policy.allow(["dynamodb:GetItem", "dynamodb:PutItem"], [window_state.arn]),
         )
         self.foundation.grant(
             Purpose.SERVING,

@@ -350,7 +350,7 @@ class Serving(layers.Serving):
         if endpoint is not None:
             statements.append(policy.allow(["sagemaker:InvokeEndpoint"], [endpoint.arn]))
         if self.decisions is not None:
-            statements.append(policy.allow(["kinesis:PutRecord", "kinesis:PutRecords"], [self.decisions.arn]))
+            statements.append(policy.allow(["kinesis:PutRecords"], [self.decisions.arn]))
         self.foundation.grant(Purpose.INGEST, "processor", *statements)
 
     def _batch(self) -> None:
