@@ -30,6 +30,8 @@ class Aggregate(Protocol):
 class CountRows:
     """How many events."""
 
+    __slots__ = ()
+
     def enter(self, key: int, value: Any) -> None:
         """Nothing to keep."""
 
@@ -43,6 +45,8 @@ class CountRows:
 
 class Count:
     """How many values that aren't missing."""
+
+    __slots__ = ("_count",)
 
     def __init__(self) -> None:
         self._count = 0
@@ -62,6 +66,8 @@ class Count:
 
 class IntegerSum:
     """The sum of integers; missing if there are none."""
+
+    __slots__ = ("_count", "_sum")
 
     def __init__(self) -> None:
         self._count = 0
@@ -87,6 +93,8 @@ class IntegerSum:
 class IntegerMean(IntegerSum):
     """The mean of integers; missing if there are none."""
 
+    __slots__ = ()
+
     def result(self, column: Sequence[Any], low: int, high: int) -> float | None:  # pyrefly: ignore[bad-override]
         """The mean."""
         return self._sum / self._count if self._count else None
@@ -94,6 +102,8 @@ class IntegerMean(IntegerSum):
 
 class FloatSum:
     """The sum of floats, rounded once; missing if there are none or no finite float can hold it."""
+
+    __slots__ = ("_count", "_huge", "_parts")
 
     def __init__(self) -> None:
         self._count = 0
@@ -132,6 +142,10 @@ class FloatSum:
 
     def _add(self, value: float) -> None:
         parts = self._parts
+        if not parts:
+            if value:
+                parts.append(value)
+            return
         kept = 0
         for part in parts:
             if abs(value) < abs(part):
@@ -148,6 +162,8 @@ class FloatSum:
 class FloatMean(FloatSum):
     """The mean of floats; missing if there are none."""
 
+    __slots__ = ()
+
     def result(self, column: Sequence[float | None], low: int, high: int) -> float | None:
         """The mean."""
         total = super().result(column, low, high)
@@ -156,6 +172,8 @@ class FloatMean(FloatSum):
 
 class Largest:
     """The largest value; missing if there is none. Keeps only what may still become the largest."""
+
+    __slots__ = ("_candidates",)
 
     def __init__(self) -> None:
         self._candidates: deque[tuple[Any, int]] = deque()
@@ -181,6 +199,8 @@ class Largest:
 class Smallest(Largest):
     """The smallest value; missing if there is none."""
 
+    __slots__ = ()
+
     def enter(self, key: int, value: Any) -> None:
         """Whatever isn't smaller has had its time."""
         if value is not None:
@@ -192,6 +212,8 @@ class Smallest(Largest):
 
 class LargestBy(Largest):
     """The value with the largest score, from pairs of value and score; missing if there is none."""
+
+    __slots__ = ()
 
     def enter(self, key: int, value: Any) -> None:
         """Compare by score."""
@@ -209,6 +231,8 @@ class LargestBy(Largest):
 
 class Distinct:
     """How many different values."""
+
+    __slots__ = ("_counts",)
 
     def __init__(self) -> None:
         self._counts: dict[Any, int] = {}

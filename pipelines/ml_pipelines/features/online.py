@@ -25,6 +25,7 @@ _KEYS_PER_MS = 1000
 _BEFORE_ALL = -(2**63)
 # What decides on the contents of a state; a feature may be computed of them anew.
 _KEPT = ("workload", "entity", "event_time", "event_id", "remembered_ms", "columns", "frames", "aggregates")
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False, allow_nan=False)
 _COMPRESSED_FROM = 16_384
 _TRIMMED_FROM = 64
 
@@ -112,6 +113,7 @@ class Plan:
             )
         self.workload: str = document["workload"]
         self.contract: str = document["contract"]
+        self.version: int = document["version"]
         self.entity: str = document["entity"]
         self.event_time: str = document["event_time"]
         self.event_id: tuple[str, ...] = tuple(document["event_id"])
@@ -177,7 +179,7 @@ class Plan:
         keys.append(key)
         ids.append(event_id)
         seen.add(event_id)
-        for column, value in zip(state.inputs, inputs, strict=True):
+        for column, value in zip(state.inputs, inputs, strict=False):
             column.append(value)
         results = [None] * len(self.aggregates)
         for frame in state.frames:
@@ -201,7 +203,7 @@ class Plan:
             for column, frames in zip(state.inputs, self._frames_of_column, strict=True)
         ]
         content = [self.fingerprint, state.clock, state.key, steps, state.ids[state.known :], columns]
-        data = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+        data = _ENCODER.encode(content).encode()
         return zlib.compress(data, 1) if len(data) >= _COMPRESSED_FROM else data
 
     def load_state(self, data: bytes) -> State:
@@ -240,36 +242,39 @@ class Plan:
 class _Frame:
     """The events of one entity in a range of keys before the newest one: positions from `low`, and before `high`."""
 
-    __slots__ = ("_results", "_running", "_since", "_until", "high", "low")
+    __slots__ = ("_enter", "_leave", "_results", "_since", "_until", "high", "low")
 
     def __init__(
         self, frame: Mapping[str, int], aggregates: Sequence[Mapping[str, Any]], columns: Sequence[list[Any]]
     ) -> None:
         self.low = self.high = 0
         self._since, self._until = frame["since"], frame["until"]
-        self._running: list[tuple[Callable[[int, Any], None], Callable[[int, Any], None], list[Any]]] = []
+        self._enter: list[tuple[Callable[[int, Any], None], list[Any]]] = []
+        self._leave: list[tuple[Callable[[int, Any], None], list[Any]]] = []
         self._results: list[tuple[int, Callable[[Sequence[Any], int, int], Any], list[Any]]] = []
         for position, aggregate in enumerate(aggregates):
             if aggregate["frame"] == frame["number"]:
                 column, running = columns[aggregate["column"]], AGGREGATES[aggregate["kind"]]()
                 self._results.append((position, running.result, column))
                 if not isinstance(running, CountRows):
-                    self._running.append((running.enter, running.leave, column))
+                    self._enter.append((running.enter, column))
+                    self._leave.append((running.leave, column))
 
     def advance(self, keys: Sequence[int], newest: int, results: list[Any]) -> None:
         """Move on to the newest event, and put each aggregate's result in its place."""
-        high, low = self.high, self.low
+        high, low, count = self.high, self.low, len(keys)
         entering = newest - self._until
-        while high < len(keys) and (key := keys[high]) <= entering:
-            for enter, _, column in self._running:
+        while high < count and (key := keys[high]) <= entering:
+            for enter, column in self._enter:
                 enter(key, column[high])
             high += 1
+        self.high = high
         leaving = newest - self._since
         while low < high and (key := keys[low]) < leaving:
-            for _, leave, column in self._running:
+            for leave, column in self._leave:
                 leave(key, column[low])
             low += 1
-        self.low, self.high = low, high
+        self.low = low
         for position, result, column in self._results:
             results[position] = result(column, low, high)
 
@@ -277,6 +282,6 @@ class _Frame:
         """Take in the events of a state that was written down."""
         self.low = bisect_left(keys, newest - self._since)
         self.high = bisect_right(keys, newest - self._until)
-        for enter, _, column in self._running:
+        for enter, column in self._enter:
             for position in range(self.low, self.high):
                 enter(keys[position], column[position])

@@ -7,6 +7,8 @@ import ibis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ml_pipelines import datasets as data_sets
+from ml_pipelines.datasets import Disorder, Request
 from ml_pipelines.features.definitions import WORKLOADS, load
 from ml_pipelines.features.feature_set import FeatureSet
 from ml_pipelines.features.log import ARRIVED_AT, SEQUENCE
@@ -93,6 +95,16 @@ def test_a_workload_has_the_same_features_everywhere(workload, all_engines):
     assert difference(feature_set, duckdb, all_engines.spark(feature_set, log)) is None
     never = {Status.LATE} if workload == "credit-scoring" else set()
     assert {status for status in Status if replay.statuses[status] >= EVENTS / 100} == set(Status) - never
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_real_events_have_the_same_features(workload, engines):
+    feature_set = load(workload)
+    disorder = Disorder(out_of_order=0.05, late=0.02, duplicates=0.03)
+    log = data_sets.load(workload, Request(events=EVENTS, disorder=disorder)).log.to_pylist()
+    replay = engines.online(feature_set, log)
+    assert difference(feature_set, engines.duckdb(feature_set, log), replay.rows) is None
+    assert replay.statuses[Status.ADMITTED] > 0.9 * EVENTS
 
 
 def test_all_operations_give_the_same_everywhere(all_engines):

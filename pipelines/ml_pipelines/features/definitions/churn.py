@@ -24,7 +24,7 @@ def define(months: ir.Table, windows: Windows) -> Mapping[str, ir.Value]:
 FEATURES = FeatureSet(
     workload="churn",
     contract="subscription_month",
-    version=1,
+    version=2,
     entity="customer_id",
     event_id=("event_time",),
     allowed_lateness=timedelta(days=7),

@@ -25,7 +25,7 @@ def define(applications: ir.Table, windows: Windows) -> Mapping[str, ir.Value]:
 FEATURES = FeatureSet(
     workload="credit-scoring",
     contract="credit_application",
-    version=1,
+    version=2,
     entity="application_id",
     event_id=("application_id",),
     allowed_lateness=timedelta(days=1),

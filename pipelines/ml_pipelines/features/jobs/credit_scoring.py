@@ -41,9 +41,22 @@ COLUMNS = {"application_id": "string",
  "amount": "double",
  "price": "double",
  "status": "string",
+ "job": "string",
+ "records": "boolean",
+ "expenses": "double",
+ "months": "bigint",
  "arrived_at": "bigint",
  "sequence": "string"}
-DEFAULTS = {"home": None, "marital": None, "income": None, "assets": None, "debt": None, "status": None}
+DEFAULTS = {"home": None,
+ "marital": None,
+ "income": None,
+ "assets": None,
+ "debt": None,
+ "status": None,
+ "job": None,
+ "records": None,
+ "expenses": None,
+ "months": None}
 ENTITY = "application_id"
 EVENT_TIME = "event_time"
 KEYS = ("application_id", "event_time")
@@ -94,6 +107,10 @@ FROM (
       `t6`.`amount`,
       `t6`.`price`,
       `t6`.`status`,
+      `t6`.`job`,
+      `t6`.`records`,
+      `t6`.`expenses`,
+      `t6`.`months`,
       `t6`.`arrived_at`,
       `t6`.`sequence`,
       `t6`.`clock`,
@@ -118,6 +135,10 @@ FROM (
         `t5`.`amount`,
         `t5`.`price`,
         `t5`.`status`,
+        `t5`.`job`,
+        `t5`.`records`,
+        `t5`.`expenses`,
+        `t5`.`months`,
         `t5`.`arrived_at`,
         `t5`.`sequence`,
         ROW_NUMBER() OVER (PARTITION BY `t5`.`application_id` ORDER BY `t5`.`sequence` ASC NULLS LAST) - 1 AS `position`,
@@ -139,6 +160,10 @@ FROM (
             `t3`.`amount`,
             `t3`.`price`,
             `t3`.`status`,
+            `t3`.`job`,
+            `t3`.`records`,
+            `t3`.`expenses`,
+            `t3`.`months`,
             `t3`.`arrived_at`,
             `t3`.`sequence`,
             `t3`.`position`,
@@ -164,6 +189,10 @@ FROM (
                 `t1`.`amount`,
                 `t1`.`price`,
                 `t1`.`status`,
+                `t1`.`job`,
+                `t1`.`records`,
+                `t1`.`expenses`,
+                `t1`.`months`,
                 `t1`.`arrived_at`,
                 `t1`.`sequence`,
                 ROW_NUMBER() OVER (PARTITION BY `t1`.`application_id` ORDER BY `t1`.`sequence` ASC NULLS LAST) - 1 AS `position`
@@ -229,7 +258,7 @@ SCHEMAS = {
 ]}
 """,
 }
-READER = SCHEMAS["158d39ebf9b0c870"]
+READER = SCHEMAS["7956d4c1d0433443"]
 # </compiled>
 
 ARRIVED_AT, SEQUENCE, ARRIVED_ON = "arrived_at", "sequence", "arrived_on"
