@@ -1,0 +1,62 @@
+"""What the processor is told by its environment, the same variables on every cloud (docs/streaming.md)."""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from ml_pipelines.contracts import catalog
+from ml_pipelines.contracts.codec import Codec
+from ml_pipelines.features.online import Plan
+
+
+class SettingError(ValueError):
+    """A variable that is missing or wrong; the message names it and says what would be right."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The variables. scoring_endpoint and decisions are None where events only keep the features up to date."""
+
+    workload: str
+    state: str
+    feature_store: str
+    dead_letters: str
+    scoring_endpoint: str | None
+    decisions: str | None
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
+        """Raises SettingError with all variables that are missing."""
+        needed = ("WORKLOAD", "STATE", "FEATURE_STORE", "DEAD_LETTERS")
+        if missing := [name for name in needed if not variables.get(name)]:
+            raise SettingError(f"{', '.join(missing)}: found nothing; the processor needs it (docs/streaming.md)")
+        endpoint, decisions = variables.get("SCORING_ENDPOINT") or None, variables.get("DECISIONS") or None
+        if (endpoint is None) is not (decisions is None):
+            absent = "DECISIONS" if decisions is None else "SCORING_ENDPOINT"
+            raise SettingError(
+                f"{absent}: found nothing; SCORING_ENDPOINT and DECISIONS are set together or not at all"
+            )
+        return cls(*(variables[name] for name in needed), endpoint, decisions)
+
+    @classmethod
+    def of_archive(cls, variables: Mapping[str, str] = os.environ) -> Self:
+        """What the archive needs: the workload alone."""
+        if not variables.get("WORKLOAD"):
+            raise SettingError("WORKLOAD: found nothing; the archive needs it (docs/streaming.md)")
+        return cls(variables["WORKLOAD"], "", "", "", None, None)
+
+    def plan(self) -> Plan:
+        """The plan of the workload's features."""
+        return Plan.load(self.workload)
+
+    def codec(self) -> Codec:
+        """The codec of the workload's contract, in the version that its features are defined on."""
+        plan = self.plan()
+        return Codec(catalog.contract(plan.contract), plan.version)
+
+
+def set_up_logging() -> None:
+    """Plain lines to standard error, which every cloud keeps; the level is that of LOG_LEVEL."""
+    logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO"), format="%(levelname)s %(name)s: %(message)s")
