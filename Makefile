@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
 WORKERS ?= 2
+WORKLOAD ?= churn
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -25,6 +26,8 @@ bench: .venv/.ready ## measure previews and ups against the floor of trivial res
 	@$(VENV)/python -m benchmarks $(TABLE)
 jobs: .venv/.ready ## compile the definitions of features into Spark jobs and the plans of the stream processor
 	@$(VENV)/python -m ml_pipelines.features.compile
+train: .venv/.ready ## train on real data, on this machine: make train WORKLOAD=churn (all: WORKLOAD=all)
+	@$(VENV)/python -m ml_pipelines.platforms.local $(WORKLOAD)
 docs: .venv/.ready ## write the generated pages of docs/ anew
 	@$(VENV)/python -m docs.generate
 lint: .venv/.ready ## style and types
@@ -35,4 +38,4 @@ clean: ## remove the environment and the sandbox with all that exists in it
 	@rm -rf .venv policies/.venv .uv .sandbox
 .venv/.ready: $(wildcard requirements/*) components/pyproject.toml pipelines/pyproject.toml policies/pyproject.toml sandbox/pyproject.toml
 	@PYTHON="$(PYTHON)" requirements/install
-.PHONY: help setup up preview down policy shell test bench jobs docs lint lock clean
+.PHONY: help setup up preview down policy shell test bench jobs train docs lint lock clean

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Generator, Mapping
@@ -69,5 +68,5 @@ def whole_folder(folder: Path) -> Generator[Path]:
         old = Path(temporary) / "old"
         with contextlib.suppress(FileNotFoundError):
             folder.rename(old)
-        os.replace(made, folder)
+        made.rename(folder)
         shutil.rmtree(old, ignore_errors=True)

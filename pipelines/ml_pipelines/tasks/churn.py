@@ -66,7 +66,8 @@ CHURN = Task(
     baseline=BASE_RATE,
     metric="roc_auc",
     goal=0.847,
-    bounds=Bounds(floor=0.80, parity=0.5, odds=0.4),
+    # Customers in their first month with a telephone alone are alike: some 1% of all are.
+    bounds=Bounds(floor=0.80, parity=0.5, odds=0.4, copies=0.03),
     groups=("gender", "age"),
     selected=0.2,
     notes=(

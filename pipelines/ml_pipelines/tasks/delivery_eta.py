@@ -1,5 +1,7 @@
 """How long an order will take, told when it is placed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -48,7 +50,21 @@ DELIVERY = Task(
     ),
     examples=_orders,
     split=Split(By.TIME, "A promise is for orders to come: the last four weeks are held back.", test_days=28, folds=3),
-    candidates=(NUMBER_BOOSTING, RIDGE),
+    candidates=(
+        replace(
+            NUMBER_BOOSTING,
+            defaults={
+                **NUMBER_BOOSTING.defaults,
+                "iterations": 400,
+                "learning_rate": 0.05,
+                "leaves": 15,
+                "samples_per_leaf": 20,
+                "l2": 0.1,
+                "loss": "squared_error",
+            },
+        ),
+        RIDGE,
+    ),
     baseline=MEDIAN,
     metric="skill",
     goal=0.73,

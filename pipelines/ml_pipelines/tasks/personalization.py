@@ -1,11 +1,13 @@
 """How many stars a person will give to an item, by which the items on a page are ranked."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.tasks.candidates import NUMBER_BOOSTING, RIDGE, as_it_is
 from ml_pipelines.tasks.history import features_before
-from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task, Together
+from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task, Together, Whole
 
 EFFECTS = ("item_id", "user_id")
 
@@ -59,11 +61,19 @@ PERSONALIZATION = Task(
         test_days=548,
         folds=3,
     ),
-    candidates=(NUMBER_BOOSTING.with_effects(*EFFECTS), RIDGE.with_effects(*EFFECTS)),
+    candidates=(
+        replace(
+            NUMBER_BOOSTING,
+            defaults={**NUMBER_BOOSTING.defaults, "iterations": 100, "leaves": 10, "loss": "squared_error"},
+            effects=EFFECTS,
+            offset="mean_rating_30d",
+        ).searching(leaves=Whole(6, 24, log=True), iterations=Whole(60, 200, log=True)),
+        replace(RIDGE, effects=EFFECTS, offset="mean_rating_30d"),
+    ),
     baseline=as_it_is("person-mean", "mean_rating_30d", "The mean of the person's ratings of the last 30 days so far"),
     metric="skill",
-    goal=0.05,
-    bounds=Bounds(floor=0.02, calibration=0.05, group_error=2.0, robustness=1.0),
+    goal=0.03,
+    bounds=Bounds(floor=0.0, calibration=0.05, group_error=2.0, robustness=1.0),
     groups=("favourite_genre",),
     together=Together.ENTITY,
     trials=5,

@@ -160,11 +160,15 @@ class Together(StrEnum):
 class Bounds:
     """What the gates hold a model to. Each is the worst value that passes.
 
-    `floor`: the lower end of the 95% interval of the task's metric. `regression`: how much worse than the champion the
-    lower end of the interval may be. `calibration`: the expected calibration error, in probability (a share of the mean
-    outcome for numbers). `parity` and `odds`: differences between groups in who is selected, and in the rates of error
-    (fairlearn); for numbers the largest mean error of a group is compared with that of all, as `group_error` times.
-    `robustness`: the loss of the metric under each disturbance. `leakage`: what a single input alone may reach.
+    `floor`: the lower end of the 95% interval of the task's metric. `regression`: the share of the metric by which the
+    lower end of the interval may be below the champion. `calibration`: the mean difference of what was told and what
+    came, in probability (as a share of the mean outcome for numbers). `parity` and `odds`: the largest differences
+    between groups in who is selected, and in the rates of right and wrong selections; for numbers `group_error` is the
+    mean error of a group over that of all. Groups of less than `group_rows` are not judged. `robustness`: the share of
+    the metric that a disturbance may cost. `leakage`: the ROC AUC (or correlation) that one input alone may reach;
+    `copies`: the share of examples held back that equal one that was learned from.
+    `rows` and `positives`: how many examples there must be at least; `missing`: the share of values that an input may
+    lack.
     """
 
     floor: float
@@ -178,6 +182,7 @@ class Bounds:
     latency_ms: float = 5.0
     megabytes: float = 20.0
     leakage: float = 0.97
+    copies: float = 0.01
     rows: int = 500
     positives: int = 50
     missing: float = 0.95
@@ -190,7 +195,8 @@ class Task:
     `examples` makes a table with the RESERVED columns, the inputs and the `groups` of a log of events and its labels.
     `metric` is what candidates are compared by (more is better), `goal` what it should reach on data held back:
     `roc_auc`, `precision_lift` (average precision over the share of the outcome) or `skill` (how much smaller the mean
-    absolute error is than that of the baseline, as a share). `selected` is the share of cases that are acted upon: it sets the threshold of decisions.
+    absolute error is than that of the baseline, as a share). `selected` is the share of cases that are acted upon: it
+    sets the threshold of decisions. `ranked_within` names the column within which scores order examples.
     """
 
     name: str

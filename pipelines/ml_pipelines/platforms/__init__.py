@@ -1,0 +1,1 @@
+"""The same steps as each platform's own pipeline, and on this machine."""

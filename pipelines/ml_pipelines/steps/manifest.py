@@ -1,0 +1,143 @@
+"""What a model came from, signed: the serving runtime trusts no file that the manifest doesn't name by its hash.
+
+manifest.json is plain JSON; manifest.sig holds an Ed25519 signature of its bytes and which key made it. `verify` needs
+neither numpy nor an ONNX runtime.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from ml_pipelines.contracts import catalog
+from ml_pipelines.steps.files import sha256
+from ml_pipelines.tasks.task import Task
+
+FORMAT = 1
+MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
+_OWN = (MANIFEST, SIGNATURE)
+_PLANS = Path(__file__).parents[1] / "features" / "plans"
+
+
+class ManifestError(Exception):
+    """A model that must not be used; the message names the file and what is wrong with it."""
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a folder by its name, but for the manifest and its signature."""
+    return {file.name: sha256(file) for file in sorted(folder.iterdir()) if file.name not in _OWN}
+
+
+def contract(task: Task) -> dict[str, Any] | None:
+    """The contract of the events that the task's examples are made of: name, version, fingerprint."""
+    if task.contract is None:
+        return None
+    found = catalog.contract(task.contract)
+    return {"name": found.name, "version": found.newest, "fingerprint": found.fingerprint(found.newest).hex()}
+
+
+def features(task: Task) -> str | None:
+    """The version of the features: the hash of their compiled definition, the same as the stream processor's."""
+    if task.workload is None:
+        return None
+    return sha256(_PLANS / f"{task.workload.replace('-', '_')}.json")
+
+
+def sign(folder: Path, key: Ed25519PrivateKey) -> None:
+    """Write the signature of the folder's manifest beside it."""
+    signature = {
+        "key": key_id(key.public_key()),
+        "signature": base64.b64encode(key.sign((folder / MANIFEST).read_bytes())).decode(),
+    }
+    (folder / SIGNATURE).write_text(json.dumps(signature, indent=2) + "\n", encoding="utf-8")
+
+
+def verify(folder: Path, trusted: Sequence[Ed25519PublicKey], unsigned: bool = False) -> dict[str, Any]:
+    """The manifest of a folder, after all has been checked: signature, key, the hash of each file, no file beside them.
+
+    trusted: the keys that may sign. `unsigned` lets a model pass that has no signature: in the environment `experiment`
+    alone. Raises ManifestError.
+    """
+    manifest = folder / MANIFEST
+    try:
+        content = manifest.read_bytes()
+    except OSError as error:
+        raise ManifestError(f"{manifest}: can't be read: {error.strerror}") from error
+    if (folder / SIGNATURE).exists():
+        _check_signature(folder / SIGNATURE, content, trusted)
+    elif not unsigned:
+        raise ManifestError(f"{folder / SIGNATURE}: there is none; only the environment `experiment` takes such models")
+    said = _parsed(manifest, content)
+    there = hashes(folder)
+    for name, wanted in said["files"].items():
+        if name not in there:
+            raise ManifestError(f"{folder / name}: is missing")
+        if there[name] != wanted:
+            raise ManifestError(f"{folder / name}: was changed: its SHA-256 is {there[name]}, not {wanted}")
+    if beside := set(there) - set(said["files"]):
+        raise ManifestError(f"{folder / min(beside)}: isn't named by the manifest")
+    return said
+
+
+def _check_signature(file: Path, content: bytes, trusted: Sequence[Ed25519PublicKey]) -> None:
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        signature, by = base64.b64decode(said["signature"], validate=True), said["key"]
+    except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        raise ManifestError(f"{file}: isn't a signature: {error}") from error
+    keys = {key_id(key): key for key in trusted}
+    if by not in keys:
+        raise ManifestError(
+            f"{file}: was made with key {by}, which isn't trusted; those that are: {', '.join(keys) or 'none'}"
+        )
+    try:
+        keys[by].verify(signature, content)
+    except InvalidSignature as error:
+        raise ManifestError(f"{file}: doesn't fit {MANIFEST}, which was changed, or signed by another") from error
+
+
+def _parsed(file: Path, content: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(content)
+    except ValueError as error:
+        raise ManifestError(f"{file}: isn't JSON: {error}") from error
+    if not isinstance(said, dict) or said.get("format") != FORMAT:
+        raise ManifestError(f"{file}: isn't a manifest of format {FORMAT}")
+    if not isinstance(said.get("files"), Mapping):
+        raise ManifestError(f"{file}: `files` is missing")
+    return said
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of the raw key."""
+    raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return hashlib.sha256(raw).hexdigest()[:16]
+
+
+def private_key(file: Path) -> Ed25519PrivateKey:
+    """The key of a PEM file, as `openssl genpkey -algorithm ed25519` writes it. Raises ManifestError for another."""
+    try:
+        key = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ManifestError(f"{file}: isn't an Ed25519 key in PEM: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ManifestError(f"{file}: isn't an Ed25519 key; `openssl genpkey -algorithm ed25519` makes one")
+    return key
+
+
+def public_key(file: Path) -> Ed25519PublicKey:
+    """The public key of a PEM file. Raises ManifestError for another."""
+    try:
+        key = serialization.load_pem_public_key(file.read_bytes())
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        raise ManifestError(f"{file}: isn't a public Ed25519 key in PEM: {error}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise ManifestError(f"{file}: isn't an Ed25519 key")
+    return key
