@@ -1,10 +1,8 @@
-"""Tokens for versions: drawn at random, so that a value that is written anew never has the token of a forgotten one."""
+"""Versions of items: drawn at random, so that an item that is made anew never has the version of a forgotten one."""
 
-import os
-
-from ml_pipelines.streaming.state import Version
+import secrets
 
 
-def new_version() -> Version:
-    """A version that no other value has."""
-    return Version(os.urandom(12).hex())
+def new_version() -> int:
+    """A version that no other item has. 53 bits are whole numbers in every store and in every script."""
+    return secrets.randbits(53)
