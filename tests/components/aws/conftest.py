@@ -2,9 +2,13 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+WORKLOADS = Path(__file__).parents[3] / "stacks" / "workloads"
 
 KEY = "arn:aws:kms:eu-west-1:210987654321:key/5ec0de00-da7a-4000-8000-000000000000"
 NETWORK = "vpc-0123456789abcdef0"
@@ -60,3 +64,18 @@ def allowed(rights: Callable) -> Callable:
         ]
 
     return find
+
+
+@pytest.fixture
+def changed(build: Callable, tmp_path: Path) -> Callable:
+    """Build the platform of a workload (the stem of its file) with a change made to what the file says."""
+
+    def build_changed(workload: str, change: Callable[[dict[str, Any]], None], **settings: object) -> Any:
+        content = yaml.safe_load((WORKLOADS / f"{workload}.yaml").read_text())
+        for named, field in ((content["data"]["contract"], "path"), (content["features"], "job")):
+            named[field] = str(WORKLOADS / named[field])
+        change(content)
+        (tmp_path / f"{workload}.yaml").write_text(yaml.safe_dump(content))
+        return build("aws", str(tmp_path / workload), **settings)
+
+    return build_changed

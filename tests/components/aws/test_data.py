@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from ml_blueprints.aws.data import glue_columns, glue_type
+from ml_blueprints.aws.data import glue_columns, glue_type, shards
 
 KEY = "arn:aws:kms:eu-west-1:210987654321:key/5ec0de00-da7a-4000-8000-000000000000"
 ZONES = ["raw", "curated", "features", "models"]
+STREAM = "aws:kinesis/stream:Stream"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,97 @@ def test_the_catalog_has_the_contracts_columns(streaming, named):
         ("amount", "double"),
     ]
     assert storage["location"].startswith("s3://fraud-detection-raw-")
-    assert "Parquet" in storage["inputFormat"]
+    assert all("Parquet" in kind for kind in (storage["inputFormat"], storage["outputFormat"]))
+    assert storage["serDeInfo"]["serializationLibrary"].endswith("ParquetHiveSerDe")
+
+
+def test_events_of_a_stream_have_when_and_in_which_order_they_arrived(streaming, batch, named):
+    def columns(built) -> list[tuple[str, str]]:
+        table = named(built, "aws:glue/catalogTable:CatalogTable", f"{built.platform.context.name}-raw").inputs
+        return [(column["name"], column["type"]) for column in table["storageDescriptor"]["columns"]]
+
+    arrival = [("arrived_at", "bigint"), ("sequence", "string")]
+    assert columns(streaming)[-2:] == arrival
+    assert not set(arrival) & set(columns(batch))
+
+
+@pytest.mark.parametrize("platform", ["streaming", "batch"])
+def test_athena_finds_the_days_of_events_by_rule(request, named, platform):
+    built = request.getfixturevalue(platform)
+    table = named(built, "aws:glue/catalogTable:CatalogTable", f"{built.platform.context.name}-raw").inputs
+    told, location = table["parameters"], table["storageDescriptor"]["location"]
+    (day,) = table["partitionKeys"]
+    assert (day["name"], day["type"]) == ("day", "string")
+    assert told["projection.enabled"] == "true"
+    assert (told["projection.day.type"], told["projection.day.format"]) == ("date", "yyyy-MM-dd")
+    assert told["projection.day.range"].endswith(",NOW")
+    assert told["storage.location.template"] == f"{location}day=${{day}}/"
+    assert told["classification"] == "parquet"
+
+
+def test_the_table_says_which_contract_its_columns_keep(streaming, named):
+    told = named(streaming, "aws:glue/catalogTable:CatalogTable", "fraud-detection-raw").inputs["parameters"]
+    assert told["compatibility"] == "BACKWARD"
+    assert told["contract_version"] == str(streaming.platform.context.workload.data.contract.version)
+
+
+def test_lake_formation_lets_ingest_and_training_read_the_catalogued_events(streaming, named):
+    (location,) = streaming.of_type("aws:lakeformation/resource:Resource")
+    assert location.inputs["arn"].startswith("arn:aws:s3:::fraud-detection-raw-")
+    assert location.inputs["hybridAccessEnabled"] is True
+    table = named(streaming, "aws:glue/catalogTable:CatalogTable", "fraud-detection-raw").inputs
+    grants = {grant.name: grant for grant in streaming.of_type("aws:lakeformation/permissions:Permissions")}
+    assert set(grants) == {"fraud-detection-ingest-raw", "fraud-detection-training-raw"}
+    for name, grant in grants.items():
+        assert grant.inputs["permissions"] == ["DESCRIBE", "SELECT"]
+        assert "permissionsWithGrantOptions" not in grant.inputs
+        assert grant.inputs["table"]["name"] == table["name"]
+        assert grant.inputs["table"]["databaseName"] == table["databaseName"]
+        assert f":role/{name.removesuffix('-raw')}-" in grant.inputs["principal"]
+        assert location.urn in grant.depends_on
+
+
+@pytest.mark.parametrize("purpose", ["ingest", "training"])
+def test_readers_of_the_catalog_see_its_own_database_only(batch, allowed, purpose):
+    assert allowed(batch, purpose, "lakeformation:GetDataAccess") == ["*"]
+    database, table = allowed(batch, purpose, "glue:GetPartitions")[1:]
+    assert ":database/credit_scoring_" in database
+    assert "*" not in database + table
+    for other in ("serving", "monitoring"):
+        assert not allowed(batch, other, "lakeformation:GetDataAccess")
+        assert not allowed(batch, other, "glue:GetTable")
+
+
+@pytest.mark.parametrize("platform", ["house", "hybrid_house"])
+def test_queries_are_held_to_encrypted_results_and_a_stated_amount(request, platform):
+    (workgroup,) = request.getfixturevalue(platform).of_type("aws:athena/workgroup:Workgroup")
+    told = workgroup.inputs["configuration"]
+    assert told["enforceWorkgroupConfiguration"] is True
+    assert told["bytesScannedCutoffPerQuery"] == 1024**4
+    assert told["publishCloudwatchMetricsEnabled"] is True
+    results = told["resultConfiguration"]
+    assert results["encryptionConfiguration"] == {"encryptionOption": "SSE_KMS", "kmsKeyArn": KEY}
+    assert results["expectedBucketOwner"] == "123456789012"
+    assert "-curated-" in results["outputLocation"]
+    assert results["outputLocation"].endswith("/queries/")
+    assert not workgroup.inputs.get("forceDestroy")
+
+
+def test_spark_runs_in_the_private_subnets_and_stops_when_it_is_idle(streaming, batch):
+    for built in (streaming, batch):
+        (spark,) = built.of_type("aws:emrserverless/application:Application")
+        network = spark.inputs["networkConfiguration"]
+        private = [subnet.id for subnet in built.of_type("aws:ec2/subnet:Subnet")]
+        workloads = f"{built.platform.context.name}-workloads"
+        (group,) = [one for one in built.of_type("aws:ec2/securityGroup:SecurityGroup") if one.name == workloads]
+        assert sorted(network["subnetIds"]) == sorted(private)
+        assert network["securityGroupIds"] == [group.id]
+        assert spark.inputs["autoStartConfiguration"] == {"enabled": True}
+        assert spark.inputs["autoStopConfiguration"] == {"enabled": True, "idleTimeoutMinutes": 15}
+        assert set(spark.inputs["maximumCapacity"]) == {"cpu", "memory", "disk"}
+        # The release has the Spark that the job is written for, and nothing waits for work that doesn't come.
+        assert spark.inputs["releaseLabel"].startswith("emr-7.")
+        assert "initialCapacities" not in spark.inputs
 
 
 @pytest.mark.parametrize(
@@ -113,14 +204,43 @@ def test_the_contract_is_registered_with_its_compatibility(request, platform, re
 
 
 @pytest.mark.parametrize(("workload", "shards"), [("fraud_detection", 2), ("delivery_eta", 1), ("personalization", 1)])
-def test_the_stream_has_shards_for_the_workloads_events(once, workload, shards):
-    (stream,) = once(workload).of_type("aws:kinesis/stream:Stream")
+def test_the_stream_has_shards_for_the_workloads_events(once, named, workload, shards):
+    stream = named(once(workload), STREAM, f"{workload.replace('_', '-')}-events")
     assert stream.inputs["shardCount"] == shards
     assert stream.inputs["streamModeDetails"] == {"streamMode": "PROVISIONED"}
 
 
-def test_events_are_encrypted_and_kept_for_a_week(house):
-    (stream,) = house.of_type("aws:kinesis/stream:Stream")
+def test_an_experiments_stream_grows_by_itself(once, named):
+    stream = named(once("fraud_detection", environment="experiment"), STREAM, "fraud-detection-events").inputs
+    assert stream["streamModeDetails"] == {"streamMode": "ON_DEMAND"}
+    # Kinesis refuses a number of shards for a stream on demand.
+    assert "shardCount" not in stream
+
+
+@pytest.mark.parametrize("events", [1, 1000, 1001, 2000])
+def test_a_shard_takes_a_thousand_events_a_second(events):
+    assert shards(events) == {1: 1, 1000: 1, 1001: 2, 2000: 2}[events]
+
+
+@pytest.mark.parametrize(("objective", "own"), [(100, True), (199, True), (200, False), (None, False)])
+def test_the_processor_reads_with_a_throughput_of_its_own_where_latency_asks_for_it(changed, named, objective, own):
+    def with_objective(workload: dict) -> None:
+        workload["monitoring"]["latency_objective_ms"] = objective
+
+    built = changed("fraud_detection", with_objective)
+    stream = named(built, STREAM, "fraud-detection-events")
+    (source,) = built.of_type("aws:lambda/eventSourceMapping:EventSourceMapping")
+    consumers = built.of_type("aws:kinesis/streamConsumer:StreamConsumer")
+    assert len(consumers) == own
+    for consumer in consumers:
+        assert stream.urn in consumer.depends_on
+        assert source.inputs["eventSourceArn"] == consumer.id
+    if not own:
+        assert source.inputs["eventSourceArn"] == stream.id
+
+
+def test_events_are_encrypted_and_kept_for_a_week(house, named):
+    stream = named(house, STREAM, "fraud-detection-events")
     assert (stream.inputs["encryptionType"], stream.inputs["kmsKeyId"]) == ("KMS", KEY)
     assert stream.inputs["retentionPeriod"] == 7 * 24
 
@@ -138,7 +258,8 @@ def test_dead_letters_are_encrypted_kept_for_two_weeks_and_sent_by_tls(house):
 
 def test_batch_has_a_contract_but_no_stream(batch):
     assert batch.of_type("aws:glue/schema:Schema")
-    assert not batch.of_type("aws:kinesis/stream:Stream")
+    assert not batch.of_type(STREAM)
+    assert not batch.of_type("aws:kinesis/streamConsumer:StreamConsumer")
     assert not batch.of_type("aws:sqs/queue:Queue")
     assert batch.platform.data.stream is None
     assert batch.platform.data.dead_letters is None
@@ -154,11 +275,18 @@ def test_batch_has_a_contract_but_no_stream(batch):
     ],
 )
 def test_each_identity_reads_and_writes_its_zones_only(streaming, allowed, purpose, reads, writes):
-    def zones(action: str) -> set[str]:
-        found = allowed(streaming, purpose, action)
-        return {zone for zone in ZONES for arn in found if arn.startswith(f"arn:aws:s3:::fraud-detection-{zone}-")}
+    def zones(action: str) -> dict[str, str]:
+        """What may be done to which part of which zone; `*` is all of it."""
+        found = [arn.removeprefix("arn:aws:s3:::").partition("/") for arn in allowed(streaming, purpose, action)]
+        return {
+            zone: part for zone in ZONES for bucket, _, part in found if bucket.startswith(f"fraud-detection-{zone}-")
+        }
 
-    assert zones("s3:GetObject") == zones("s3:ListBucket") == reads
-    assert zones("s3:PutObject") == writes
-    assert all(arn.endswith("/*") for arn in allowed(streaming, purpose, "s3:GetObject"))
-    assert not allowed(streaming, purpose, "s3:DeleteObject")
+    # The feature job, which runs as ingest, is read from where models are, and replaces the days that it computed.
+    code = {"models": "jobs/*"} if purpose == "ingest" else {}
+    computed = {"features": "computed/*"} if purpose == "ingest" else {}
+    assert zones("s3:GetObject") == dict.fromkeys(reads, "*") | code
+    assert zones("s3:ListBucket") == dict.fromkeys(reads, "")
+    assert zones("s3:PutObject") == dict.fromkeys(writes, "*")
+    assert zones("s3:DeleteObject") == computed
+    assert not [arn for arn in allowed(streaming, purpose, "s3:PutObject") if "-access-logs-" in arn]

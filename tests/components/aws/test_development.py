@@ -115,5 +115,12 @@ def test_pipelines_start_jobs_of_their_own_and_pass_on_the_training_identity_onl
     (role,) = passing["Resource"]
     assert ":role/fraud-detection-training-" in role
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
-    for purpose in ("ingest", "serving", "monitoring"):
+    for purpose in ("ingest", "serving"):
         assert not allowed(streaming, purpose, "iam:PassRole")
+
+
+def test_monitoring_passes_the_identity_that_ingests_to_the_feature_job_only(streaming, rights):
+    (passing,) = [statement for statement in rights(streaming, "monitoring") if "iam:PassRole" in statement["Action"]]
+    (role,) = passing["Resource"]
+    assert ":role/fraud-detection-ingest-" in role
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "emr-serverless.amazonaws.com"}}

@@ -7,6 +7,7 @@ import pytest
 
 KEY = "arn:aws:kms:eu-west-1:210987654321:key/5ec0de00-da7a-4000-8000-000000000000"
 GROUP = "aws:sagemaker/featureGroup:FeatureGroup"
+TABLE = "aws:dynamodb/table:Table"
 
 
 def test_the_group_has_its_entity_its_time_and_each_definition(streaming):
@@ -80,7 +81,7 @@ def test_ingest_writes_records_and_serving_reads_them(streaming, allowed, action
     assert (
         may
         == {
-            "sagemaker:GetRecord": {"ingest", "serving"},
+            "sagemaker:GetRecord": {"serving"},
             "sagemaker:PutRecord": {"ingest"},
             "sagemaker:BatchGetRecord": {"serving"},
         }[action]
@@ -90,8 +91,10 @@ def test_ingest_writes_records_and_serving_reads_them(streaming, allowed, action
 @pytest.mark.parametrize("platform", ["streaming", "batch"])
 def test_ingest_keeps_the_iceberg_table_and_nobody_else(request, allowed, platform):
     built = request.getfixturevalue(platform)
-    # What AmazonSageMakerFeatureStoreAccess allows, on the table's own database only.
-    assert allowed(built, "ingest", "glue:UpdateTable") == allowed(built, "ingest", "glue:GetTable")
+    # What AmazonSageMakerFeatureStoreAccess allows, on the table's own database only; beside it, the raw events are read.
+    own = allowed(built, "ingest", "glue:UpdateTable")
+    raw = allowed(built, "ingest", "glue:GetDatabase")
+    assert sorted(allowed(built, "ingest", "glue:GetTable")) == sorted(own + raw)
     assert [arn.rpartition(":")[2] for arn in allowed(built, "ingest", "glue:UpdateTable")] == [
         "catalog",
         "database/sagemaker_featurestore",
@@ -112,3 +115,48 @@ def test_the_group_waits_for_the_rights_that_sagemaker_tries(streaming, rights):
         "fraud-detection-ingest-offline-features",
     } <= waits_for
     assert json.dumps(rights(streaming, "ingest")).count("kms:GenerateDataKey") == 1
+
+
+@pytest.mark.parametrize("platform", ["house", "hybrid_house"])
+def test_the_state_of_windows_is_encrypted_kept_and_goes_when_it_is_empty(request, platform):
+    (state,) = request.getfixturevalue(platform).of_type(TABLE)
+    assert state.inputs["hashKey"] == "entity"
+    assert state.inputs["attributes"] == [{"name": "entity", "type": "S"}]
+    assert state.inputs["ttl"] == {"attributeName": "expires_at", "enabled": True}
+    assert state.inputs["pointInTimeRecovery"] == {"enabled": True}
+    assert state.inputs["serverSideEncryption"] == {"enabled": True, "kmsKeyArn": KEY}
+
+
+@pytest.mark.parametrize(("environment", "protected"), [("production", True), ("experiment", False)])
+def test_production_keeps_the_state_of_windows_from_being_deleted(once, environment, protected):
+    (state,) = once("fraud_detection", environment=environment).of_type(TABLE)
+    assert state.inputs["deletionProtectionEnabled"] is protected
+
+
+@pytest.mark.parametrize(("platform", "units"), [("streaming", 16_000), ("hybrid", 400)])
+def test_the_state_of_windows_is_paid_by_use_up_to_what_the_events_can_take(request, platform, units):
+    (state,) = request.getfixturevalue(platform).of_type(TABLE)
+    assert state.inputs["billingMode"] == "PAY_PER_REQUEST"
+    # Four units an event, twice, at 2000 and 50 events a second.
+    assert state.inputs["onDemandThroughput"] == {"maxReadRequestUnits": units, "maxWriteRequestUnits": units}
+
+
+def test_batch_keeps_no_state_of_windows(batch, allowed):
+    assert not batch.of_type(TABLE)
+    assert batch.platform.features.window_state is None
+    assert not allowed(batch, "ingest", "dynamodb:PutItem")
+
+
+def test_only_the_processor_reads_and_writes_windows_and_only_their_items(streaming, rights):
+    (state,) = streaming.of_type(TABLE)
+    of_windows = [
+        (purpose, statement)
+        for purpose in ("ingest", "training", "serving", "monitoring")
+        for statement in rights(streaming, purpose)
+        if any(action.startswith("dynamodb:") for action in statement["Action"])
+    ]
+    ((purpose, statement),) = of_windows
+    assert purpose == "ingest"
+    assert statement["Action"] == ["dynamodb:GetItem", "dynamodb:PutItem"]
+    (table,) = statement["Resource"]
+    assert table.endswith(f":table/{state.id}")

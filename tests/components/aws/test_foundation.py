@@ -53,11 +53,12 @@ def test_an_existing_key_is_used_and_its_owner_grants_it(house, named):
 @pytest.mark.parametrize(
     ("purpose", "services"),
     [
-        ("ingest", ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]),
+        ("ingest", ["lambda.amazonaws.com", "sagemaker.amazonaws.com", "emr-serverless.amazonaws.com"]),
         ("training", ["sagemaker.amazonaws.com"]),
         ("serving", ["sagemaker.amazonaws.com"]),
         ("monitoring", ["sagemaker.amazonaws.com", "scheduler.amazonaws.com", "events.amazonaws.com"]),
         ("flow-logs", ["vpc-flow-logs.amazonaws.com"]),
+        ("archive", ["firehose.amazonaws.com"]),
     ],
 )
 def test_each_role_trusts_its_services_for_this_account_only(streaming, named, purpose, services):
@@ -67,12 +68,22 @@ def test_each_role_trusts_its_services_for_this_account_only(streaming, named, p
     assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
 
-def test_every_role_is_under_the_boundary(streaming):
-    (boundary,) = streaming.of_type("aws:iam/policy:Policy")
-    roles = streaming.of_type(ROLE)
-    assert {role.name.removeprefix("fraud-detection-") for role in roles} == {*Purpose, "flow-logs", "deployer"}
+@pytest.mark.parametrize(
+    ("platform", "of_services"),
+    [
+        ("streaming", {"flow-logs", "archive"}),
+        ("hybrid", {"flow-logs", "archive"}),
+        ("batch", {"flow-logs"}),
+    ],
+)
+def test_every_role_is_under_the_boundary(request, platform, of_services):
+    built = request.getfixturevalue(platform)
+    (boundary,) = built.of_type("aws:iam/policy:Policy")
+    roles = built.of_type(ROLE)
+    prefix = f"{built.platform.context.name}-"
+    assert {role.name.removeprefix(prefix) for role in roles} == {*Purpose, *of_services, "deployer"}
     for role in roles:
-        assert "policy/fraud-detection-boundary" in role.inputs["permissionsBoundary"]
+        assert f"policy/{prefix}boundary" in role.inputs["permissionsBoundary"]
         assert boundary.urn in role.depends_on
 
 
@@ -91,7 +102,22 @@ def test_what_is_granted_is_within_the_boundary(request, platform):
     assert not [action for action in most["Action"] if "*" in action]
 
 
+def test_the_boundary_has_nothing_of_streams_and_spark_that_no_platform_grants(streaming, batch, hybrid):
+    (boundary,) = streaming.of_type("aws:iam/policy:Policy")
+    (most,) = statements(boundary.inputs["policy"])
+    granted = {
+        action
+        for built in (streaming, batch, hybrid)
+        for grant in built.of_type(GRANT)
+        for statement in statements(grant.inputs["policy"])
+        for action in statement["Action"]
+    }
+    services = ("dynamodb", "emr-serverless", "kinesis", "lakeformation", "lambda", "sqs", "xray")
+    assert {action for action in most["Action"] if action.startswith(services)} - granted == set()
+
+
 # https://docs.aws.amazon.com/service-authorization/latest/reference/: these have no resource but `*`.
+# Of Lake Formation: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslakeformation.html
 WITHOUT_RESOURCE = {
     "cloudwatch:PutMetricData",
     "ec2:DescribeDhcpOptions",
@@ -100,6 +126,7 @@ WITHOUT_RESOURCE = {
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
     "ecr:GetAuthorizationToken",
+    "lakeformation:GetDataAccess",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }
@@ -142,8 +169,10 @@ def test_jobs_encrypt_volumes_and_results_and_make_their_log_groups(streaming, r
 
 
 def test_existing_identities_are_used_and_get_no_rights(house):
-    assert [role.name for role in house.of_type(ROLE)] == ["fraud-detection-deployer"]
-    assert [grant.name for grant in house.of_type(GRANT)] == ["fraud-detection-deployer"]
+    # Firehose has an identity of its own, which no purpose stands for; the deployer deploys.
+    ours = ["fraud-detection-archive", "fraud-detection-deployer"]
+    assert [role.name for role in house.of_type(ROLE)] == ours
+    assert [grant.name for grant in house.of_type(GRANT)] == ours
 
 
 def test_one_existing_identity_leaves_the_others_new(once, named):

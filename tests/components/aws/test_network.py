@@ -10,7 +10,17 @@ ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
 EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
-STREAMS = {"kinesis-streams", "sagemaker.featurestore-runtime", "sqs", "xray"}
+STREAMS = {
+    "dynamodb",
+    "kinesis-firehose",
+    "kinesis-streams",
+    "lambda",
+    "sagemaker.featurestore-runtime",
+    "sqs",
+    "xray",
+}
+# https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
+GATEWAYS = {"s3", "dynamodb"}
 
 
 def services(built) -> set[str]:
@@ -60,24 +70,26 @@ def test_the_default_group_lets_nothing_through(streaming):
     assert group.inputs["egress"] == []
 
 
-def test_workloads_take_nothing_and_reach_endpoints_and_s3_by_https(streaming):
-    assert {group.name for group in streaming.of_type(GROUP)} == {
-        "fraud-detection-workloads",
-        "fraud-detection-endpoints",
-    }
-    assert all("ingress" not in group.inputs and "egress" not in group.inputs for group in streaming.of_type(GROUP))
-    rules = [rule.inputs for rule in streaming.of_type(EGRESS)]
-    assert [(rule["ipProtocol"], rule["fromPort"], rule["toPort"]) for rule in rules] == [("tcp", 443, 443)] * 2
+@pytest.mark.parametrize(("platform", "gateways"), [("streaming", GATEWAYS), ("hybrid", GATEWAYS), ("batch", {"s3"})])
+def test_workloads_take_nothing_and_reach_endpoints_and_gateways_by_https(request, platform, gateways):
+    built = request.getfixturevalue(platform)
+    prefix = f"{built.platform.context.name}-"
+    groups = built.of_type(GROUP)
+    assert {group.name.removeprefix(prefix) for group in groups} == {"workloads", "endpoints"}
+    assert all("ingress" not in group.inputs and "egress" not in group.inputs for group in groups)
+    rules = [rule.inputs for rule in built.of_type(EGRESS)]
+    assert {(rule["ipProtocol"], rule["fromPort"], rule["toPort"]) for rule in rules} == {("tcp", 443, 443)}
     assert [rule["cidrIpv4"] for rule in rules if "cidrIpv4" in rule] == ["10.64.0.0/16"]
-    (s3,) = [rule["prefixListId"] for rule in rules if "prefixListId" in rule]
-    assert s3.startswith("pl-")
+    lists = [rule["prefixListId"] for rule in rules if "prefixListId" in rule]
+    assert all(entry.startswith("pl-") for entry in lists)
+    assert len(set(lists)) == len(lists) == len(rules) - 1 == len(gateways)
 
 
 def test_endpoints_take_https_from_the_workloads_only(streaming, named):
     (rule,) = streaming.of_type(INGRESS)
     assert (rule.inputs["ipProtocol"], rule.inputs["fromPort"], rule.inputs["toPort"]) == ("tcp", 443, 443)
     assert "cidrIpv4" not in rule.inputs
-    (out, _) = streaming.of_type(EGRESS)
+    out, *_ = streaming.of_type(EGRESS)
     assert rule.inputs["referencedSecurityGroupId"] == out.inputs["securityGroupId"]
     logs = named(streaming, ENDPOINT, "fraud-detection-logs").inputs
     assert logs["securityGroupIds"] == [rule.inputs["securityGroupId"]]
@@ -90,7 +102,7 @@ def test_aws_is_reached_through_endpoints_in_every_subnet(streaming):
         for association in streaming.of_type("aws:ec2/routeTableAssociation:RouteTableAssociation")
     }
     for endpoint in streaming.of_type(ENDPOINT):
-        if endpoint.inputs["serviceName"].endswith(".s3"):
+        if endpoint.inputs["serviceName"].rpartition(".")[2] in GATEWAYS:
             (association, _) = streaming.of_type("aws:ec2/routeTableAssociation:RouteTableAssociation")
             assert endpoint.inputs["vpcEndpointType"] == "Gateway"
             assert endpoint.inputs["routeTableIds"] == [association.inputs["routeTableId"]]
@@ -101,7 +113,20 @@ def test_aws_is_reached_through_endpoints_in_every_subnet(streaming):
 
 
 def test_endpoints_of_streams_are_there_only_with_streams(streaming, hybrid, batch):
-    everywhere = {"ecr.api", "ecr.dkr", "kms", "logs", "s3", "sagemaker.api", "sagemaker.runtime", "sts"}
+    everywhere = {
+        "athena",
+        "ecr.api",
+        "ecr.dkr",
+        "emr-serverless",
+        "glue",
+        "kms",
+        "lakeformation",
+        "logs",
+        "s3",
+        "sagemaker.api",
+        "sagemaker.runtime",
+        "sts",
+    }
     assert services(batch) == everywhere
     assert services(streaming) == services(hybrid) == everywhere | STREAMS
 

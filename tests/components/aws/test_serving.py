@@ -2,12 +2,14 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from ml_blueprints.aws.serving import by_variant
 from ml_blueprints.workload import Model
 
 KEY = "arn:aws:kms:eu-west-1:210987654321:key/5ec0de00-da7a-4000-8000-000000000000"
+REPOSITORY = Path(__file__).parents[3]
 SUBNETS = ["subnet-0123456789abcdef1", "subnet-0123456789abcdef2"]
 MODEL = "aws:sagemaker/model:Model"
 CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
@@ -15,6 +17,7 @@ ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 FUNCTION = "aws:lambda/function:Function"
 SOURCE = "aws:lambda/eventSourceMapping:EventSourceMapping"
+STREAM = "aws:kinesis/stream:Stream"
 PIPELINE = "aws:sagemaker/pipeline:Pipeline"
 SCHEDULE = "aws:scheduler/schedule:Schedule"
 
@@ -173,8 +176,8 @@ def test_live_variants_scale_between_the_workloads_bounds(request, platform, var
         assert tracking["scaleOutCooldown"] < tracking["scaleInCooldown"]
 
 
-def test_the_processor_is_encrypted_in_the_network_and_under_its_identity(house):
-    (function,) = house.of_type(FUNCTION)
+def test_the_processor_is_encrypted_in_the_network_and_under_its_identity(house, named):
+    function = named(house, FUNCTION, "fraud-detection-processor")
     assert function.inputs["role"] == "arn:aws:iam::210987654321:role/house-ingest"
     assert function.inputs["kmsKeyArn"] == KEY
     assert function.inputs["vpcConfig"] == {"subnetIds": SUBNETS, "securityGroupIds": [group_of_workloads(house)]}
@@ -182,31 +185,62 @@ def test_the_processor_is_encrypted_in_the_network_and_under_its_identity(house)
     assert function.inputs["tracingConfig"] == {"mode": "Active"}
 
 
-def test_the_processor_runs_the_image_and_knows_endpoint_and_features(streaming):
-    (function,) = streaming.of_type(FUNCTION)
+def test_the_processor_runs_the_image_and_knows_where_all_is_kept(streaming, named):
+    function = named(streaming, FUNCTION, "fraud-detection-processor")
     (endpoint,) = streaming.of_type(ENDPOINT)
     (group,) = streaming.of_type("aws:sagemaker/featureGroup:FeatureGroup")
     assert function.inputs["packageType"] == "Image"
     assert "/ml-serving@sha256:" in function.inputs["imageUri"]
-    assert function.inputs["imageConfig"]["commands"] == ["ml_pipelines.streaming.aws.handler"]
+    assert function.inputs["imageConfig"]["commands"] == ["ml_pipelines.streaming.aws_lambda.handler"]
     told = function.inputs["environment"]["variables"]
+    assert told["WORKLOAD"] == "fraud-detection"
+    (state,) = streaming.of_type("aws:dynamodb/table:Table")
+    assert told["STATE"] == f"dynamodb://{state.id}"
+    (letters,) = streaming.of_type("aws:sqs/queue:Queue")
+    assert told["DEAD_LETTERS"] == letters.id
+    assert named(streaming, STREAM, "fraud-detection-decisions").id.endswith(f":stream/{told['DECISIONS']}")
     assert told["SCORING_ENDPOINT"] == endpoint.inputs["name"]
     assert told["FEATURE_STORE"] == group.inputs["featureGroupName"]
     models = json.loads(told["ML_BLUEPRINTS_ROUTING"])["models"]
     assert [model["role"] for model in models] == ["champion", "shadow"]
 
 
-def test_the_processor_waits_for_the_rights_that_lambda_tries(streaming):
-    (function,) = streaming.of_type(FUNCTION)
+@pytest.mark.parametrize("platform", ["streaming", "hybrid"])
+def test_what_the_image_is_told_to_run_is_there(request, platform):
+    for function in request.getfixturevalue(platform).of_type(FUNCTION):
+        (command,) = function.inputs["imageConfig"]["commands"]
+        module, _, handler = command.rpartition(".")
+        file = REPOSITORY / "pipelines" / f"{module.replace('.', '/')}.py"
+        assert f"def {handler}(" in file.read_text()
+
+
+def test_decisions_are_a_stream_as_wide_encrypted_and_kept_as_the_events(house, named):
+    events = named(house, STREAM, "fraud-detection-events").inputs
+    decisions = named(house, STREAM, "fraud-detection-decisions").inputs
+    for part in ("shardCount", "streamModeDetails", "retentionPeriod", "encryptionType", "kmsKeyId"):
+        assert decisions[part] == events[part]
+    assert decisions["kmsKeyId"] == KEY
+
+
+def test_an_experiments_decisions_grow_by_themselves(once, named):
+    decisions = named(once("fraud_detection", environment="experiment"), STREAM, "fraud-detection-decisions").inputs
+    assert decisions["streamModeDetails"] == {"streamMode": "ON_DEMAND"}
+    assert "shardCount" not in decisions
+
+
+def test_the_processor_waits_for_the_rights_that_lambda_tries(streaming, named):
+    function = named(streaming, FUNCTION, "fraud-detection-processor")
     waits_for = {urn.rpartition("::")[2] for urn in function.depends_on}
     assert {f"fraud-detection-ingest-{grant}" for grant in ("processor", "network", "images", "lake")} <= waits_for
 
 
-def test_events_that_fail_are_tried_again_and_then_become_dead_letters(streaming):
+def test_events_that_fail_are_tried_again_and_then_become_dead_letters(streaming, named):
     (source,) = streaming.of_type(SOURCE)
-    (stream,) = streaming.of_type("aws:kinesis/stream:Stream")
-    assert ":stream/fraud-detection-events-" in source.inputs["eventSourceArn"]
-    assert stream.urn in source.depends_on
+    stream = named(streaming, STREAM, "fraud-detection-events")
+    consumer = named(streaming, "aws:kinesis/streamConsumer:StreamConsumer", "fraud-detection-processor")
+    assert source.inputs["eventSourceArn"] == consumer.id
+    assert consumer.inputs["streamArn"] == stream.id
+    assert {stream.urn, consumer.urn} & set(source.depends_on)
     assert ":function:fraud-detection-processor-" in source.inputs["functionName"]
     assert source.inputs["functionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source.inputs["bisectBatchOnFunctionError"] is True
@@ -221,6 +255,9 @@ def test_events_that_fail_are_tried_again_and_then_become_dead_letters(streaming
         ("kinesis:GetRecords", ":stream/fraud-detection-events-"),
         ("sqs:SendMessage", ":fraud-detection-dead-letters-"),
         ("sagemaker:InvokeEndpoint", ":endpoint/fraud-detection-"),
+        ("kinesis:SubscribeToShard", ":stream/fraud-detection-events-"),
+        ("kinesis:PutRecords", ":stream/fraud-detection-decisions-"),
+        ("dynamodb:PutItem", ":table/fraud-detection-window-state-"),
     ],
 )
 def test_only_the_processor_reads_events_and_asks_the_endpoint(streaming, allowed, action, target):
@@ -230,10 +267,16 @@ def test_only_the_processor_reads_events_and_asks_the_endpoint(streaming, allowe
         assert not allowed(streaming, purpose, action)
 
 
-def test_hybrid_has_an_endpoint_and_batch_but_no_processor(hybrid):
+def test_hybrid_has_an_endpoint_and_batch_and_a_processor_that_only_keeps_features(hybrid, named, allowed):
     assert hybrid.of_type(ENDPOINT)
-    assert not hybrid.of_type(FUNCTION)
-    assert not hybrid.of_type(SOURCE)
+    told = named(hybrid, FUNCTION, "delivery-eta-processor").inputs["environment"]["variables"]
+    assert {"WORKLOAD", "STATE", "FEATURE_STORE", "DEAD_LETTERS"} <= set(told)
+    assert not {"SCORING_ENDPOINT", "DECISIONS"} & set(told)
+    assert [stream.name for stream in hybrid.of_type(STREAM)] == ["delivery-eta-events"]
+    for purpose in ("ingest", "training", "serving"):
+        assert not allowed(hybrid, purpose, "sagemaker:InvokeEndpoint")
+        assert not allowed(hybrid, purpose, "kinesis:PutRecords")
+    # A processor that doesn't score is no way to predictions.
     assert hybrid.platform.serving.processor is None
     assert "delivery-eta-batch" in [pipeline.name for pipeline in hybrid.of_type(PIPELINE)]
 
@@ -243,8 +286,11 @@ def test_streaming_has_no_scheduled_batch(streaming):
     assert streaming.platform.serving.batch is None
 
 
-def test_batch_has_no_endpoint(batch):
+def test_batch_has_no_endpoint_and_nothing_of_streams(batch):
     assert not batch.of_type(ENDPOINT)
+    assert not batch.of_type(FUNCTION)
+    assert not batch.of_type(SOURCE)
+    assert not batch.of_type("aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream")
     assert not batch.of_type(CONFIGURATION)
     assert not batch.of_type("aws:appautoscaling/target:Target")
     assert batch.platform.serving.url is None
