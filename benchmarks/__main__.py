@@ -18,6 +18,7 @@ from sandbox import home, project
 from sandbox.errors import SandboxError
 from sandbox.stacks import Operation
 
+from benchmarks.features import features
 from benchmarks.measure import Bench, PeakMemory, open_bench, pulumi, resources, run_together
 from benchmarks.policies import policies
 
@@ -168,6 +169,7 @@ _TABLES: Mapping[str, Callable[[Console, Bench, int], None]] = {
     "nine": all_together,
     "growth": growth,
     "policies": policies,
+    "features": features,
 }
 
 

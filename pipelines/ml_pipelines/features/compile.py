@@ -14,6 +14,7 @@ from typing import Any
 
 import ibis
 from ibis.expr import operations as ops
+from ibis.expr import types as ir
 
 from ml_pipelines.contracts import catalog
 from ml_pipelines.features.definitions import WORKLOADS, load
@@ -54,9 +55,12 @@ def compiled() -> dict[Path, str]:
 
 def spark_sql(feature_set: FeatureSet) -> str:
     """The features of a log as Spark computes them: a query of a view `log`."""
-    log = ibis.table(feature_set.log_schema, name="log")
-    expression = feature_set.features(log).op().replace(_for_spark).to_expr()
-    return ibis.pyspark.compile(expression, pretty=True)
+    return for_spark(feature_set.features(ibis.table(feature_set.log_schema, name="log")))
+
+
+def for_spark(expression: ir.Table) -> str:
+    """An expression as a query of Spark."""
+    return ibis.pyspark.compile(expression.op().replace(_for_spark).to_expr(), pretty=True)
 
 
 def _for_spark(op: ops.Node, kwargs: Mapping[str, Any] | None) -> ops.Node:
