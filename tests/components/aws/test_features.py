@@ -91,7 +91,7 @@ def test_ingest_writes_records_and_serving_reads_them(streaming, allowed, action
 @pytest.mark.parametrize("platform", ["streaming", "batch"])
 def test_ingest_keeps_the_iceberg_table_and_nobody_else(request, allowed, platform):
     built = request.getfixturevalue(platform)
-    # What AmazonSageMakerFeatureStoreAccess allows, on the own database of the table only; raw events are read beside it.
+    # What AmazonSageMakerFeatureStoreAccess allows, on its own database; beside it, ingest reads raw events.
     own = allowed(built, "ingest", "glue:UpdateTable")
     raw = allowed(built, "ingest", "glue:GetDatabase")
     assert sorted(allowed(built, "ingest", "glue:GetTable")) == sorted(own + raw)
