@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ml_pipelines.streaming.sinks import SinkError, as_text, in_parts, newest
+from ml_pipelines.streaming.sinks import SinkError, as_text, in_parts, newest, partition_key
 
 
 class KinesisPublisher:
@@ -19,7 +19,10 @@ class KinesisPublisher:
         """See Publisher."""
 
         def send(indexes: Sequence[int]) -> Mapping[int, str]:
-            records = [{"PartitionKey": messages[index][0][:256], "Data": messages[index][1]} for index in indexes]
+            records = [
+                {"PartitionKey": partition_key(messages[index][0], 256), "Data": messages[index][1]}
+                for index in indexes
+            ]
             try:
                 answers = self._client.put_records(StreamName=self._stream, Records=records)["Records"]
             except (BotoCoreError, ClientError) as error:
@@ -75,8 +78,9 @@ class SageMakerFeatureStore:
             decision = decisions[index]
             values = {
                 self._entity: decision["entity"],
-                # A Fractional feature holds seconds since 1970.
-                self._event_time: repr(decision["event_time"] / 1000),
+                # Seconds since 1970 at which the event counts. The online store takes a record only if its time is
+                # later than that of the last one, as the time of an event that comes out of order isn't.
+                self._event_time: f"{decision['order'] / 1_000_000:.6f}",
                 **{name: _feature(value) for name, value in decision["features"].items() if value is not None},
             }
             record = [{"FeatureName": name, "ValueAsString": value} for name, value in values.items()]

@@ -7,14 +7,17 @@ import redis
 from azure.eventhub import EventData
 from azure.eventhub.exceptions import EventHubError
 
-from ml_pipelines.streaming.sinks import SinkError, as_text, newest
+from ml_pipelines.streaming.sinks import SinkError, as_text, newest, partition_key
 
-# Features only move forward in time. Names and values follow the time and how long they are kept.
+# https://learn.microsoft.com/azure/event-hubs/event-hubs-quotas
+LONGEST_KEY = 128
+
+# Features only move forward. Names and values follow their order and how long they are kept.
 _WRITE = """
-local time = redis.call('HGET', KEYS[1], 'event_time')
-if time and tonumber(time) > tonumber(ARGV[1]) then return 0 end
+local there = redis.call('HGET', KEYS[1], 'order')
+if there and tonumber(there) > tonumber(ARGV[1]) then return 0 end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'event_time', ARGV[1], unpack(ARGV, 3))
+redis.call('HSET', KEYS[1], 'order', ARGV[1], 'event_time', ARGV[3], unpack(ARGV, 4))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 """
@@ -34,7 +37,9 @@ class EventHubPublisher:
         failed: dict[int, str] = {}
         for key, indexes in by_key.items():
             try:
-                self._producer.send_batch([EventData(messages[index][1]) for index in indexes], partition_key=key)
+                self._producer.send_batch(
+                    [EventData(messages[index][1]) for index in indexes], partition_key=partition_key(key, LONGEST_KEY)
+                )
             except (EventHubError, ValueError) as error:
                 failed |= dict.fromkeys(indexes, str(error))
         return failed
@@ -59,7 +64,8 @@ class RedisFeatureStore:
             ]
             try:
                 self._write(
-                    keys=[f"features:{self._group}:{entity}"], args=[decision["event_time"], self._ttl_ms, *values]
+                    keys=[f"features:{self._group}:{entity}"],
+                    args=[decision["order"], self._ttl_ms, decision["event_time"], *values],
                 )
             except redis.RedisError as error:
                 raise SinkError(str(error)) from error

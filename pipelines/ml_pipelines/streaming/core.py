@@ -6,17 +6,20 @@ them meanwhile. Only then are decision and features handed on, and only then is 
 between, the event comes again, its id is known, and the same decision is handed on once more.
 """
 
+import contextlib
 import json
 import logging
+import threading
 import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ml_pipelines.contracts.errors import ContractError, Reason
-from ml_pipelines.features.online import Plan, State, Status
+from ml_pipelines.features.online import Plan, State, StateError, Status
 from ml_pipelines.streaming.dead_letters import DeadLetter, DeadLetters
 from ml_pipelines.streaming.scorers import Scorer
 from ml_pipelines.streaming.sinks import FeatureStore, Publisher, SinkError
@@ -26,6 +29,12 @@ log = logging.getLogger(__name__)
 
 # How often a lost race for an entity is run again before the event is left for a later delivery.
 ATTEMPTS = 5
+
+# An entity's name is a part of keys, of which DynamoDB's are the shortest (2,048 bytes).
+LONGEST_ENTITY = 1024
+
+# What can be wrong with an event beside its contract.
+NOT_COMPUTABLE, STATE_UNREADABLE, STATE_TOO_LARGE = "not_computable", "state_unreadable", "state_too_large"
 
 # From this size on an entity's item is compressed.
 COMPRESSED_FROM = 2048
@@ -63,6 +72,7 @@ class Result:
     outcome: Outcome
     reason: str = ""
     decision: bytes | None = None
+    detail: str = ""
 
 
 class Decode(Protocol):
@@ -71,17 +81,42 @@ class Decode(Protocol):
     def __call__(self, record: Record) -> Mapping[str, Any]: ...
 
 
+class _Row(NamedTuple):
+    """What was decided about an event. `order` says which of an entity's events is the later one.
+
+    `answer` is a list of the scorer's answer, or None as long as there is none.
+    """
+
+    event_time: int
+    arrived_at: int
+    order: int
+    values: list[Any]
+    answer: list[Any] | None
+
+
 class _Entity:
     """What is kept of an entity: its windows, what was decided by event id, and the version of the item they came from.
 
-    What was decided is JSON: event time, arrival, the values of the features in the plan's order, and the answer.
+    What was decided is a row, and as soon as it was written down the JSON of that row.
     """
 
     __slots__ = ("decided", "state", "touched", "version")
 
-    def __init__(self, state: State, decided: dict[str, str], version: int | None):
+    def __init__(self, state: State, decided: dict[str, _Row | str], version: int | None):
         self.state, self.decided, self.version = state, decided, version
         self.touched = 0
+
+
+class _NotComputableError(Exception):
+    """An event of which features can't be computed. Nothing that keeps to its contract should be one."""
+
+    def __init__(self, step: "_Step", detail: str):
+        super().__init__(detail)
+        self.step, self.detail = step, detail
+
+
+class _TooLargeError(Exception):
+    """An entity of which more is to be kept than the store takes."""
 
 
 @dataclass(slots=True)
@@ -102,7 +137,8 @@ class Processor:
     `scorer` and `decisions` are None where events only keep the features up to date. `states` is None where windows
     needn't outlive the process. Otherwise `cached_entities` entities are kept decoded: that saves reading them again
     where one processor has its entities for itself, and does no harm where it doesn't, since the store refuses what was
-    changed from an old version.
+    changed from an old version. `at_once` entities of a batch are taken at the same time, which saves waiting for a
+    store and a scorer over the network. Several threads may use one processor.
     """
 
     def __init__(
@@ -115,148 +151,217 @@ class Processor:
         scorer: Scorer | None = None,
         decisions: Publisher | None = None,
         cached_entities: int = 10_000,
+        at_once: int = 1,
     ):
         self.plan, self.decode, self.states = plan, decode, states
         self.dead_letters, self.features = dead_letters, features
         self.scorer, self.decisions = scorer, decisions
         self.cached_entities = cached_entities
         self.counts: Counter[str] = Counter()
+        # Windows change with their events, so that a plan with other ones begins with items of its own.
+        self._prefix = f"{plan.workload}/{plan.fingerprint}/"
         self._cache: OrderedDict[str, _Entity] = OrderedDict()
+        self._lock = threading.Lock()
+        # Without a store there is nothing that would tell two threads of each other.
+        self._turn = threading.Lock() if states is None else contextlib.nullcontext()
+        self._pool = ThreadPoolExecutor(at_once, "entities") if at_once > 1 else None
 
     def process(self, records: Sequence[Record]) -> list[Result]:
         """What becomes of each record, in their order. Events of one entity are taken in that order."""
-        results: list[Result | None] = [None] * len(records)
+        with self._turn:
+            return self._process(records)
+
+    def _process(self, records: Sequence[Record]) -> list[Result]:
+        results: list[Result] = [Result(Outcome.FAILED, "not processed")] * len(records)
         letters: list[tuple[int, DeadLetter]] = []
+        steps: list[_Step] = []
         groups: dict[str, list[_Step]] = {}
+        name, id_of = self.plan.entity, self.plan.id_of
         for index, record in enumerate(records):
             try:
                 event = self.decode(record)
+                entity = _named(str(event[name]))
             except ContractError as error:
                 letters.append((index, DeadLetter.of(record, self.plan.workload, error.reason, error.detail)))
                 continue
-            entity = str(event[self.plan.entity])
-            groups.setdefault(entity, []).append(_Step(index, record, event, str(self.plan.id_of(event))))
-        for entity, steps in groups.items():
-            self._entity(entity, steps)
-        steps = sorted((step for group in groups.values() for step in group), key=lambda step: step.index)
+            except Exception as error:
+                # A registry of schemas that isn't there says nothing about the event.
+                log.exception("an event can't be decoded now")
+                results[index] = Result(Outcome.FAILED, f"decode: {type(error).__name__}: {error}")
+                continue
+            step = _Step(index, record, event, str(id_of(event)))
+            steps.append(step)
+            if (group := groups.get(entity)) is None:
+                groups[entity] = [step]
+            else:
+                group.append(step)
+        if self._pool is None or len(groups) < 2:
+            for entity, group in groups.items():
+                self._entity(entity, group)
+        else:
+            list(self._pool.map(self._entity, groups, groups.values()))
         for step in steps:
             if step.result is not None and step.result.outcome is Outcome.DEAD_LETTERED:
-                detail = _refusals(self.plan, step)
+                detail = step.result.detail or _refusal(self.plan, step)
                 letters.append((step.index, DeadLetter.of(step.record, self.plan.workload, step.result.reason, detail)))
         self._hand_on(steps)
         for step in steps:
-            results[step.index] = step.result
+            if step.result is not None:
+                results[step.index] = step.result
         self._bury(letters, results)
-        finished = [result or Result(Outcome.FAILED, "not processed") for result in results]
-        for result in finished:
-            named = result.outcome in (Outcome.DEAD_LETTERED, Outcome.FAILED)
-            self.counts[f"{result.outcome}.{result.reason}" if named else str(result.outcome)] += 1
-        return finished
+        with self._lock:
+            for result in results:
+                named = result.outcome is Outcome.DEAD_LETTERED
+                self.counts[f"{result.outcome}.{result.reason}" if named else result.outcome.value] += 1
+        return results
 
     def _entity(self, entity: str, steps: list[_Step]) -> None:
         """Take an entity's events into its windows, and write these down with the decisions."""
-        for attempt in range(ATTEMPTS):
+        try:
+            self._settle(entity, steps)
+        except StoreError as error:
+            _fail(steps, f"state: {error}")
+        except StateError as error:
+            _refuse(steps, STATE_UNREADABLE, str(error))
+        except _TooLargeError as error:
+            _refuse(steps, STATE_TOO_LARGE, str(error))
+        except Exception as error:
+            # What nobody thought of must not take the other entities of the batch with it.
+            log.exception("an entity's events can't be processed")
+            _fail(steps, f"{type(error).__name__}: {error}")
+
+    def _settle(self, entity: str, steps: list[_Step]) -> None:
+        waiting, races = steps, 0
+        while races < ATTEMPTS:
+            kept = self._load(entity, fresh=races > 0)
             try:
-                kept = self._load(entity, fresh=attempt > 0)
-                changed = self._take(entity, kept, steps)
-                if not changed or self._store(entity, kept):
+                if not self._take(entity, kept, waiting):
+                    self._keep(entity, kept)
                     return
-            except StoreError as error:
-                self._cache.pop(entity, None)
-                _fail(steps, f"state: {error}")
-                return
-            for step in steps:
+                if self._store(entity, kept, len(waiting)):
+                    return
+                races += 1
+                with self._lock:
+                    self.counts["races"] += 1
+            except _NotComputableError as error:
+                _refuse([error.step], NOT_COMPUTABLE, error.detail)
+                waiting = [step for step in waiting if step is not error.step]
+                if self.states is None:
+                    self._keep(entity, kept)
+            for step in waiting:
                 step.result = step.document = None
-            self.counts["races"] += 1
-        _fail(steps, f"another processor changed `{entity}` {ATTEMPTS} times meanwhile")
+        _fail(waiting, f"another processor changed `{entity}` {ATTEMPTS} times meanwhile")
 
     def _take(self, entity: str, kept: _Entity, steps: list[_Step]) -> bool:
-        """Whether an event changed what is kept. Ends at the first one that the scorer has no answer for."""
+        """Whether an event changed what is kept. Ends at the first one that the scorer has no answer for.
+
+        That one is in the windows, with the values that it will be scored by when it comes again.
+        """
         changed = False
         for position, step in enumerate(steps):
-            if (decided := kept.decided.get(step.event_id)) is not None:
-                step.document = self._document(entity, step.event_id, *json.loads(decided))
-                step.result = Result(Outcome.REPEATED, decision=_json(step.document).encode())
-                continue
-            status, values = self.plan.update(kept.state, step.event, step.record.arrived_at)
-            if status is Status.DUPLICATE:
-                step.result = Result(Outcome.REPEATED)
-            elif status is not Status.ADMITTED:
-                step.result = Result(Outcome.DEAD_LETTERED, str(status))
-            else:
+            outcome = Outcome.REPEATED
+            row = kept.decided.get(step.event_id)
+            if isinstance(row, str):
+                row = _Row(*json.loads(row))
+            elif row is None:
+                event_time, arrived_at = step.event[self.plan.event_time], step.record.arrived_at
                 try:
-                    answer = self.scorer.score(entity, step.event_id, values) if self.scorer else None
+                    status, values = self.plan.update(kept.state, step.event, arrived_at)
+                except Exception as error:
+                    raise _NotComputableError(step, f"{type(error).__name__}: {error}") from error
+                if status is Status.DUPLICATE:
+                    step.result = Result(Outcome.REPEATED)
+                    continue
+                if status is not Status.ADMITTED:
+                    step.result = Result(Outcome.DEAD_LETTERED, status.value)
+                    continue
+                answer = None if self.scorer else [None]
+                row = _Row(event_time, arrived_at, kept.state.key, list(values.values()), answer)
+                kept.decided[step.event_id], kept.touched = row, arrived_at
+                outcome, changed = Outcome.DECIDED, True
+            if row.answer is None and self.scorer is not None:
+                features = dict(zip(self.plan.features, row.values, strict=True))
+                try:
+                    row = row._replace(answer=[self.scorer.score(entity, step.event_id, features)])
                 except SinkError as error:
-                    # The windows have the event by now and mustn't: what is in memory is forgotten, and what was done
-                    # before it in this batch is done again from what is stored.
-                    self._cache.pop(entity, None)
                     _fail(steps[position:], f"scorer: {error}")
-                    return position > 0 and self._again(entity, kept, steps[:position])
-                row = [step.event[self.plan.event_time], step.record.arrived_at, list(values.values()), answer]
-                kept.decided[step.event_id] = _json(row)
-                kept.touched = step.record.arrived_at
-                step.document = self._document(entity, step.event_id, *row)
-                step.result = Result(Outcome.DECIDED, decision=_json(step.document).encode())
-                changed = True
+                    return changed
+                kept.decided[step.event_id] = row
+                outcome, changed = Outcome.DECIDED, True
+            step.document = self._document(entity, step.event_id, row)
+            decision = _json(step.document).encode() if self.decisions is not None else None
+            step.result = Result(outcome, decision=decision)
         return changed
 
-    def _document(
-        self, entity: str, event_id: str, event_time: int, arrived_at: int, values: list[Any], answer: Any
-    ) -> dict[str, Any]:
+    def _document(self, entity: str, event_id: str, row: _Row) -> dict[str, Any]:
         """A decision as it is handed on. It holds nothing that another run would write differently."""
         return {
             "workload": self.plan.workload,
             "entity": entity,
             "event_id": event_id,
-            "event_time": event_time,
-            "arrived_at": arrived_at,
-            "features": dict(zip(self.plan.features, values, strict=True)),
-            "answer": answer,
+            "event_time": row.event_time,
+            "arrived_at": row.arrived_at,
+            "order": row.order,
+            "features": dict(zip(self.plan.features, row.values, strict=True)),
+            "answer": row.answer[0] if row.answer else None,
         }
 
-    def _again(self, entity: str, kept: _Entity, steps: list[_Step]) -> bool:
-        """Take the events before one that failed from the beginning, with the decisions that they were given."""
-        stored = self._load(entity, fresh=True)
-        changed = False
-        for step in steps:
-            if step.event_id in stored.decided:
-                continue
-            status, _ = self.plan.update(stored.state, step.event, step.record.arrived_at)
-            if status is Status.ADMITTED:
-                stored.decided[step.event_id] = kept.decided[step.event_id]
-                changed = True
-        kept.state, kept.decided, kept.version = stored.state, stored.decided, stored.version
-        return changed
-
     def _load(self, entity: str, fresh: bool) -> _Entity:
-        if fresh:
-            self._cache.pop(entity, None)
-        elif (cached := self._cache.get(entity)) is not None:
-            self._cache.move_to_end(entity)
+        """What is kept of an entity. What comes from the cache leaves it, so that no other thread has it meanwhile."""
+        with self._lock:
+            cached = self._cache.pop(entity, None)
+        if cached is not None and not fresh:
             return cached
-        found = self.states.get(entity) if self.states is not None else None
+        found = self.states.get(self._prefix + entity) if self.states is not None else None
         if found is None:
             return _Entity(self.plan.new_state(), {}, None)
         data, version = found
         state, decided = _unpacked(data)
         return _Entity(self.plan.load_state(state), decided, version)
 
-    def _store(self, entity: str, kept: _Entity) -> bool:
-        """Replace the entity's item, unless somebody else did; then it is forgotten here."""
+    def _store(self, entity: str, kept: _Entity, fresh: int) -> bool:
+        """Replace the entity's item, unless somebody else did; then it is forgotten here.
+
+        fresh: how many of the decisions, the last ones, may not have been handed on yet.
+        """
         known = kept.state.seen
         if len(kept.decided) > 1.25 * len(known) + 16:
-            kept.decided = {event_id: text for event_id, text in kept.decided.items() if _remembered(event_id, known)}
+            kept.decided = {event_id: row for event_id, row in kept.decided.items() if _remembered(event_id, known)}
         if self.states is not None:
-            data = _packed(self.plan.dump(kept.state), kept.decided)
-            version = self.states.put(entity, data, kept.version, self.plan.horizon_ms)
+            data = self._packed(entity, kept, fresh)
+            version = self.states.put(self._prefix + entity, data, kept.version, self.plan.horizon_ms)
             if version is None:
-                self._cache.pop(entity, None)
                 return False
             kept.version = version
-        self._cache[entity] = kept
-        self._cache.move_to_end(entity)
-        self._forget(kept.touched)
+        self._keep(entity, kept)
         return True
+
+    def _packed(self, entity: str, kept: _Entity, fresh: int) -> bytes:
+        """An entity's item. Where it is too large, old decisions go: their events stay known, and aren't decided again.
+
+        Raises _TooLargeError where the windows alone are too large for the store.
+        """
+        if self.states is None:
+            return b""
+        for event_id, row in kept.decided.items():
+            if not isinstance(row, str):
+                kept.decided[event_id] = _json(row)
+        state = self.plan.dump(kept.state)
+        while len(data := _packed(state, kept.decided)) > self.states.maximum_bytes:
+            if len(kept.decided) <= fresh:
+                raise _TooLargeError(
+                    f"`{entity}` has {len(kept.state)} events in its windows, for which {len(data)} bytes would be "
+                    f"kept; the store takes {self.states.maximum_bytes}"
+                )
+            left = max(fresh, len(kept.decided) // 2)
+            kept.decided = dict(list(kept.decided.items())[-left:])
+        return data
+
+    def _keep(self, entity: str, kept: _Entity) -> None:
+        """Put an entity into the cache, for its next events."""
+        with self._lock:
+            self._cache[entity] = kept
+            self._forget(kept.touched)
 
     def _forget(self, now: int) -> None:
         """Let go of what is in the store, or where there is none, of entities whose windows are empty by now."""
@@ -288,7 +393,7 @@ class Processor:
             if reason:
                 step.result = Result(Outcome.FAILED, reason)
 
-    def _bury(self, letters: list[tuple[int, DeadLetter]], results: list[Result | None]) -> None:
+    def _bury(self, letters: list[tuple[int, DeadLetter]], results: list[Result]) -> None:
         if not letters:
             return
         failed = _attempt("dead letters", lambda: self.dead_letters.bury([letter for _, letter in letters]))
@@ -306,13 +411,25 @@ def _attempt(what: str, action: Callable[[], Mapping[int, str]]) -> dict[int, st
         return {-1: f"{what}: {error}"}
 
 
+def _named(entity: str) -> str:
+    """An entity's name. Raises ContractError if it is too long for a key."""
+    if len(entity) > LONGEST_ENTITY // 4 and (size := len(entity.encode())) > LONGEST_ENTITY:
+        raise ContractError(Reason.OUT_OF_RANGE, f"the entity's name has {size} bytes; at most {LONGEST_ENTITY}")
+    return entity
+
+
+def _refuse(steps: Iterable[_Step], reason: str, detail: str) -> None:
+    for step in steps:
+        step.result, step.document = Result(Outcome.DEAD_LETTERED, reason, detail=detail), None
+
+
 def _fail(steps: Iterable[_Step], reason: str) -> None:
     log.warning("left for a later delivery: %s", reason)
     for step in steps:
         step.result, step.document = Result(Outcome.FAILED, reason), None
 
 
-def _refusals(plan: Plan, step: _Step) -> str:
+def _refusal(plan: Plan, step: _Step) -> str:
     time = step.event[plan.event_time]
     if step.result is not None and step.result.reason == Reason.FAR_FUTURE:
         ahead = time - step.record.arrived_at
@@ -325,15 +442,18 @@ def _remembered(event_id: str, known: set[Any]) -> bool:
     return event_id in known or (event_id.lstrip("-").isdigit() and int(event_id) in known)
 
 
-def _packed(state: bytes, decided: Mapping[str, str]) -> bytes:
+def _packed(state: bytes, decided: Mapping[str, _Row | str]) -> bytes:
     """An entity's item: the length of the state, the state, and what was decided; compressed where it is long."""
     text = "{" + ",".join([f"{_json(event_id)}:{row}" for event_id, row in decided.items()]) + "}"
     data = len(state).to_bytes(4, "big") + state + text.encode()
     return b"z" + zlib.compress(data, 1) if len(data) >= COMPRESSED_FROM else b"p" + data
 
 
-def _unpacked(data: bytes) -> tuple[bytes, dict[str, str]]:
-    content = zlib.decompress(data[1:]) if data[:1] == b"z" else data[1:]
-    length = int.from_bytes(content[:4], "big")
-    decided = json.loads(content[4 + length :])
-    return content[4 : 4 + length], {event_id: _json(row) for event_id, row in decided.items()}
+def _unpacked(data: bytes) -> tuple[bytes, dict[str, _Row | str]]:
+    try:
+        content = zlib.decompress(data[1:]) if data[:1] == b"z" else data[1:]
+        length = int.from_bytes(content[:4], "big")
+        decided = json.loads(content[4 + length :])
+        return content[4 : 4 + length], {event_id: _Row(*row) for event_id, row in decided.items()}
+    except (zlib.error, ValueError, TypeError, AttributeError) as error:
+        raise StateError(f"these {len(data)} bytes are no item of an entity: {error}") from None

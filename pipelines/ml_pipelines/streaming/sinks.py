@@ -1,5 +1,6 @@
 """Where decisions, features and dead letters go: the interfaces, and what serves for them on one machine."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,8 @@ class FeatureStore(Protocol):
     def write(self, decisions: Sequence[Mapping[str, Any]]) -> Mapping[int, str]:
         """Write the features of decisions, never older ones over newer ones.
 
+        Which of an entity's are newer is said by `order`, and not by the time of the event, which may be out of order.
+
         Returns why by index for those that weren't written. Raises SinkError if none can be.
         """
         ...
@@ -51,8 +54,8 @@ class Collected:
         """See FeatureStore."""
         for decision in decisions:
             kept = self.features.get(decision["entity"])
-            if kept is None or kept["event_time"] <= decision["event_time"]:
-                self.features[decision["entity"]] = {"event_time": decision["event_time"], **decision["features"]}
+            if kept is None or kept["order"] <= decision["order"]:
+                self.features[decision["entity"]] = {"order": decision["order"], **decision["features"]}
         return {}
 
 
@@ -96,9 +99,14 @@ def newest(decisions: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     found: dict[str, int] = {}
     for index, decision in enumerate(decisions):
         entity = decision["entity"]
-        if entity not in found or decisions[found[entity]]["event_time"] <= decision["event_time"]:
+        if entity not in found or decisions[found[entity]]["order"] <= decision["order"]:
             found[entity] = index
     return found
+
+
+def partition_key(key: str, longest: int) -> str:
+    """A key as a stream takes it: itself, or where it is empty or too long, characters that stand for it."""
+    return key if 0 < len(key.encode()) <= longest else hashlib.sha256(key.encode()).hexdigest()
 
 
 def as_text(value: Any) -> str:

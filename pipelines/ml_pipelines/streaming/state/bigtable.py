@@ -25,6 +25,9 @@ _FAILURES = (GoogleAPICallError, RetryError, RetryExceptionGroup)
 class BigtableStore(StateStore):
     """A write compares the version within its row, which an app profile with single-row transactions allows."""
 
+    # https://cloud.google.com/bigtable/quotas#limits-data-size recommends at most 10 MB in a cell.
+    maximum_bytes = 10_000_000
+
     def __init__(self, table: Any):
         """`table` is google.cloud.bigtable.data's."""
         self._table = table

@@ -21,6 +21,8 @@ class DynamoStore(StateStore):
     An item has 400 KB at most. https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
     """
 
+    maximum_bytes = 400 * 1024 - 4096
+
     def __init__(self, client: Any, table: str, clock: Callable[[], float] = time.time):
         self._client, self._table, self._clock = client, table, clock
 

@@ -11,6 +11,8 @@ ENTITIES = 1_000_000
 class MemoryStore(StateStore):
     """Keeps the items of at most `entities` entities; the one that was left alone for longest goes first."""
 
+    maximum_bytes = 2**30
+
     def __init__(self, entities: int = ENTITIES):
         self._entities = entities
         self._items: OrderedDict[str, tuple[bytes, int]] = OrderedDict()

@@ -22,6 +22,9 @@ return 1
 class RedisStore(StateStore):
     """Items under keys that begin with `state:`."""
 
+    # Redis takes half a gigabyte; what is larger than this holds others up.
+    maximum_bytes = 16 * 2**20
+
     def __init__(self, client: Any):
         """`client` is redis-py's, of a single Redis or of a cluster."""
         self._client = client

@@ -16,6 +16,9 @@ _FORGET_EVERY = 10_000
 class SqliteStore(StateStore):
     """Items in a table of their own. Several processes may use the file."""
 
+    # SQLite takes a gigabyte; what is larger than this is slow.
+    maximum_bytes = 64 * 2**20
+
     def __init__(self, path: str, clock: Callable[[], float] = time.time):
         """Raises StoreError if the file can't be opened or made."""
         self._clock, self._lock, self._writes = clock, threading.Lock(), 0

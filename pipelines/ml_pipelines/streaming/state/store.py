@@ -9,7 +9,12 @@ class StoreError(Exception):
 
 
 class StateStore(Protocol):
-    """Items by entity, each replaced only by who knows its newest version."""
+    """Items by entity, each replaced only by who knows its newest version.
+
+    maximum_bytes: what an item may have.
+    """
+
+    maximum_bytes: int
 
     def get(self, entity: str) -> tuple[bytes, int] | None:
         """The entity's item and its version, or None. Raises StoreError."""
