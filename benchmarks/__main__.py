@@ -21,6 +21,7 @@ from sandbox.stacks import Operation
 from benchmarks.features import features
 from benchmarks.measure import Bench, PeakMemory, open_bench, pulumi, resources, run_together
 from benchmarks.policies import policies
+from benchmarks.streaming import streaming
 
 _GROWTH_STACKS = ("aws-batch", "gcp-batch", "azure-batch")
 _GROWTH_MODELS = (1, 10, 100, 1000)
@@ -170,6 +171,7 @@ _TABLES: Mapping[str, Callable[[Console, Bench, int], None]] = {
     "growth": growth,
     "policies": policies,
     "features": features,
+    "streaming": streaming,
 }
 
 

@@ -180,7 +180,7 @@ def _pandas(part: str, log: Path, folder: Path) -> Callable[[], object]:
     def compute() -> None:
         events = pd.read_parquet(log, columns=columns)
         if part == "admitted":
-            events = events[events.event_time <= events.arrived_at + _FUTURE_MS].sort_values(["card_id", "sequence"])
+            events = events.query(f"event_time <= arrived_at + {_FUTURE_MS}").sort_values(["card_id", "sequence"])
             events = events.drop_duplicates(["card_id", "event_id"])
             clock = events.groupby("card_id", sort=False).event_time.cummax()
             events = events[events.event_time >= clock - _HOUR_MS]
