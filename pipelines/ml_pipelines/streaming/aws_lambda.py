@@ -24,6 +24,9 @@ from ml_pipelines.streaming.state.store import open_store
 
 log = logging.getLogger(__name__)
 
+# Entities whose events are taken at the same time: boto3 keeps so many connections, and most of it is waiting.
+AT_ONCE = 10
+
 
 def record_of(entry: Mapping[str, Any]) -> Record:
     """A record as Lambda hands it over. https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html"""
@@ -50,6 +53,7 @@ def processor() -> Processor:
         SageMakerFeatureStore(runtime, settings.feature_store, plan.entity, plan.event_time),
         SageMakerScorer.open(settings.scoring_endpoint) if settings.scoring_endpoint else None,
         KinesisPublisher(boto3.client("kinesis"), settings.decisions) if settings.decisions else None,
+        at_once=AT_ONCE,
     )
 
 

@@ -9,9 +9,8 @@ import binascii
 import json
 import logging
 import os
-import threading
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.applications import Starlette
@@ -29,6 +28,8 @@ from ml_pipelines.streaming.state.store import open_store
 
 log = logging.getLogger(__name__)
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def record_of(envelope: Mapping[str, Any]) -> Record:
     """A message as Pub/Sub pushes it. Raises ValueError for anything else."""
@@ -37,7 +38,8 @@ def record_of(envelope: Mapping[str, Any]) -> Record:
         arrived = datetime.fromisoformat(message["publishTime"].replace("Z", "+00:00"))
         return Record(
             base64.b64decode(message.get("data", ""), validate=True),
-            round(arrived.timestamp() * 1000),
+            # Whole milliseconds, cut off as the feature job does.
+            (arrived - EPOCH) // timedelta(milliseconds=1),
             f"{envelope.get('subscription', '')}/{message['messageId']}",
             message.get("attributes") or {},
         )
@@ -46,12 +48,10 @@ def record_of(envelope: Mapping[str, Any]) -> Record:
 
 
 def application(processor: Processor) -> Starlette:
-    """The service. Events are taken one after the other: an instance scales by instances, not by threads."""
-    turn = threading.Lock()
+    """The service. Events that are pushed at the same time are taken at the same time."""
 
     def process(record: Record) -> Any:
-        with turn:
-            return processor.process([record])[0]
+        return processor.process([record])[0]
 
     async def push(request: Request) -> Response:
         try:
@@ -75,7 +75,6 @@ def processor() -> Processor:
     from google.auth.transport.requests import AuthorizedSession
     from google.auth.transport.requests import Request as AuthRequest
     from google.cloud import pubsub_v1
-    from google.oauth2 import id_token
 
     from ml_pipelines.streaming.gcp import BigQueryFeatureStore, PubSubPublisher
 
@@ -87,6 +86,11 @@ def processor() -> Processor:
     )
     messages = PubSubMessages(settings.codec(), pubsub_v1.SchemaServiceClient())
     endpoint = settings.scoring_endpoint
+    scorer = None
+    if endpoint:
+        from ml_pipelines.streaming.gcp import IdTokens
+
+        scorer = HttpScorer(f"{endpoint}/score", IdTokens(endpoint, AuthRequest()))
     return Processor(
         plan,
         lambda record: messages.decode(record.payload, record.attributes),
@@ -95,8 +99,10 @@ def processor() -> Processor:
         BigQueryFeatureStore(
             AuthorizedSession(credentials), settings.feature_store, plan.entity, plan.event_time, plan.event_id
         ),
-        HttpScorer(f"{endpoint}/score", lambda: id_token.fetch_id_token(AuthRequest(), endpoint)) if endpoint else None,
+        scorer,
         PubSubPublisher(ordered, settings.decisions) if settings.decisions else None,
+        # Any instance may get an entity's next event: what this one remembers would be out of date.
+        cached_entities=0,
     )
 
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Protocol
 from ml_pipelines.contracts.errors import ContractError, Reason
 from ml_pipelines.features.online import Plan, State, StateError, Status
 from ml_pipelines.streaming.dead_letters import DeadLetter, DeadLetters
-from ml_pipelines.streaming.scorers import Scorer
+from ml_pipelines.streaming.scorers import RefusedError, Scorer
 from ml_pipelines.streaming.sinks import FeatureStore, Publisher, SinkError
 from ml_pipelines.streaming.state.store import StateStore, StoreError
 
@@ -34,7 +34,8 @@ ATTEMPTS = 5
 LONGEST_ENTITY = 1024
 
 # What can be wrong with an event beside its contract.
-NOT_COMPUTABLE, STATE_UNREADABLE, STATE_TOO_LARGE = "not_computable", "state_unreadable", "state_too_large"
+NOT_COMPUTABLE, SCORER_REFUSED = "not_computable", "scorer_refused"
+STATE_UNREADABLE, STATE_TOO_LARGE = "state_unreadable", "state_too_large"
 
 # From this size on an entity's item is compressed.
 COMPRESSED_FROM = 2048
@@ -283,6 +284,9 @@ class Processor:
                 features = dict(zip(self.plan.features, row.values, strict=True))
                 try:
                     row = row._replace(answer=[self.scorer.score(entity, step.event_id, features)])
+                except RefusedError as error:
+                    _refuse([step], SCORER_REFUSED, str(error))
+                    continue
                 except SinkError as error:
                     _fail(steps[position:], f"scorer: {error}")
                     return changed

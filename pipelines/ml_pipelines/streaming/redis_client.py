@@ -40,4 +40,6 @@ def connect(url: str) -> Any:
         ssl=True,
         credential_provider=EntraCredentials(credential(os.environ["IDENTITY"])),
         socket_timeout=5,
+        # A node names itself by its address, which the cluster's certificate doesn't.
+        address_remap=lambda node: (parts.hostname, node[1]),
     )
