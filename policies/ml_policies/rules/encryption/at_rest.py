@@ -1,6 +1,6 @@
 """Data at rest under the customer's own keys: endpoints, lakes, events, images, features, databases and logs."""
 
-from ml_policies.checks import Check, all_of, any_of, each, equals, matches, none_of, one_of, present, when
+from ml_policies.checks import Check, absent, all_of, any_of, each, equals, matches, none_of, one_of, present, when
 from ml_policies.relations import belonging, dependencies, either, itself, one_relation, related
 from ml_policies.rule import Rule, Severity
 from ml_policies.rules.encryption.own_keys import REGISTRY, WORKSPACE, own_key, own_keys, workspace_key
@@ -10,6 +10,7 @@ BUCKET_ENCRYPTIONS = (
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
     "aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2",
 )
+OBJECTS = ("aws:s3/bucketObjectv2:BucketObjectv2", "aws:s3/bucketObject:BucketObject")
 DATASET = "gcp:bigquery/dataset:Dataset"
 
 
@@ -51,6 +52,25 @@ _BUCKET_ENCRYPTED = one_relation(
         "a BucketServerSideEncryptionConfiguration with a customer-managed key",
     ),
     itself(_by_default("serverSideEncryptionConfiguration.rule.applyServerSideEncryptionByDefault")),
+)
+
+# An object without words of its own has the key of its bucket, which is checked by itself.
+_OBJECT_ENCRYPTED = any_of(
+    own_key("kmsKeyId"),
+    all_of(absent("kmsKeyId"), none_of("serverSideEncryption", ("AES256", "aws:kms", "aws:kms:dsse"))),
+)
+
+# What people choose for a query's results counts for nothing where the workgroup is enforced.
+# https://docs.aws.amazon.com/athena/latest/ug/workgroups-settings-override.html
+_RESULTS_ENCRYPTED = all_of(
+    equals(
+        "configuration.enforceWorkgroupConfiguration",
+        True,
+        default=True,
+        source=REGISTRY + "aws/api-docs/athena/workgroup/",
+    ),
+    one_of("configuration.resultConfiguration.encryptionConfiguration.encryptionOption", ("SSE_KMS", "CSE_KMS")),
+    own_key("configuration.resultConfiguration.encryptionConfiguration.kmsKeyArn"),
 )
 
 # A table without a key has that of its dataset, which is checked by itself.
@@ -125,6 +145,11 @@ RULES = (
         checks={
             "aws:efs/fileSystem:FileSystem": _encrypted("encrypted", "kmsKeyId", "aws/api-docs/efs/filesystem/"),
             "aws:ebs/volume:Volume": _encrypted("encrypted", "kmsKeyId", "aws/api-docs/ebs/volume/"),
+            **dict.fromkeys(OBJECTS, _OBJECT_ENCRYPTED),
+            "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream": each(
+                "extendedS3Configuration", own_key("kmsKeyArn")
+            ),
+            "aws:athena/workgroup:Workgroup": _RESULTS_ENCRYPTED,
             "gcp:storage/bucket:Bucket": own_key("encryption.defaultKmsKeyName"),
             "gcp:compute/disk:Disk": own_key("diskEncryptionKey.kmsKeySelfLink"),
             "gcp:filestore/instance:Instance": own_key("kmsKeyName"),
@@ -150,12 +175,16 @@ RULES = (
             "checkov:CKV_AWS_184",
             "checkov:CKV_AWS_3",
             "checkov:CKV_AWS_189",
+            "checkov:CKV_AWS_82",
+            "checkov:CKV_AWS_159",
+            "checkov:CKV_AWS_186",
             "checkov:CKV_GCP_37",
             "checkov:CKV2_AZURE_1",
             "checkov:CKV_AZURE_93",
         ),
         differs={
             "checkov:CKV_AWS_145": "KMS without a key of one's own is the key of AWS: it passes there and fails here.",
+            "checkov:CKV_AWS_186": "An object without a key has that of its bucket: it fails there and passes here.",
         },
     ),
     Rule(

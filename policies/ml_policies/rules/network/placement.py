@@ -123,6 +123,7 @@ RULES = (
         checks={
             "aws:lambda/function:Function": present("vpcConfig.subnetIds"),
             "aws:codebuild/project:Project": present("vpcConfig.subnets"),
+            "aws:emrserverless/application:Application": present("networkConfiguration.subnetIds"),
             **dict.fromkeys(_CLOUD_RUN, _attached("template.")),
             "gcp:cloudrunv2/job:Job": _attached("template.template."),
             "gcp:cloudfunctionsv2/function:Function": any_of(
