@@ -78,6 +78,24 @@ ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
             "fraud",
             f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:model-package-group/fraud",
         ),
+        (
+            "aws:athena/workgroup:Workgroup",
+            {"name": "queries"},
+            "queries",
+            f"arn:aws:athena:eu-west-1:{ACCOUNT}:workgroup/queries",
+        ),
+        (
+            "aws:dynamodb/table:Table",
+            {"name": "windows", "hashKey": "entity", "attributes": [{"name": "entity", "type": "S"}]},
+            "windows",
+            f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/windows",
+        ),
+        (
+            "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream",
+            {"name": "archive", "destination": "extended_s3"},
+            f"arn:aws:firehose:eu-west-1:{ACCOUNT}:deliverystream/archive",
+            f"arn:aws:firehose:eu-west-1:{ACCOUNT}:deliverystream/archive",
+        ),
     ],
 )
 def test_ids_and_arns_have_the_form_of_each_service(
@@ -93,6 +111,12 @@ def test_ids_and_arns_have_the_form_of_each_service(
         (VPC, {"cidrBlock": "10.0.0.0/16"}, f"vpc-{DIGITS}", f"arn:aws:ec2:eu-west-1:{ACCOUNT}:vpc/vpc-{DIGITS}"),
         ("aws:ec2/eip:Eip", {}, f"eipalloc-{DIGITS}", f"arn:aws:ec2:eu-west-1:{ACCOUNT}:elastic-ip/eipalloc-{DIGITS}"),
         ("aws:kms/key:Key", {}, UUID, f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/{UUID}"),
+        (
+            "aws:emrserverless/application:Application",
+            {"releaseLabel": "emr-7.9.0", "type": "spark"},
+            DIGITS,
+            f"arn:aws:emr-serverless:eu-west-1:{ACCOUNT}:/applications/{DIGITS}",
+        ),
     ],
 )
 def test_ids_that_the_cloud_chooses_differ_and_stand_in_the_arn(
@@ -148,6 +172,36 @@ def test_names_are_unique_within_a_region_and_roles_within_the_account(aws, open
         elsewhere.make(BUCKET, {"bucket": "lake"})
 
 
+def test_a_reader_of_a_stream_stands_below_it(aws) -> None:
+    stream = aws.make("aws:kinesis/stream:Stream", {"name": "events"})
+    consumer = aws.make("aws:kinesis/streamConsumer:StreamConsumer", {"name": "processor", "streamArn": stream.id})
+    assert consumer.id == consumer.outputs["arn"] == f"{stream.id}/consumer/processor:1"
+
+
+def test_an_object_lies_in_its_bucket_and_is_no_setting_of_it(aws) -> None:
+    aws.make(BUCKET, {"bucket": "lake"})
+    for key in ("jobs/1.py", "jobs/2.py"):
+        found = aws.make("aws:s3/bucketObjectv2:BucketObjectv2", {"bucket": "lake", "key": key, "content": "x"}, key)
+        assert found.id == f"lake/{key}"
+        assert found.outputs["arn"] == f"arn:aws:s3:::lake/{key}"
+
+
+def test_the_names_of_log_streams_are_unique_in_their_group(aws) -> None:
+    for group in ("audit", "jobs"):
+        aws.make("aws:cloudwatch/logGroup:LogGroup", {"name": group}, group)
+        stream = aws.make("aws:cloudwatch/logStream:LogStream", {"name": "archive", "logGroupName": group}, group)
+        assert stream.id == "archive"
+        assert stream.outputs["arn"] == f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:{group}:log-stream:archive"
+    with pytest.raises(CloudError, match=r"`archive` already exists in jobs$"):
+        aws.make("aws:cloudwatch/logStream:LogStream", {"name": "archive", "logGroupName": "jobs"}, "again")
+
+
+def test_a_location_of_lake_formation_is_named_by_what_it_registers(aws) -> None:
+    lake = aws.make(BUCKET, {"bucket": "lake"})
+    location = aws.make("aws:lakeformation/resource:Resource", {"arn": lake.outputs["arn"]})
+    assert location.id == lake.outputs["arn"]
+
+
 def test_a_resource_may_be_put_into_another_region_than_the_providers(aws) -> None:
     topic = aws.make("aws:sns/topic:Topic", {"name": "alerts", "region": "us-east-1"})
     assert topic.id == f"arn:aws:sns:us-east-1:{ACCOUNT}:alerts"
@@ -183,6 +237,16 @@ def test_a_resource_may_be_put_into_another_region_than_the_providers(aws) -> No
             "aws:s3/bucketVersioning:BucketVersioning",
             {"bucket": "lake", "versioningConfiguration": {"status": "Enabled"}},
             f"bucket: there is no {BUCKET} of the name `lake`",
+        ),
+        (
+            "aws:cloudwatch/logStream:LogStream",
+            {"name": "archive", "logGroupName": "audit"},
+            "logGroupName: there is no aws:cloudwatch/logGroup:LogGroup of the name `audit`",
+        ),
+        (
+            "aws:kinesis/streamConsumer:StreamConsumer",
+            {"name": "processor", "streamArn": f"arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/none"},
+            f"streamArn: there is nothing with the identifier `arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/none`",
         ),
         (
             "aws:kinesis/stream:Stream",
