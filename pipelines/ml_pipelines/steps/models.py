@@ -5,9 +5,10 @@ so that they can be compared. Everything is computed in 64 bits on both sides: i
 threshold may go the other way (docs/decisions/0011-onnx-graphs-of-our-own.md).
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx import ModelProto, helper, numpy_helper
@@ -16,11 +17,20 @@ from onnx import TensorProto as Tensors
 from ml_pipelines.steps.examples import Arrays
 from ml_pipelines.tasks.task import Candidate, Family, Input, Kind, Parameter, Predicts
 
+if TYPE_CHECKING:
+    from threadpoolctl import threadpool_limits
+
 # The newest that ONNX Runtime 1.23 takes; TreeEnsemble with 64 bits came with version 5 of ai.onnx.ml.
 OPSETS = {"": 21, "ai.onnx.ml": 5}
 IR_VERSION = 10
+
+# scikit-learn's threads spin while they wait, which makes training ten times as slow where others use the processors.
+# It is read when OpenMP is loaded, which is why scikit-learn is imported where it is used.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 OUTPUT = "score"
 
+THREADED_ROWS = 100_000
 RARE_WORDS = 10
 EFFECT_FOLDS = 5
 EFFECT_WEIGHT = 8.0
@@ -279,7 +289,8 @@ class Trees:
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """The sum of the leaves, as scikit-learn has it."""
-        return self.fitted.predict_proba(matrix)[:, 1] if self.logistic else self.fitted.predict(matrix)
+        with _threads(len(matrix)):
+            return self.fitted.predict_proba(matrix)[:, 1] if self.logistic else self.fitted.predict(matrix)
 
     def nodes(self, graph: Graph, matrix: str) -> str:
         """The same in ONNX, from the nodes of scikit-learn's trees."""
@@ -441,9 +452,17 @@ def _boosted(
         "early_stopping": False,
         "random_state": seed,
     }
-    if is_class:
-        return Trees(HistGradientBoostingClassifier(**settings).fit(matrix, outcomes.astype(int)), True)
-    return Trees(HistGradientBoostingRegressor(loss=parameters["loss"], **settings).fit(matrix, outcomes), False)
+    with _threads(len(matrix)):
+        if is_class:
+            return Trees(HistGradientBoostingClassifier(**settings).fit(matrix, outcomes.astype(int)), True)
+        return Trees(HistGradientBoostingRegressor(loss=parameters["loss"], **settings).fit(matrix, outcomes), False)
+
+
+def _threads(size: int) -> "threadpool_limits":
+    """One thread for small data, which wait for one another longer than they work; trees are the same with more."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1 if size < THREADED_ROWS else None)
 
 
 def _weighted(

@@ -1,12 +1,13 @@
 """The report as one HTML page without anything from elsewhere."""
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from ml_pipelines.steps.gates import Evidence
 from ml_pipelines.steps.metrics import Estimate, Ranked, estimates, mean_error
@@ -32,11 +33,12 @@ _TRIALS = 12
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot and what it tells."""
+    """A plot and what it tells; a wide one takes a line of its own."""
 
     title: str
     says: str
     svg: str
+    wide: bool = False
 
 
 def html(found: "Evaluation") -> str:
@@ -48,7 +50,7 @@ def html(found: "Evaluation") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "moment": moment}
+    environment.filters |= {"number": number, "moment": moment, "ticks": ticks}
     return environment.get_template("page.html.jinja").render(
         found=found,
         task=found.task,
@@ -84,6 +86,13 @@ def moment(milliseconds: int) -> str:
     return (
         datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC).strftime("%d %B %Y") if milliseconds else "-"
     )
+
+
+def ticks(text: str) -> Markup:
+    """Text in which names stand between backticks, as HTML."""
+    plain, code = Markup("{}"), Markup("<code>{}</code>")
+    parts = enumerate(text.split("`"))
+    return Markup("").join((code if place % 2 else plain).format(part) for place, part in parts)
 
 
 def headline(found: "Evaluation") -> str:
@@ -146,6 +155,7 @@ def _plots(found: "Evaluation") -> Iterator[Plot]:
         "Importance",
         "What is lost if an input is shuffled. Inputs that tell the same share it.",
         plots.importance(found.importance, evidence.task.metric),
+        wide=True,
     )
 
 
@@ -180,8 +190,3 @@ def _group(evidence: Evidence, group: str, chosen: np.ndarray) -> dict[str, Any]
 def _quality(evidence: Evidence, chosen: np.ndarray) -> Any:
     outcomes, scores = evidence.test.outcomes[chosen], evidence.scores[chosen]
     return Ranked(outcomes, scores).roc_auc if evidence.is_class else mean_error(outcomes, scores)
-
-
-def shown(values: Sequence[float]) -> str:
-    """Numbers in a row."""
-    return ", ".join(number(value) for value in values)

@@ -82,6 +82,8 @@ def precision(evidence: Evidence) -> str:
         for name, scores, colour in scorers(evidence):
             hits, misses = _found(evidence.test.outcomes, scores)
             recall, right = hits[1:] / hits[-1], hits[1:] / (hits[1:] + misses[1:])
+            if len(recall) == 1:
+                recall, right = np.array([0.0, 1.0]), np.repeat(right, 2)
             axes.plot(recall, right, color=colour, label=name, linewidth=1.8)
         axes.set(xlabel="found, share of positives", ylabel="right, share of selected", ylim=(0, 1.03))
         axes.legend(loc="upper right")
@@ -139,7 +141,7 @@ def importance(found: Mapping[str, float], metric: str) -> str:
         axes.set(xlabel=f"loss of {metric.replace('_', ' ')} when shuffled")
         axes.grid(axis="y", visible=False)
 
-    return drawn(draw, height=max(2.2, 0.27 * len(names) + 0.8))
+    return drawn(draw, width=9.4, height=max(2.0, 0.24 * len(names) + 0.8))
 
 
 def distribution(evidence: Evidence) -> str:
