@@ -13,6 +13,7 @@ from pprint import pformat
 from typing import Any
 
 import ibis
+from ibis.expr import datatypes as dt
 from ibis.expr import operations as ops
 from ibis.expr import types as ir
 
@@ -63,13 +64,13 @@ def for_spark(expression: ir.Table) -> str:
     return ibis.pyspark.compile(expression.op().replace(_for_spark).to_expr(), pretty=True)
 
 
-def _for_spark(op: ops.Node, kwargs: Mapping[str, Any] | None) -> ops.Node:
+def _for_spark(op: Any, kwargs: Mapping[str, Any] | None) -> ops.Node:
     """Spark counts no distinct values over a window, but collects them."""
     op = op.copy(**kwargs) if kwargs else op
     if isinstance(op, ops.WindowFunction) and isinstance(op.func, ops.CountDistinct):
-        collected = ops.ArrayCollect(op.func.arg, where=op.func.where, include_null=False, distinct=False)
+        collected = ops.ArrayCollect(arg=op.func.arg, where=op.func.where, order_by=(), distinct=False)
         # Spark counts with 32 bits, which Ibis thinks are 64.
-        return ops.Cast(ops.ArrayLength(ops.ArrayDistinct(op.copy(func=collected))), "int64")
+        return ops.Cast(ops.ArrayLength(ops.ArrayDistinct(op.copy(func=collected))), dt.int64)
     return op
 
 

@@ -54,7 +54,7 @@ def as_log(table: ir.Table, feature_set: FeatureSet) -> ir.Table:
     Times may be timestamps or milliseconds. Without `arrived_at` an event arrives when it happens, and without
     `sequence` events sort by arrival, then by what identifies them.
     """
-    columns: dict[str, ir.Value] = {}
+    columns: dict[str, Any] = {}
     for name, wanted in feature_set.log_schema.items():
         if name in table.columns:
             column = table[name]
@@ -67,7 +67,8 @@ def as_log(table: ir.Table, feature_set: FeatureSet) -> ir.Table:
     if SEQUENCE not in columns:
         arrival = (columns[ARRIVED_AT] + 10**15).cast("string").lpad(16, "0")
         rest = [columns[name].cast("string") for name in feature_set.keys if name != ARRIVED_AT]
-        columns[SEQUENCE] = ibis.literal("-").join([arrival, *rest])
+        separator: Any = ibis.literal("-")
+        columns[SEQUENCE] = separator.join([arrival, *rest])
     return table.select(**{name: columns[name] for name in feature_set.log_schema})
 
 

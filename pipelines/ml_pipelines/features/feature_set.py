@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import ibis
+from ibis.expr import datatypes as dt
 from ibis.expr import operations as ops
 from ibis.expr import types as ir
 
@@ -134,7 +135,7 @@ class FeatureSet:
         )
 
 
-def _finished(value: ir.Value, of: str) -> ir.Value:
+def _finished(value: Any, of: str) -> ir.Value:
     """A feature in its final type; what is no finite number is missing, as models and stores take no other."""
     if of == "integer":
         return value.cast("int64")
@@ -144,25 +145,26 @@ def _finished(value: ir.Value, of: str) -> ir.Value:
     return value
 
 
-def _alike(op: ops.Node, kwargs: Mapping[str, Any] | None) -> ops.Node:
+def _alike(op: Any, kwargs: Mapping[str, Any] | None) -> ops.Node:
     """Operations in a form that all engines compute alike."""
     op = op.copy(**kwargs) if kwargs else op
     if isinstance(op, ops.Literal) and op.dtype.is_floating() and op.value is not None:
         # Engines read 0.5 as a decimal number, and compute with decimals where the other operand is no double.
-        return ops.Cast(ops.Literal(repr(op.value), "string"), "float64")
+        return ops.Cast(ops.Literal(repr(op.value), dt.string), dt.float64)
     if isinstance(op, ops.Floor) and op.arg.dtype.is_floating():
         # DuckDB gives up the whole log where no integer of 64 bits holds the result.
-        fits = ops.LessEqual(ops.Abs(op.arg), ops.Literal(LARGEST_WHOLE, "int64"))
-        return ops.IfElse(fits, op, ops.Literal(None, "int64"))
-    if isinstance(op, ops.WindowFunction) and isinstance(op.func, ops.Sum) and op.func.dtype.is_integer():
+        fits = ops.LessEqual(ops.Abs(op.arg), ops.Literal(LARGEST_WHOLE, dt.int64))
+        return ops.IfElse(fits, op, ops.Literal(None, dt.int64))
+    aggregate: Any = op.func if isinstance(op, ops.WindowFunction) else None
+    if isinstance(aggregate, ops.Sum) and aggregate.arg.dtype.is_integer():
         # DuckDB adds up with 128 bits, which Ibis thinks are 64.
-        return ops.Cast(op, "int64")
-    if isinstance(op, ops.WindowFunction) and isinstance(op.func, ops.ArgMax):
+        return ops.Cast(op, dt.int64)
+    if isinstance(aggregate, ops.ArgMax):
         # Engines differ in whether a missing value or score may win.
-        value, score = op.func.arg, op.func.key
+        value, score = aggregate.arg, aggregate.key
         score = ops.IfElse(ops.NotNull(value), score, ops.Literal(None, score.dtype))
-        found = op.copy(func=ops.ArgMax(value, score, where=None))
-        highest = op.copy(func=ops.Max(score, where=None))
+        found = op.copy(func=ops.ArgMax(arg=value, key=score))
+        highest = op.copy(func=ops.Max(arg=score))
         return ops.IfElse(ops.NotNull(highest), found, ops.Literal(None, value.dtype))
     return op
 

@@ -139,7 +139,7 @@ class Plan:
     @classmethod
     def load(cls, workload: str) -> Self:
         """The plan of one of the package's workloads, such as `fraud-detection`. Raises LookupError for another."""
-        folder = resources.files(__package__) / "plans"
+        folder = resources.files("ml_pipelines.features") / "plans"
         file = folder / f"{workload.replace('-', '_')}.json"
         if not file.is_file():
             known = sorted(entry.name.removesuffix(".json").replace("_", "-") for entry in folder.iterdir())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import ibis
 from ibis.expr import types as ir
@@ -25,7 +26,7 @@ def define(payments: ir.Table, windows: Windows) -> Mapping[str, ir.Value]:
     (ISO 4217), the euro apart.
     """
     hour, day = windows.last(HOUR), windows.last(DAY)
-    abroad = ibis.ifelse(
+    abroad: Any = ibis.ifelse(
         payments.currency == "EUR",
         payments.country.notin(EURO_AREA),
         payments.country != payments.currency.substr(0, 2),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import ibis
 from ibis.expr import types as ir
@@ -22,7 +23,7 @@ def define(ratings: ir.Table, windows: Windows) -> Mapping[str, ir.Value]:
     The favourite genre is the first one of the item that was rated highest; of equals, the latest.
     """
     month = windows.last(MONTH)
-    stars = ibis.ifelse(ratings.rating > 5.0, 5.0, ibis.ifelse(ratings.rating < 0.0, 0.0, ratings.rating))
+    stars: Any = ibis.ifelse(ratings.rating > 5.0, 5.0, ibis.ifelse(ratings.rating < 0.0, 0.0, ratings.rating))
     liking = (stars * 100.0).floor() * _ABOVE_KEYS + ratings.key
     clock_before = ratings.key.max().over(windows.before(MONTH)) // KEYS_PER_MS
     return {
