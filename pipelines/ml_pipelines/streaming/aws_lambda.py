@@ -18,7 +18,7 @@ from ml_pipelines.contracts.registries import GlueFrames
 from ml_pipelines.streaming.aws import KinesisPublisher, SageMakerFeatureStore, SqsPublisher, milliseconds
 from ml_pipelines.streaming.core import Outcome, Processor, Record
 from ml_pipelines.streaming.dead_letters import PublishedDeadLetters
-from ml_pipelines.streaming.environment import Settings
+from ml_pipelines.streaming.environment import Settings, spare_the_collector
 from ml_pipelines.streaming.scorers import SageMakerScorer
 from ml_pipelines.streaming.state.store import open_store
 
@@ -45,6 +45,7 @@ def processor() -> Processor:
     plan = settings.plan()
     frames = GlueFrames(settings.codec(), boto3.client("glue"))
     runtime = boto3.client("sagemaker-featurestore-runtime")
+    spare_the_collector()
     return Processor(
         plan,
         lambda record: frames.decode(record.payload),

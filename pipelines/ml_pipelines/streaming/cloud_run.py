@@ -22,7 +22,7 @@ from starlette.routing import Route
 from ml_pipelines.contracts.registries import PubSubMessages
 from ml_pipelines.streaming.core import Outcome, Processor, Record
 from ml_pipelines.streaming.dead_letters import PublishedDeadLetters
-from ml_pipelines.streaming.environment import Settings, set_up_logging
+from ml_pipelines.streaming.environment import Settings, set_up_logging, spare_the_collector
 from ml_pipelines.streaming.scorers import HttpScorer
 from ml_pipelines.streaming.state.store import open_store
 
@@ -111,8 +111,10 @@ def main() -> None:
     import uvicorn
 
     set_up_logging()
+    service = application(processor())
+    spare_the_collector()
     uvicorn.run(
-        application(processor()),
+        service,
         host="0.0.0.0",  # noqa: S104 (Cloud Run reaches the container by its address)
         port=int(os.environ.get("PORT", "8080")),
         log_level="warning",

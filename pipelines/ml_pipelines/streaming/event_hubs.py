@@ -15,7 +15,7 @@ from typing import Any
 from ml_pipelines.contracts.registries import EventHubsFrames
 from ml_pipelines.streaming.core import Outcome, Processor, Record
 from ml_pipelines.streaming.dead_letters import PublishedDeadLetters
-from ml_pipelines.streaming.environment import Settings, set_up_logging
+from ml_pipelines.streaming.environment import Settings, set_up_logging, spare_the_collector
 from ml_pipelines.streaming.scorers import HttpScorer
 from ml_pipelines.streaming.state.store import open_store
 
@@ -98,6 +98,7 @@ async def run(variables: Mapping[str, str] = os.environ) -> None:
 
     identity = variables["IDENTITY"]
     built = processor(Settings.read(variables), variables, credential(identity))
+    spare_the_collector()
     account, _, container = variables["CHECKPOINTS"].rpartition("/")
 
     async def on_events(context: Any, events: Sequence[Any]) -> None:
