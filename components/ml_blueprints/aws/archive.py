@@ -1,5 +1,7 @@
 """The archive of the stream: Firehose writes every event to the lake as Parquet, with the order of its arrival."""
 
+from typing import Any
+
 import pulumi
 from pulumi_aws import cloudwatch, iam, kinesis, lambda_
 
@@ -39,7 +41,7 @@ class Archive(pulumi.ComponentResource):
         self._delivery()
         self.register_outputs({"deliveryStreamArn": self.delivery.arn})
 
-    def _child(self, **options: object) -> pulumi.ResourceOptions:
+    def _child(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, **options)
 
     def _transformation(self) -> None:
@@ -162,7 +164,7 @@ class Archive(pulumi.ComponentResource):
     def _columns(self) -> kinesis.FirehoseDeliveryStreamExtendedS3ConfigurationDataFormatConversionConfigurationArgs:
         prefix = "FirehoseDeliveryStreamExtendedS3ConfigurationDataFormatConversionConfiguration"
 
-        def part(name: str, **values: object) -> object:
+        def part(name: str, **values: Any) -> Any:
             return getattr(kinesis, f"{prefix}{name}Args")(**values)
 
         return part(

@@ -1,6 +1,7 @@
 """The feature job on AWS: EMR Serverless computes features from the lake, and a schedule starts it."""
 
 import hashlib
+from typing import Any
 
 import pulumi
 from pulumi_aws import glue, s3, scheduler
@@ -34,7 +35,7 @@ class FeatureJob(pulumi.ComponentResource):
         self._schedule()
         self.register_outputs({"scheduleArn": self.schedule.arn, "tableArn": self.table.arn})
 
-    def _child(self, **options: object) -> pulumi.ResourceOptions:
+    def _child(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, **options)
 
     def _code(self) -> None:
