@@ -30,8 +30,8 @@ train: .venv/.ready ## train on real data, on this machine: make train WORKLOAD=
 	@$(VENV)/python -m ml_pipelines.platforms.local $(WORKLOAD)
 docs: .venv/.ready ## write the generated pages of docs/ anew
 	@$(VENV)/python -m docs.generate
-lint: .venv/.ready ## style and types
-	@$(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/pyrefly check && { ! command -v gofmt >/dev/null || ! gofmt -l sandbox | grep .; }
+lint: .venv/.ready ## style, types and contracts
+	@$(VENV)/ruff check && $(VENV)/ruff format --check && $(VENV)/pyrefly check && $(VENV)/python -m ml_blueprints.contracts check pipelines/ml_pipelines/contracts && { ! command -v gofmt >/dev/null || ! gofmt -l sandbox | grep .; }
 lock: .venv/.ready ## write the lock files in requirements/ anew from the pyproject.toml files
 	@requirements/lock
 clean: ## remove the environment and the sandbox with all that exists in it

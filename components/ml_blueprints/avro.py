@@ -25,6 +25,8 @@ def wrong(schema: Any) -> str | None:
             return f"the `doc` of field `{field['name']}` is text"
         if not _is_type(field["type"]):
             return f"field `{field['name']}` has a type that Avro doesn't have"
+        if "default" in field and not _is_default(field["default"], field["type"]):
+            return f"the default of field `{field['name']}` is of its type, in a union of its first branch"
     return None
 
 
@@ -54,3 +56,42 @@ def _is_type(avro: Any) -> bool:
             return _is_name(avro.get("name")) and isinstance(avro.get("size"), int)
         case primitive:
             return isinstance(primitive, str) and primitive in _PRIMITIVES
+
+
+_WHOLE = {"int": 2**31, "long": 2**63}
+
+
+def _is_default(value: Any, avro: Any) -> bool:
+    """Whether JSON's value is one of the type. Of a union's branches older libraries take the first one only."""
+    if isinstance(avro, list):
+        return _is_default(value, avro[0])
+    kind = avro["type"] if isinstance(avro, dict) else avro
+    match kind:
+        case "null":
+            return value is None
+        case "boolean":
+            return isinstance(value, bool)
+        case "int" | "long":
+            return type(value) is int and -_WHOLE[kind] <= value < _WHOLE[kind]
+        case "float" | "double":
+            return type(value) in (int, float)
+        case "array":
+            return isinstance(value, list) and all(_is_default(item, avro["items"]) for item in value)
+        case "map":
+            return isinstance(value, dict) and all(_is_default(item, avro["values"]) for item in value.values())
+        case "record":
+            fields = {field["name"]: field for field in avro["fields"]}
+            return (
+                isinstance(value, dict)
+                and value.keys() <= fields.keys()
+                and all(name in value or "default" in field for name, field in fields.items())
+                and all(_is_default(item, fields[name]["type"]) for name, item in value.items())
+            )
+        case "enum":
+            return value in avro["symbols"]
+        case "fixed":
+            return isinstance(value, str) and len(value) == avro["size"] and all(ord(letter) < 256 for letter in value)
+        case "bytes":
+            return isinstance(value, str) and all(ord(letter) < 256 for letter in value)
+        case _:
+            return isinstance(value, str)

@@ -340,6 +340,8 @@ def with_field(**field: Any) -> str:
         (with_field(name="card_id", type="string"), "`card_id` is not"),
         (with_field(name="a", type="string", doc=7), "the `doc` of field `a` is text"),
         (with_field(name="a", type="varchar"), "field `a` has a type that Avro doesn't have"),
+        (with_field(name="a", type="int", default="1"), "the default of field `a` is of its type"),
+        (with_field(name="a", type=["null", "int"], default=1), "in a union of its first branch"),
         (with_field(name="a", type=["null"]), "field `a` has a type that Avro doesn't have"),
         (with_field(name="a", type=[]), "field `a` has a type that Avro doesn't have"),
         (with_field(name="a", type={"type": "array"}), "field `a` has a type that Avro doesn't have"),
