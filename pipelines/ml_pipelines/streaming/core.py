@@ -276,6 +276,9 @@ class Processor:
                 if status is not Status.ADMITTED:
                     step.result = Result(Outcome.DEAD_LETTERED, status.value)
                     continue
+                if self.scorer is None:
+                    # Nobody waits for decisions, and of the features the newest ones are what has to be handed on.
+                    kept.decided.clear()
                 answer = None if self.scorer else [None]
                 row = _Row(event_time, arrived_at, kept.state.key, list(values.values()), answer)
                 kept.decided[step.event_id], kept.touched = row, arrived_at
