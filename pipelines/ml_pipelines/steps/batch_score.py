@@ -52,7 +52,7 @@ def batch_score(
     columns = {**kept, "score": pa.array(scores)}
     if said["threshold"] is not None:
         columns["selected"] = pa.array(scores > said["threshold"])
-    version = f"{said.get('name', task.model)} {said.get('version', 'unregistered')}"
+    version = f"{said['candidate']} {said.get('version', 'unregistered')}"
     columns["model"] = pa.array([version] * len(table)).dictionary_encode()
     to.parent.mkdir(parents=True, exist_ok=True)
     part = to.with_name(f".{to.name}.part")

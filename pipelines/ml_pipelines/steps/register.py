@@ -30,7 +30,7 @@ def register(
     key: Path | None = None,
     environment: str = "production",
 ) -> dict[str, Any]:
-    """Copy a model with its evaluation to `<registry>/<task>/<model>/<version>`; returns the manifest.
+    """Copy a model with its evaluation to `<registry>/<task>/<candidate>/<version>`; returns the manifest.
 
     model, evaluation, baseline: what `train`, `evaluate` and `drift_baseline` wrote; version: such as 1.2.0 (default:
     the one after the newest); key: the PEM file of an Ed25519 key, without which only `experiment` takes a model.
@@ -51,10 +51,10 @@ def register(
     if key is None and environment != "experiment":
         raise StepError(STEP, "--key", f"is missing: environment `{environment}` takes signed models only")
     signer = manifest.private_key(key) if key else None
-    version = version or next_version(registry / task.name / task.model)
+    version = version or next_version(registry / task.name / said["candidate"])
     if not _VERSION.fullmatch(version):
         raise StepError(STEP, "--version", f"is three numbers, such as 1.2.0, not `{version}`")
-    folder = registry / task.name / task.model / version
+    folder = registry / task.name / said["candidate"] / version
     if folder.exists():
         raise StepError(STEP, str(folder), "is registered already; a version never changes")
     metrics = read_json(STEP, evaluation / METRICS)
@@ -69,7 +69,7 @@ def register(
             shutil.copyfile(file, made / (BASELINE if file == baseline else file.name))
         whole = {
             **said,
-            "name": task.model,
+            "name": said["candidate"],
             "version": version,
             "environment": environment,
             "metrics": metrics["metrics"]["model"],
@@ -88,10 +88,13 @@ def versions(folder: Path) -> list[str]:
 
 
 def newest(registry: Path, task: Task) -> Path | None:
-    """The folder of the newest version of a task's model; None where there is none."""
-    folder = registry / task.name / task.model
-    found = versions(folder)
-    return folder / found[-1] if found else None
+    """The folder of the task's model that was made last, whichever candidate it is of; None where there is none."""
+    found = [
+        (read_json(STEP, folder / name / manifest.MANIFEST)["created_at"], folder / name)
+        for folder in sorted((registry / task.name).glob("*"))
+        for name in versions(folder)
+    ]
+    return max(found, key=lambda one: one[0])[1] if found else None
 
 
 def next_version(folder: Path) -> str:

@@ -8,9 +8,10 @@ import pyarrow.compute as pc
 
 from ml_pipelines.tasks.candidates import MEDIAN, NUMBER_BOOSTING, RIDGE
 from ml_pipelines.tasks.history import features_before
-from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task, Together
+from ml_pipelines.tasks.task import Bounds, By, Input, Predicts, Split, Task, Together
 
 MINUTE_MS = 60_000
+DAYS = pa.array(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])
 
 
 def _orders(log: pa.Table, labels: pa.Table | None) -> pa.Table:
@@ -25,7 +26,10 @@ def _orders(log: pa.Table, labels: pa.Table | None) -> pa.Table:
             "decided_at": placed,
             "known_at": placed + np.rint(minutes * MINUTE_MS).astype(np.int64),
             "target": minutes,
-            **{item.name: orders[item.name] for item in DELIVERY.inputs},
+            **{item.name: orders[item.name] for item in DELIVERY.inputs if item.name in orders.column_names},
+            # A number, in which trees find the days before the weekend by one split.
+            "weekday": pc.index_in(orders["day"], value_set=DAYS),
+            "day": orders["day"],
         }
     )
 
@@ -36,14 +40,13 @@ DELIVERY = Task(
     contract="delivery",
     sentence="How many minutes pass from an order to its hand-over, told when it is placed.",
     data_set="deliveries",
-    model="gradient-boosting",
     predicts=Predicts.NUMBER,
     outcome="minutes",
     inputs=(
         Input("distance_km", low=0, high=200),
         Input("items", low=0, high=500),
         Input("hour", low=0, high=24),
-        Input("day", Kind.CATEGORY),
+        Input("weekday", low=0, high=6),
         Input("orders_1h", low=0, high=10_000),
         Input("mean_minutes_2h", low=0, high=600),
         Input("mean_distance_2h", low=0, high=200),

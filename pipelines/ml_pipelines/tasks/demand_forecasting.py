@@ -50,7 +50,6 @@ DEMAND = Task(
     contract="station_day",
     sentence="How many thousand people enter a station on a day, told the day before.",
     data_set="ridership",
-    model="seasonal-boosting",
     predicts=Predicts.NUMBER,
     outcome="thousands of people",
     inputs=(

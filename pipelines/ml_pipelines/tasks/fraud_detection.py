@@ -41,7 +41,6 @@ FRAUD = Task(
     contract="card_transaction",
     sentence="Whether a card payment is fraud.",
     data_set="payments",
-    model="gradient-boosting",
     predicts=Predicts.CLASS,
     outcome="fraud",
     inputs=(

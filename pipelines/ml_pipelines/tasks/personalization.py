@@ -39,7 +39,6 @@ PERSONALIZATION = Task(
     contract="rating",
     sentence="How many stars a person will give to an item.",
     data_set="ratings",
-    model="two-tower",
     predicts=Predicts.NUMBER,
     outcome="stars",
     inputs=(

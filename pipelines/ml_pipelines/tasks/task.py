@@ -211,7 +211,6 @@ class Task:
     metric: str
     goal: float
     bounds: Bounds
-    model: str
     workload: str | None = None
     contract: str | None = None
     outcome: str = "outcome"

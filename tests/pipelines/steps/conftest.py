@@ -8,7 +8,7 @@ import pytest
 from ml_pipelines.steps.examples import inputs
 from ml_pipelines.steps.gates import Evidence, Part
 from ml_pipelines.tasks.candidates import BASE_RATE, BOOSTING, LINEAR, MEDIAN, NUMBER_BOOSTING, RIDGE, SCORECARD
-from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task
+from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task, Whole
 
 DAY_MS = 86_400_000
 
@@ -22,7 +22,6 @@ CLASS_TASK = Task(
     name="made-up",
     sentence="Whether it happens.",
     data_set="made-up",
-    model="gradient-boosting",
     predicts=Predicts.CLASS,
     inputs=(
         Input("strong", low=-10, high=10),
@@ -34,7 +33,7 @@ CLASS_TASK = Task(
     examples=as_examples,
     split=Split(By.ENTITY, "Made up.", folds=3),
     candidates=(
-        replace(BOOSTING, defaults={**BOOSTING.defaults, "iterations": 30}),
+        replace(BOOSTING, defaults={**BOOSTING.defaults, "iterations": 30}).searching(iterations=Whole(20, 40)),
         LINEAR,
         SCORECARD,
     ),
@@ -49,7 +48,12 @@ NUMBER_TASK = replace(
     CLASS_TASK,
     name="made-up-number",
     predicts=Predicts.NUMBER,
-    candidates=(replace(NUMBER_BOOSTING, defaults={**NUMBER_BOOSTING.defaults, "iterations": 30}), RIDGE),
+    candidates=(
+        replace(NUMBER_BOOSTING, defaults={**NUMBER_BOOSTING.defaults, "iterations": 30}).searching(
+            iterations=Whole(20, 40)
+        ),
+        RIDGE,
+    ),
     baseline=MEDIAN,
     metric="skill",
     bounds=Bounds(floor=0.1, rows=100, robustness=1.0, calibration=0.1),

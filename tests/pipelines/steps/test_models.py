@@ -11,7 +11,6 @@ from ml_pipelines.steps.models import Effect, Model, fit
 from ml_pipelines.steps.scorer import Scorer
 from ml_pipelines.steps.train import compared
 from ml_pipelines.tasks.candidates import as_it_is
-
 from tests.pipelines.steps.conftest import CLASS_TASK, NUMBER_TASK, made_examples
 
 OFFSET = replace(NUMBER_TASK.candidates[0], name="offset", offset="strong")

@@ -16,20 +16,23 @@ _MEGABYTE = 1e6
 
 
 def check(evidence: Evidence) -> Iterator[Check]:
-    """The 99th percentile of single answers on one thread, and the size of the file."""
+    """The 99th percentile of single answers, and the size of the file.
+
+    Time is that of the thread on a processor: what else the machine does isn't held against the model.
+    """
     bounds = evidence.task.bounds
     asked = [rows(evidence.test.arrays, np.array([number % len(evidence.test)])) for number in range(CALLS + _WARM)]
     spent = []
     for one in asked:
-        started = time.perf_counter()
+        started = time.thread_time()
         evidence.score(one)
-        spent.append((time.perf_counter() - started) * 1000)
+        spent.append((time.thread_time() - started) * 1000)
     slowest = float(np.quantile(spent[_WARM:], 0.99))
     yield Check(
         GATE,
         "latency",
         slowest <= bounds.latency_ms,
-        f"99% of {CALLS} single answers take at most {slowest:.2f} ms on one thread; at most {bounds.latency_ms:g} ms",
+        f"99% of {CALLS} single answers take {slowest:.2f} ms of a processor or less; at most {bounds.latency_ms:g}",
         slowest,
         bounds.latency_ms,
         "Fewer iterations or leaves: the time of trees grows with both.",

@@ -19,7 +19,14 @@ def _lines(found: "Evaluation") -> Iterator[str]:
     verdict = (
         "passed all gates" if found.verdict.passed else f"failed {len(found.verdict.failures)} checks of the gates"
     )
-    yield from (f"# {task.model} for {task.name}", "", f"{task.sentence} The model {verdict}.", "", headline(found), "")
+    yield from (
+        f"# {manifest['candidate']} for {task.name}",
+        "",
+        f"{task.sentence} The model {verdict}.",
+        "",
+        headline(found),
+        "",
+    )
     yield from (
         "## What it is",
         "",
