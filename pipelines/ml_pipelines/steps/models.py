@@ -349,36 +349,51 @@ def _logistic(values: np.ndarray) -> np.ndarray:
 
 
 @dataclass
+class Offset:
+    """An input to which a model adds, held within what was seen; `fill` where it is missing."""
+
+    name: str
+    low: float
+    high: float
+    fill: float
+
+    def values(self, arrays: Arrays) -> np.ndarray:
+        """The offset of each row."""
+        values = arrays[self.name]
+        return np.clip(np.where(np.isnan(values), self.fill, values), self.low, self.high)
+
+    def nodes(self, graph: Graph) -> str:
+        """The same in ONNX."""
+        filled = graph.add("Where", graph.add("IsNaN", self.name), graph.constant(self.fill), self.name)
+        return graph.add("Min", graph.add("Max", filled, graph.constant(self.low)), graph.constant(self.high))
+
+
+@dataclass
 class Model:
     """A fitted candidate."""
 
     inputs: Sequence[Input]
     blocks: Sequence[Block]
     head: Constant | Sum | Trees
-    offset: str | None
-    fill: float
+    offset: Offset | None
 
     def predict(self, arrays: Arrays) -> np.ndarray:
         """A score for each row: a probability, or the number itself."""
         size = len(next(iter(arrays.values())))
         matrix = np.column_stack([np.zeros((size, 0)), *(block.transform(arrays) for block in self.blocks)])
         scores = self.head.predict(matrix)
-        return scores + self._base(arrays) if self.offset else scores
-
-    def _base(self, arrays: Arrays) -> np.ndarray:
-        values = arrays[self.offset or ""]
-        return np.where(np.isnan(values), self.fill, values)
+        return scores + self.offset.values(arrays) if self.offset else scores
 
     def graph(self, about: Mapping[str, str]) -> ModelProto:
         """The same model as an ONNX graph: an input for each name, of one column; one output, `score`."""
         graph = Graph()
         parts = [name for block in self.blocks for name in block.nodes(graph)]
         if not parts:
-            parts = [self.offset or next(item.name for item in self.inputs if item.kind is not Kind.CATEGORY)]
+            # A head without blocks counts the rows of any input.
+            parts = [next(item.name for item in self.inputs if item.kind is not Kind.CATEGORY)]
         score = self.head.nodes(graph, graph.add("Concat", *parts, axis=1))
         if self.offset:
-            missing = graph.add("IsNaN", self.offset)
-            score = graph.add("Add", score, graph.add("Where", missing, graph.constant(self.fill), self.offset))
+            score = graph.add("Add", score, self.offset.nodes(graph))
         graph.nodes.append(helper.make_node("Identity", [score], [OUTPUT]))
         taken = [
             helper.make_tensor_value_info(
@@ -411,15 +426,17 @@ def fit(
     is_class = predicts is Predicts.CLASS
     middle = float(np.mean(outcomes) if is_class or candidate.offset else np.median(outcomes))
     if candidate.family is Family.CONSTANT:
-        return Model(taken, [], Constant(middle), None, 0.0)
+        return Model(taken, [], Constant(middle), None)
+    offset = None
+    if candidate.offset:
+        seen = arrays[candidate.offset][np.isfinite(arrays[candidate.offset])]
+        offset = Offset(candidate.offset, float(seen.min()), float(seen.max()), middle)
     if candidate.family is Family.INPUT:
-        return Model(taken, [], Constant(0.0), candidate.offset, middle)
+        return Model(taken, [], Constant(0.0), offset)
     blocks = list(_blocks(candidate, parameters, taken))
     matrix = np.column_stack([block.fit(arrays, outcomes) for block in blocks])
-    model = Model(taken, blocks, Constant(), candidate.offset, middle)
-    wanted = outcomes - model._base(arrays) if candidate.offset else outcomes
-    model.head = _HEADS[candidate.family](parameters, matrix, wanted, is_class, seed)
-    return model
+    wanted = outcomes - offset.values(arrays) if offset else outcomes
+    return Model(taken, blocks, _HEADS[candidate.family](parameters, matrix, wanted, is_class, seed), offset)
 
 
 def _blocks(candidate: Candidate, parameters: Mapping[str, Parameter], taken: Sequence[Input]) -> list[Block]:

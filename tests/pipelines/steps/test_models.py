@@ -87,3 +87,11 @@ def test_all_data_without_words_or_with_one_value_can_be_learned_from():
     for candidate in CLASS_TASK.candidates:
         model, arrays = fitted(CLASS_TASK, candidate, table)
         assert compared(model, model.graph({}).SerializeToString(), arrays, 1) < 1e-12
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, np.inf, -np.inf, np.nan])
+def test_an_offset_out_of_bounds_is_held_within_what_was_seen(value):
+    model, arrays = fitted(NUMBER_TASK, OFFSET)
+    asked = {name: values[:20] for name, values in arrays.items()} | {"strong": np.full(20, value)}
+    assert np.abs(model.predict(asked)).max() < 20
+    assert np.abs(Scorer(model.graph({}).SerializeToString()).score(asked) - model.predict(asked)).max() < 1e-12
