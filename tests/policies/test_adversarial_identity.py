@@ -379,7 +379,7 @@ def _written(document: Any) -> str:
 
 @pytest.mark.parametrize("seed", range(100))
 def test_scrambled_documents_crash_no_rule(seed):
-    chance = random.Random(seed)  # noqa: S311 (no secret)
+    chance = random.Random(seed)
     statements = [statement for _, wrong, right in SITUATIONS.values() for statement in (*wrong, *right)]
     document: Any = {"Statement": deepcopy(chance.sample(statements, 3))}
     for _ in range(5):

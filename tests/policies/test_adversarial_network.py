@@ -278,7 +278,7 @@ def test_only_what_is_plainly_closed_counts_as_closed(direction, access):
 
 def test_nothing_crashes_on_nonsense():
     nonsense = (None, "", "x", 0, -1, 1.5, True, [], [None], [[]], {}, {"a": None}, [{}], ["x", {}], UNKNOWN, [UNKNOWN])
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(7)
     for firewall in FIREWALLS:
         type_, properties = firewall("0.0.0.0/0")
         for name, value in itertools.product(properties, nonsense):
@@ -290,7 +290,7 @@ def test_nothing_crashes_on_nonsense():
 
 
 def test_generated_networks_are_everyone_exactly_if_they_are_many_public_addresses():
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)
     for _ in range(2000):
         length = chance.randrange(33)
         text = f"{'.'.join(str(chance.randrange(256)) for _ in range(4))}/{length}"
