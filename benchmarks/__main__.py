@@ -22,6 +22,7 @@ from benchmarks.features import features
 from benchmarks.measure import Bench, PeakMemory, open_bench, pulumi, resources, run_together
 from benchmarks.policies import policies
 from benchmarks.streaming import streaming
+from benchmarks.training import training
 
 _GROWTH_STACKS = ("aws-batch", "gcp-batch", "azure-batch")
 _GROWTH_MODELS = (1, 10, 100, 1000)
@@ -172,6 +173,7 @@ _TABLES: Mapping[str, Callable[[Console, Bench, int], None]] = {
     "policies": policies,
     "features": features,
     "streaming": streaming,
+    "training": training,
 }
 
 

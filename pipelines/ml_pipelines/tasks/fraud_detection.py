@@ -80,5 +80,5 @@ FRAUD = Task(
     together=Together.ENTITY,
     selected=0.003,
     events=300_000,
-    trials=4,
+    trials=3,
 )
