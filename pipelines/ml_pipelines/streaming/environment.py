@@ -39,7 +39,8 @@ class Settings:
             raise SettingError(
                 f"{absent}: found nothing; SCORING_ENDPOINT and DECISIONS are set together or not at all"
             )
-        return cls(*(variables[name] for name in needed), endpoint, decisions)
+        workload, state, feature_store, dead_letters = (variables[name] for name in needed)
+        return cls(workload, state, feature_store, dead_letters, endpoint, decisions)
 
     @classmethod
     def of_archive(cls, variables: Mapping[str, str] = os.environ) -> Self:

@@ -88,10 +88,26 @@ def processor(settings: Settings, variables: Mapping[str, str], credential: Any)
     )
 
 
-async def run(variables: Mapping[str, str] = os.environ) -> None:
-    """Read the hub until the container is stopped; batches that were begun are finished."""
+def consumer(variables: Mapping[str, str], token: Any) -> Any:
+    """The client that reads the hub, shares its partitions with other replicas, and keeps checkpoints in a container.
+
+    `token` is a credential of azure.identity.aio.
+    """
     from azure.eventhub.aio import EventHubConsumerClient
     from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
+
+    account, _, container = variables["CHECKPOINTS"].rpartition("/")
+    return EventHubConsumerClient(
+        variables["EVENT_HUBS"],
+        variables["EVENTS"],
+        variables["CONSUMER_GROUP"],
+        token,
+        checkpoint_store=BlobCheckpointStore(account, container, credential=token),
+    )
+
+
+async def run(variables: Mapping[str, str] = os.environ) -> None:
+    """Read the hub until the container is stopped; what was begun by then comes again."""
     from azure.identity.aio import ManagedIdentityCredential
 
     from ml_pipelines.streaming.azure_identity import arguments, credential
@@ -99,27 +115,21 @@ async def run(variables: Mapping[str, str] = os.environ) -> None:
     identity = variables["IDENTITY"]
     built = processor(Settings.read(variables), variables, credential(identity))
     spare_the_collector()
-    account, _, container = variables["CHECKPOINTS"].rpartition("/")
 
     async def on_events(context: Any, events: Sequence[Any]) -> None:
         await take(built, context, events)
         log.info(json.dumps({"partition": context.partition_id, "events": len(events), "counts": dict(built.counts)}))
 
-    async with ManagedIdentityCredential(**arguments(identity)) as token:
-        store = BlobCheckpointStore(account, container, credential=token)
-        client = EventHubConsumerClient(
-            variables["EVENT_HUBS"], variables["EVENTS"], variables["CONSUMER_GROUP"], token, checkpoint_store=store
+    async with ManagedIdentityCredential(**arguments(identity)) as token, consumer(variables, token) as client:
+        reading = asyncio.create_task(
+            client.receive_batch(on_events, max_batch_size=BATCH, max_wait_time=1, starting_position="-1")
         )
-        async with client:
-            reading = asyncio.create_task(
-                client.receive_batch(on_events, max_batch_size=BATCH, max_wait_time=1, starting_position="-1")
-            )
-            stopped = asyncio.Event()
-            for name in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(name, stopped.set)
-            await asyncio.wait({reading, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
-            if reading.done():
-                reading.result()
+        stopped = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+        await asyncio.wait({reading, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            reading.result()
 
 
 if __name__ == "__main__":

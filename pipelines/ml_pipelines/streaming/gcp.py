@@ -17,9 +17,10 @@ class IdTokens:
 
     def __init__(self, audience: str, request: Any):
         """`request` is google.auth's transport."""
-        self._audience, self._request, self._credentials = audience, request, None
+        self._audience, self._request = audience, request
+        self._credentials: Any = None
 
-    def __call__(self) -> str:
+    def __call__(self) -> str | None:
         """A token that is valid now."""
         from google.oauth2 import id_token
 

@@ -34,12 +34,13 @@ def connect(url: str) -> Any:
         return redis.Redis(host=parts.hostname or "localhost", port=parts.port or 6379, socket_timeout=5)
     from ml_pipelines.streaming.azure_identity import credential
 
+    host = parts.hostname or ""
     return RedisCluster(
-        host=parts.hostname,
+        host=host,
         port=parts.port or 10000,
         ssl=True,
         credential_provider=EntraCredentials(credential(os.environ["IDENTITY"])),
         socket_timeout=5,
         # A node names itself by its address, which the cluster's certificate doesn't.
-        address_remap=lambda node: (parts.hostname, node[1]),
+        address_remap=lambda node: (host, node[1]),
     )

@@ -69,6 +69,7 @@ def in_parts(
     failed: dict[int, str] = {}
     for part in _parts(messages, count, size):
         waiting: Sequence[int] = part
+        refused: Mapping[int, str] = {}
         for attempt in range(TRIES):
             refused = send(waiting)
             waiting = sorted(refused)

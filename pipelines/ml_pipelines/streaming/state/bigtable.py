@@ -8,6 +8,7 @@ from google.cloud.bigtable.data.exceptions import RetryExceptionGroup
 from google.cloud.bigtable.data.row_filters import (
     CellsColumnLimitFilter,
     ColumnQualifierRegexFilter,
+    RowFilter,
     RowFilterChain,
     ValueRegexFilter,
 )
@@ -57,7 +58,7 @@ class BigtableStore(StateStore):
             SetCell(FAMILY, _DATA, data),
             SetCell(FAMILY, _VERSION, str(version).encode()),
         ]
-        there = [CellsColumnLimitFilter(1), ColumnQualifierRegexFilter(_VERSION)]
+        there: list[RowFilter] = [CellsColumnLimitFilter(1), ColumnQualifierRegexFilter(_VERSION)]
         try:
             if expected is None:
                 # The change is the one for where the condition is false: there is no version.
