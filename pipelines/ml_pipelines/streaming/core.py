@@ -37,6 +37,9 @@ LONGEST_ENTITY = 1024
 NOT_COMPUTABLE, SCORER_REFUSED = "not_computable", "scorer_refused"
 STATE_UNREADABLE, STATE_TOO_LARGE = "state_unreadable", "state_too_large"
 
+# So many times a scorer that doesn't answer is waited for in a batch; then the rest of it waits for a later delivery.
+PATIENCE = 3
+
 # From this size on an entity's item is compressed.
 COMPRESSED_FROM = 2048
 
@@ -106,6 +109,13 @@ class _Entity:
     def __init__(self, state: State, decided: dict[str, _Row | str], version: int | None):
         self.state, self.decided, self.version = state, decided, version
         self.touched = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What the entities of a batch have in common: how often the scorer didn't answer."""
+
+    unanswered: int = 0
 
 
 class _NotComputableError(Exception):
@@ -196,11 +206,12 @@ class Processor:
                 groups[entity] = [step]
             else:
                 group.append(step)
+        batch = _Batch()
         if self._pool is None or len(groups) < 2:
             for entity, group in groups.items():
-                self._entity(entity, group)
+                self._entity(entity, group, batch)
         else:
-            list(self._pool.map(self._entity, groups, groups.values()))
+            list(self._pool.map(self._entity, groups, groups.values(), [batch] * len(groups)))
         for step in steps:
             if step.result is not None and step.result.outcome is Outcome.DEAD_LETTERED:
                 detail = step.result.detail or _refusal(self.plan, step)
@@ -216,10 +227,10 @@ class Processor:
                 self.counts[f"{result.outcome}.{result.reason}" if named else result.outcome.value] += 1
         return results
 
-    def _entity(self, entity: str, steps: list[_Step]) -> None:
+    def _entity(self, entity: str, steps: list[_Step], batch: _Batch) -> None:
         """Take an entity's events into its windows, and write these down with the decisions."""
         try:
-            self._settle(entity, steps)
+            self._settle(entity, steps, batch)
         except StoreError as error:
             _fail(steps, f"state: {error}")
         except StateError as error:
@@ -231,12 +242,12 @@ class Processor:
             log.exception("an entity's events can't be processed")
             _fail(steps, f"{type(error).__name__}: {error}")
 
-    def _settle(self, entity: str, steps: list[_Step]) -> None:
+    def _settle(self, entity: str, steps: list[_Step], batch: _Batch) -> None:
         waiting, races = steps, 0
         while races < ATTEMPTS:
             kept = self._load(entity, fresh=races > 0)
             try:
-                if not self._take(entity, kept, waiting):
+                if not self._take(entity, kept, waiting, batch):
                     self._keep(entity, kept)
                     return
                 if self._store(entity, kept, len(waiting)):
@@ -253,7 +264,7 @@ class Processor:
                 step.result = step.document = None
         _fail(waiting, f"another processor changed `{entity}` {ATTEMPTS} times meanwhile")
 
-    def _take(self, entity: str, kept: _Entity, steps: list[_Step]) -> bool:
+    def _take(self, entity: str, kept: _Entity, steps: list[_Step], batch: _Batch) -> bool:
         """Whether an event changed what is kept. Ends at the first one that the scorer has no answer for.
 
         That one is in the windows, with the values that it will be scored by when it comes again.
@@ -286,11 +297,14 @@ class Processor:
             if row.answer is None and self.scorer is not None:
                 features = dict(zip(self.plan.features, row.values, strict=True))
                 try:
+                    if batch.unanswered >= PATIENCE:
+                        raise SinkError("no answer to others of this batch")
                     row = row._replace(answer=[self.scorer.score(entity, step.event_id, features)])
                 except RefusedError as error:
                     _refuse([step], SCORER_REFUSED, str(error))
                     continue
                 except SinkError as error:
+                    batch.unanswered += 1
                     _fail(steps[position:], f"scorer: {error}")
                     return changed
                 kept.decided[step.event_id] = row

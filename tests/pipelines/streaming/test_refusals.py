@@ -135,6 +135,17 @@ def test_an_event_is_scored_later_by_the_features_that_it_had(make_house: Callab
     assert house.out.features["card-1"]["transactions_1h"] == 3
 
 
+def test_a_scorer_that_does_not_answer_is_not_waited_for_by_everybody(make_house: Callable[..., House]):
+    house = make_house(MemoryStore())
+    batch = [house.record(n, f"card-{n}") for n in range(20)]
+    house.scores.down = {f"event-{n}" for n in range(20)}
+    results = house.processor.process(batch)
+    assert {result.outcome for result in results} == {"failed"}
+    assert len(house.scores.asked) == 3
+    house.scores.down = set()
+    assert outcomes(house.processor.process(batch)) == ["decided"] * 20
+
+
 def test_entities_side_by_side_give_what_one_after_the_other_gives(make_house: Callable[..., House]):
     house = make_house()
     batches = [
