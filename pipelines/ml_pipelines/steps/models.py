@@ -350,22 +350,41 @@ def _logistic(values: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Offset:
-    """An input to which a model adds, held within what was seen; `fill` where it is missing."""
+    """Inputs to the first of which a model adds, the next where one is missing or far out of what was seen.
 
-    name: str
-    low: float
-    high: float
+    `bounds` has the lowest and highest value of each name that are believed; `fill` stands where none is.
+    """
+
+    bounds: Mapping[str, tuple[float, float]]
     fill: float
+
+    @classmethod
+    def seen(cls, names: Sequence[str], arrays: Arrays, fill: float) -> "Offset":
+        """Believes what is no further out of the values seen than these are apart."""
+        bounds = {}
+        for name in names:
+            values = arrays[name][np.isfinite(arrays[name])]
+            low, high = (float(values.min()), float(values.max())) if len(values) else (fill, fill)
+            bounds[name] = (2 * low - high, 2 * high - low)
+        return cls(bounds, fill)
 
     def values(self, arrays: Arrays) -> np.ndarray:
         """The offset of each row."""
-        values = arrays[self.name]
-        return np.clip(np.where(np.isnan(values), self.fill, values), self.low, self.high)
+        found: Any = self.fill
+        for name, (low, high) in reversed(self.bounds.items()):
+            found = np.where((arrays[name] >= low) & (arrays[name] <= high), arrays[name], found)
+        return found
 
     def nodes(self, graph: Graph) -> str:
         """The same in ONNX."""
-        filled = graph.add("Where", graph.add("IsNaN", self.name), graph.constant(self.fill), self.name)
-        return graph.add("Min", graph.add("Max", filled, graph.constant(self.low)), graph.constant(self.high))
+        found = graph.constant(self.fill)
+        for name, (low, high) in reversed(self.bounds.items()):
+            above, below = (
+                graph.add(operator, name, graph.constant(bound))
+                for operator, bound in (("GreaterOrEqual", low), ("LessOrEqual", high))
+            )
+            found = graph.add("Where", graph.add("And", above, below), name, found)
+        return found
 
 
 @dataclass
@@ -427,10 +446,7 @@ def fit(
     middle = float(np.mean(outcomes) if is_class or candidate.offset else np.median(outcomes))
     if candidate.family is Family.CONSTANT:
         return Model(taken, [], Constant(middle), None)
-    offset = None
-    if candidate.offset:
-        seen = arrays[candidate.offset][np.isfinite(arrays[candidate.offset])]
-        offset = Offset(candidate.offset, float(seen.min()), float(seen.max()), middle)
+    offset = Offset.seen(candidate.offset, arrays, middle) if candidate.offset else None
     if candidate.family is Family.INPUT:
         return Model(taken, [], Constant(0.0), offset)
     blocks = list(_blocks(candidate, parameters, taken))
@@ -472,7 +488,9 @@ def _boosted(
     with _threads(len(matrix)):
         if is_class:
             return Trees(HistGradientBoostingClassifier(**settings).fit(matrix, outcomes.astype(int)), True)
-        return Trees(HistGradientBoostingRegressor(loss=parameters["loss"], **settings).fit(matrix, outcomes), False)
+        return Trees(
+            HistGradientBoostingRegressor(**settings, **{"loss": parameters["loss"]}).fit(matrix, outcomes), False
+        )
 
 
 def _threads(size: int) -> "threadpool_limits":

@@ -38,5 +38,5 @@ class Scorer:
         parts = [np.zeros(0)]
         for start in range(0, size, _ROWS):
             fed = {name: arrays[name][start : start + _ROWS].reshape(-1, 1) for name in self.takes_words}
-            parts.append(self.session.run(None, fed)[0].ravel())
+            parts.append(np.ravel(np.asarray(self.session.run(None, fed)[0])))
         return np.concatenate(parts)

@@ -78,7 +78,7 @@ def search(
             }
             for done in study.trials
         )
-    boards.sort(key=lambda one: -one["value"])
+    boards.sort(key=lambda one: one["value"], reverse=True)
     best = boards[0]
     return {
         "task": task.name,

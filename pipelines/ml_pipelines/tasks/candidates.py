@@ -52,6 +52,6 @@ BASE_RATE = Candidate(name="base-rate", family=Family.CONSTANT, sentence="The sh
 MEDIAN = Candidate(name="median", family=Family.CONSTANT, sentence="The median, for everybody")
 
 
-def as_it_is(name: str, offset: str, sentence: str) -> Candidate:
-    """An input as the prediction itself, such as last week's value; the mean outcome where it is missing."""
+def as_it_is(name: str, sentence: str, *offset: str) -> Candidate:
+    """An input as the prediction itself, such as last week's value, or the first of several that isn't missing."""
     return Candidate(name=name, family=Family.INPUT, sentence=sentence, offset=offset)

@@ -11,6 +11,8 @@ from ml_pipelines.tasks.history import own_features
 from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task, Together
 
 DAY_MS = 86_400_000
+# Where the day of the week before isn't known, or can't be true, the last four weeks stand in for it.
+USUAL = ("ridership_lag_7d", "ridership_mean_28d")
 
 
 def _days(log: pa.Table, labels: pa.Table | None) -> pa.Table:
@@ -71,13 +73,13 @@ DEMAND = Task(
         replace(
             NUMBER_BOOSTING,
             name="seasonal-boosting",
-            offset="ridership_lag_7d",
+            offset=USUAL,
             # Holidays are rare and large: squares would chase them, and the mean error would suffer.
             space={name: NUMBER_BOOSTING.space[name] for name in ("leaves", "learning_rate", "samples_per_leaf", "l2")},
         ),
-        replace(RIDGE, offset="ridership_lag_7d"),
+        replace(RIDGE, offset=USUAL),
     ),
-    baseline=as_it_is("seasonal-naive", "ridership_lag_7d", "The same weekday of the week before"),
+    baseline=as_it_is("seasonal-naive", "The same weekday of the week before", "ridership_lag_7d"),
     metric="skill",
     goal=0.40,
     bounds=Bounds(floor=0.30, calibration=0.05, group_error=2.5, robustness=1.0),

@@ -92,7 +92,7 @@ class Candidate:
     """A model that is tried. `space` is what is searched, and `defaults` what is tried first, for every parameter.
 
     `effects` are words with so many values that each stands for the mean outcome it had. `offset` names an input to
-    which the model only adds: a forecast as the difference from last week's.
+    which the model only adds, as a forecast is the difference from last week's, and inputs that stand in for it.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Candidate:
     defaults: Mapping[str, Parameter] = field(default_factory=dict)
     space: Mapping[str, Dimension] = field(default_factory=dict)
     effects: tuple[str, ...] = ()
-    offset: str | None = None
+    offset: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if unknown := set(self.space) - set(self.defaults):
@@ -163,12 +163,12 @@ class Bounds:
     `floor`: the lower end of the 95% interval of the task's metric. `regression`: the share of the metric by which the
     lower end of the interval may be below the champion. `calibration`: the mean difference of what was told and what
     came, in probability (as a share of the mean outcome for numbers). `parity` and `odds`: the largest differences
-    between groups in who is selected, and in the rates of right and wrong selections; for numbers `group_error` is the
-    mean error of a group over that of all. Groups of less than `group_rows` are not judged. `robustness`: the share of
-    the metric that a disturbance may cost. `leakage`: the ROC AUC (or correlation) that one input alone may reach;
-    `copies`: the share of examples held back that equal one that was learned from.
-    `rows` and `positives`: how many examples there must be at least; `missing`: the share of values that an input may
-    lack.
+    between groups in who is selected, and in the rates of right and wrong selections; for numbers `group_error`: the
+    mean error of a group over that of all, each as a share of its mean outcome. Groups of less than `group_rows` are
+    not judged. `robustness`: the share of the metric that a disturbance may cost. `leakage`: the ROC AUC (or
+    correlation) that one input alone may reach; `copies`: the share of examples held back that equal one that was
+    learned from. `rows` and `positives`: how many examples there must be at least; `missing`: the share of values that
+    an input may lack.
     """
 
     floor: float
@@ -227,7 +227,7 @@ class Task:
         if taken := names & set(RESERVED):
             raise ValueError(f"task `{self.name}`: input `{min(taken)}` has the name of a column of our own")
         for candidate in (*self.candidates, self.baseline):
-            for name in (*candidate.effects, *filter(None, [candidate.offset])):
+            for name in (*candidate.effects, *candidate.offset):
                 if name not in names:
                     raise ValueError(f"task `{self.name}`: candidate `{candidate.name}` asks for no input `{name}`")
 

@@ -13,13 +13,13 @@ from ml_pipelines.steps.train import compared
 from ml_pipelines.tasks.candidates import as_it_is
 from tests.pipelines.steps.conftest import CLASS_TASK, NUMBER_TASK, made_examples
 
-OFFSET = replace(NUMBER_TASK.candidates[0], name="offset", offset="strong")
+OFFSET = replace(NUMBER_TASK.candidates[0], name="offset", offset=("strong", "weak"))
 EFFECTS = replace(NUMBER_TASK.candidates[0], name="effects", effects=("word",))
 SQUARED = replace(NUMBER_TASK.candidates[0], defaults={**NUMBER_TASK.candidates[0].defaults, "loss": "squared_error"})
 CASES = [
     *((CLASS_TASK, candidate) for candidate in (*CLASS_TASK.candidates, CLASS_TASK.baseline)),
     *((NUMBER_TASK, candidate) for candidate in (*NUMBER_TASK.candidates, NUMBER_TASK.baseline)),
-    *((NUMBER_TASK, candidate) for candidate in (OFFSET, EFFECTS, SQUARED, as_it_is("strong", "strong", "As it is"))),
+    *((NUMBER_TASK, candidate) for candidate in (OFFSET, EFFECTS, SQUARED, as_it_is("strong", "As it is", "strong"))),
 ]
 
 
@@ -90,8 +90,10 @@ def test_all_data_without_words_or_with_one_value_can_be_learned_from():
 
 
 @pytest.mark.parametrize("value", [1e300, -1e300, np.inf, -np.inf, np.nan])
-def test_an_offset_out_of_bounds_is_held_within_what_was_seen(value):
+def test_an_offset_that_can_not_be_true_is_replaced(value):
     model, arrays = fitted(NUMBER_TASK, OFFSET)
     asked = {name: values[:20] for name, values in arrays.items()} | {"strong": np.full(20, value)}
     assert np.abs(model.predict(asked)).max() < 20
+    weak = asked["weak"]
+    assert model.offset.values(asked) == pytest.approx(np.where(np.isnan(weak), model.offset.fill, weak))
     assert np.abs(Scorer(model.graph({}).SerializeToString()).score(asked) - model.predict(asked)).max() < 1e-12

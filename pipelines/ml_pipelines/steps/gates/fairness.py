@@ -74,16 +74,22 @@ def _rates(members: np.ndarray, selected: np.ndarray, judged: list[str]) -> str:
 
 def _errors(evidence: Evidence, name: str, members: np.ndarray, judged: list[str], beside: str) -> Check:
     errors = np.abs(evidence.test.outcomes - evidence.scores)
-    overall = max(float(errors.mean()), 1e-12)
-    by_group = {group: float(errors[members == group].mean()) / overall for group in judged}
+    sizes = np.abs(evidence.test.outcomes)
+
+    def relative(chosen: np.ndarray) -> float:
+        return float(errors[chosen].mean() / max(sizes[chosen].mean(), 1e-12))
+
+    overall = max(relative(np.ones(len(errors), dtype=bool)), 1e-12)
+    by_group = {group: relative(members == group) / overall for group in judged}
     worst = max(by_group, key=lambda group: by_group[group])
     bound = evidence.task.bounds.group_error
     return Check(
         GATE,
         f"{name}: errors alike",
         by_group[worst] <= bound,
-        f"the mean error of `{worst}` is {by_group[worst]:.2f} times that of all; at most {bound:g}{beside}",
+        f"the error of `{worst}`, as a share of its mean outcome, is {by_group[worst]:.2f} times that of all; "
+        f"at most {bound:g}{beside}",
         by_group[worst],
         bound,
-        f"Look at `{worst}` in the report: its outcomes may be larger, or its inputs tell less.",
+        f"Look at `{worst}` in the report: there may be few examples of it, or its inputs tell less.",
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NAMES = {
     "roc_auc": "ROC AUC",
     "average_precision": "Average precision",
-    "precision_lift": "Average precision, times the share of the outcome",
+    "precision_lift": "Average precision over the share of the outcome",
     "brier": "Brier score",
     "skill": "Mean absolute error saved against the baseline",
     "mean_absolute_error": "Mean absolute error",

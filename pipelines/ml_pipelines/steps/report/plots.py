@@ -152,7 +152,7 @@ def distribution(evidence: Evidence) -> str:
         for outcome, colour, name in ((0, PLAIN, "others"), (1, OURS, evidence.task.outcome)):
             chosen = evidence.scores[evidence.test.outcomes == outcome]
             weights = np.full(len(chosen), 1 / max(len(chosen), 1))
-            axes.hist(chosen, edges, weights=weights, color=colour, alpha=0.65, label=name)
+            axes.hist(chosen, edges.tolist(), weights=weights, color=colour, alpha=0.65, label=name)
         if evidence.threshold is not None:
             axes.axvline(evidence.threshold, color=INK, linewidth=1, linestyle=":", label="threshold")
         axes.set(xlabel="score", ylabel="share of the class", yscale="log" if _rare(evidence) else "linear")
@@ -174,7 +174,9 @@ def residuals(evidence: Evidence) -> str:
         edges = np.linspace(-reach, reach, 61)
         for name, errors, colour in reversed(found):
             share = np.full(len(errors), 1 / len(errors))
-            axes.hist(np.clip(errors, -reach, reach), edges, weights=share, color=colour, alpha=0.6, label=name)
+            axes.hist(
+                np.clip(errors, -reach, reach), edges.tolist(), weights=share, color=colour, alpha=0.6, label=name
+            )
         axes.set(xlabel=f"outcome less forecast, {evidence.task.outcome}", ylabel="share of examples")
         axes.legend(loc="upper right")
 
