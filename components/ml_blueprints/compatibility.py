@@ -202,12 +202,20 @@ _PROMOTIONS = {
 }
 
 
+def _aliases(named: Any) -> tuple[str, ...]:
+    """The other names of a field or a type, which Avro's library leaves untyped."""
+    aliases: Any = named.props.get("aliases")
+    return tuple(aliases or ())
+
+
 def _of_fields(
     reader: "RecordSchema", writer: "RecordSchema", field: str, above: frozenset[tuple[int, int]]
 ) -> Iterator[Difference]:
-    for wanted in reader.fields:
+    # The library gives no types of its own.
+    fields: Any = reader.fields
+    for wanted in fields:
         path = f"{field}.{wanted.name}".removeprefix(".")
-        names = [wanted.name, *(wanted.props.get("aliases") or ())]
+        names = [wanted.name, *_aliases(wanted)]
         given = next((writer.fields_dict[name] for name in names if name in writer.fields_dict), None)
         if given is not None:
             yield from _differences(wanted.type, given.type, path, above)
@@ -217,7 +225,7 @@ def _of_fields(
 
 def _of_names(reader: "NamedSchema", writer: "NamedSchema", field: str) -> Iterator[Difference]:
     """The names without their namespaces are alike, or the writer's full one is among the reader's aliases."""
-    if reader.name != writer.name and writer.fullname not in (reader.props.get("aliases") or ()):
+    if reader.name != writer.name and writer.fullname not in _aliases(reader):
         yield Difference(field, Rule.NAME, f"`{reader.fullname}`", f"`{writer.fullname}`")
 
 

@@ -2,13 +2,13 @@
 
 Each block and head does its work twice, in numpy for training and as nodes of an ONNX graph for serving, side by side
 so that they can be compared. Everything is computed in 64 bits on both sides: in 32 bits a value that lies at a tree's
-threshold may go the other way (docs/decisions/0011-onnx-graphs-of-our-own.md).
+threshold may go the other way (docs/decisions/0010-onnx-graphs-of-our-own.md).
 """
 
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from onnx import ModelProto, helper, numpy_helper
@@ -371,14 +371,14 @@ class Offset:
     def values(self, arrays: Arrays) -> np.ndarray:
         """The offset of each row."""
         found: Any = self.fill
-        for name, (low, high) in reversed(self.bounds.items()):
+        for name, (low, high) in reversed(list(self.bounds.items())):
             found = np.where((arrays[name] >= low) & (arrays[name] <= high), arrays[name], found)
         return found
 
     def nodes(self, graph: Graph) -> str:
         """The same in ONNX."""
         found = graph.constant(self.fill)
-        for name, (low, high) in reversed(self.bounds.items()):
+        for name, (low, high) in reversed(list(self.bounds.items())):
             above, below = (
                 graph.add(operator, name, graph.constant(bound))
                 for operator, bound in (("GreaterOrEqual", low), ("LessOrEqual", high))
@@ -489,7 +489,8 @@ def _boosted(
         if is_class:
             return Trees(HistGradientBoostingClassifier(**settings).fit(matrix, outcomes.astype(int)), True)
         return Trees(
-            HistGradientBoostingRegressor(**settings, **{"loss": parameters["loss"]}).fit(matrix, outcomes), False
+            HistGradientBoostingRegressor(**cast(Any, {**settings, "loss": parameters["loss"]})).fit(matrix, outcomes),
+            False,
         )
 
 

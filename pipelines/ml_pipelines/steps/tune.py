@@ -7,6 +7,7 @@ import argparse
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def search(
             }
             for done in study.trials
         )
-    boards.sort(key=lambda one: one["value"], reverse=True)
+    boards.sort(key=itemgetter("value"), reverse=True)
     best = boards[0]
     return {
         "task": task.name,
