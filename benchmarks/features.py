@@ -1,10 +1,10 @@
-"""What features cost: DuckDB and Spark in local mode beside the same in plain pandas, from Parquet to Parquet.
+"""What features cost: DuckDB and Spark in local mode beside the same in plain pandas.
 
 Each measurement is a process of its own, so that its peak memory is its own, too. The log is made up: payments of
 20,000 cards, spread evenly over 30 days, in order, each of them once. Three parts are measured:
 
-- windows: count, sum and largest of the last hour, over events that are taken as they are.
-- admitted: the same, after what is late, repeated or from the future was left out.
+- windows: count, sum and largest of the last hour, over events that are taken as they are, from memory to memory.
+- admitted: the same from Parquet to Parquet, after what is late, repeated or from the future was left out.
 - all: the six features of fraud-detection, admission included; pandas has no counting of distinct values over a window
   but calling Python for each, and is left out.
 """
@@ -146,9 +146,10 @@ def _duckdb(part: str, log: Path, folder: Path) -> Callable[[], object]:
     embedded = Embedded(spill=folder)
     if part != "windows":
         return lambda: embedded.write(_feature_set(part), [log], folder / "out.parquet")
-    connection = ibis.duckdb.connect(memory_limit="2GB", preserve_insertion_order=False)
-    table = as_log(connection.read_parquet(str(log)), _feature_set(part))
-    return lambda: connection.to_parquet(_expression(part, table), folder / "out.parquet")
+    connection = ibis.duckdb.connect(memory_limit="2GB", temp_directory=str(folder), preserve_insertion_order=False)
+    table = connection.create_table("log", as_log(connection.read_parquet(str(log)), _feature_set(part)), temp=True)
+    expression = _expression(part, table)
+    return lambda: connection.create_table("computed", expression, temp=True)
 
 
 def _spark(part: str, log: Path, folder: Path) -> Callable[[], object]:
@@ -168,17 +169,23 @@ def _spark(part: str, log: Path, folder: Path) -> Callable[[], object]:
     )
     unbound = ibis.table(_feature_set(part).log_schema, name="log")
     query = for_spark(_expression(part, unbound))
-    session.read.parquet(str(log)).createOrReplaceTempView("log")
-    return lambda: session.sql(query).write.parquet(str(folder / "out"))
+    events = session.read.parquet(str(log))
+    if part != "windows":
+        events.createOrReplaceTempView("log")
+        return lambda: session.sql(query).write.parquet(str(folder / "out"))
+    events.cache().count()
+    events.createOrReplaceTempView("log")
+    return lambda: session.sql(query).write.format("noop").mode("overwrite").save()
 
 
 def _pandas(part: str, log: Path, folder: Path) -> Callable[[], object]:
     import pandas as pd
 
     columns = ["card_id", "event_id", "event_time", "arrived_at", "sequence", "amount"]
+    in_memory = pd.read_parquet(log, columns=columns) if part == "windows" else None
 
-    def compute() -> None:
-        events = pd.read_parquet(log, columns=columns)
+    def compute() -> object:
+        events = pd.read_parquet(log, columns=columns) if in_memory is None else in_memory
         if part == "admitted":
             events = events.query(f"event_time <= arrived_at + {_FUTURE_MS}").sort_values(["card_id", "sequence"])
             events = events.drop_duplicates(["card_id", "event_id"])
@@ -195,7 +202,7 @@ def _pandas(part: str, log: Path, folder: Path) -> Callable[[], object]:
         computed = {"transactions_1h": hour.count(), "amount_1h": hour.sum(), "largest_amount_1h": hour.max()}
         result = events[["card_id", "event_time", "event_id", "arrived_at"]]
         result = result.assign(**{name: values.to_numpy() for name, values in computed.items()})
-        result.to_parquet(folder / "out.parquet")
+        return result if part == "windows" else result.to_parquet(folder / "out.parquet")
 
     return compute
 
