@@ -58,18 +58,19 @@ def search(
     attempt = Trial(train, task, seed)
     boards = []
     for candidate in task.candidates:
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, trials // 2))
+        tries = max(trials, 1) * candidate.effort if candidate.space else 1
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, tries // 2))
         study = optuna.create_study(direction="maximize", sampler=sampler)
         study.enqueue_trial(dict(candidate.defaults))
 
-        def objective(asked: optuna.Trial, candidate: Candidate = candidate) -> float:
+        def objective(asked: optuna.Trial, candidate: Candidate = candidate, tries: int = tries) -> float:
             parameters = _suggested(asked, candidate)
             values = attempt(candidate, parameters)
             asked.set_user_attr("folds", values)
-            told(f"{candidate.name} {asked.number + 1}/{max(trials, 1)}: {task.metric} {np.mean(values):.4f}")
+            told(f"{candidate.name} {asked.number + 1}/{tries}: {task.metric} {np.mean(values):.4f}")
             return float(np.mean(values))
 
-        study.optimize(objective, n_trials=max(trials, 1) if candidate.space else 1)
+        study.optimize(objective, n_trials=tries)
         boards.extend(
             {
                 "candidate": candidate.name,

@@ -21,6 +21,7 @@ LINEAR = Candidate(
     sentence="A weighted sum, by its logistic function",
     defaults={"strength": 0.1, "rare": 20},
     space={"strength": Real(0.0005, 10.0, log=True), "rare": Whole(5, 200, log=True)},
+    effort=3,
 )
 SCORECARD = Candidate(
     name="scorecard",
@@ -28,6 +29,7 @@ SCORECARD = Candidate(
     sentence="Points for each range of each input, summed: what a person can check by hand",
     defaults={"strength": 0.1, "bins": 8, "rare": 20},
     space={"strength": Real(0.002, 10.0, log=True), "bins": Whole(4, 16), "rare": Whole(5, 100, log=True)},
+    effort=3,
 )
 NUMBER_BOOSTING = Candidate(
     name="gradient-boosting",
@@ -47,6 +49,7 @@ RIDGE = Candidate(
     sentence="A weighted sum",
     defaults={"strength": 1.0, "rare": 20},
     space={"strength": Real(0.0001, 100.0, log=True), "rare": Whole(5, 200, log=True)},
+    effort=3,
 )
 BASE_RATE = Candidate(name="base-rate", family=Family.CONSTANT, sentence="The share of the outcome, for everybody")
 MEDIAN = Candidate(name="median", family=Family.CONSTANT, sentence="The median, for everybody")

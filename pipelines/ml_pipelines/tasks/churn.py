@@ -1,5 +1,7 @@
 """Who leaves next month: the subscribers of the workload's telephone company, and those of another one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -118,7 +120,15 @@ CALLS = Task(
     ),
     examples=_customers,
     split=Split(By.ENTITY, "The source has no dates, and each customer once: held back by a hash of the id."),
-    candidates=(BOOSTING, LINEAR, SCORECARD),
+    candidates=(
+        # Few rules with sharp edges make people leave here, such as many calls for help: deeper trees find them.
+        replace(
+            BOOSTING,
+            defaults={"iterations": 300, "learning_rate": 0.04, "leaves": 12, "samples_per_leaf": 20, "l2": 1.0},
+        ),
+        LINEAR,
+        SCORECARD,
+    ),
     baseline=BASE_RATE,
     metric="roc_auc",
     goal=0.924,

@@ -93,6 +93,7 @@ class Candidate:
 
     `effects` are words with so many values that each stands for the mean outcome it had. `offset` names an input to
     which the model only adds, as a forecast is the difference from last week's, and inputs that stand in for it.
+    `effort` is how many times as many trials it gets as the task has: what is fitted quickly is tried more often.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Candidate:
     space: Mapping[str, Dimension] = field(default_factory=dict)
     effects: tuple[str, ...] = ()
     offset: tuple[str, ...] = ()
+    effort: int = 1
 
     def __post_init__(self) -> None:
         if unknown := set(self.space) - set(self.defaults):

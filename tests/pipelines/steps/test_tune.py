@@ -26,7 +26,7 @@ def test_every_candidate_is_tried_with_its_defaults_first(data, tmp_path):
     assert json.loads((tmp_path / "tuning.json").read_text()) == said
     for candidate in CLASS_TASK.candidates:
         tried = [trial["parameters"] for trial in said["trials"] if trial["candidate"] == candidate.name]
-        assert len(tried) == 2
+        assert len(tried) == 2 * candidate.effort
         assert dict(candidate.defaults) in tried
     assert said["value"] == max(trial["value"] for trial in said["trials"])
     assert said["baseline"] == 0.5
