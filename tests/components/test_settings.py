@@ -171,6 +171,7 @@ def test_a_workload_file_that_is_not_there_is_refused(refusal):
 def test_a_wrong_workload_is_refused_before_anything_is_registered(refusal, tmp_path):
     content = yaml.safe_load((STACKS / "workloads" / "fraud_detection.yaml").read_text())
     content["data"]["contract"]["path"] = str(STACKS / "workloads" / content["data"]["contract"]["path"])
+    content["features"]["job"] = str(STACKS / "workloads" / content["features"]["job"])
     content["budget"]["monthly_usd"] = -1
     (tmp_path / "fraud.yaml").write_text(yaml.safe_dump(content))
     error = refusal("gcp", tmp_path, workload="fraud.yaml")

@@ -1,10 +1,19 @@
 """Buckets as this platform makes them: versioned, encrypted, closed to the public, and their use is logged."""
 
+from typing import NamedTuple
+
 import pulumi
 from pulumi_aws import s3
 
 from ml_blueprints.aws import facts, policy
 from ml_blueprints.layers import Context
+
+
+class PrivateBucket(NamedTuple):
+    """A bucket, and how it encrypts, for what must wait for that."""
+
+    bucket: s3.Bucket
+    encryption: s3.BucketServerSideEncryptionConfiguration
 
 
 def private_bucket(
@@ -15,7 +24,7 @@ def private_bucket(
     opts: pulumi.ResourceOptions,
     *statements: policy.Statement,
     tags: dict[str, str],
-) -> s3.Bucket:
+) -> PrivateBucket:
     """A bucket whose objects go after these days (None: never) and whose old versions go after a month.
 
     `statements` are added to its policy; a `Resource` in them that is empty stands for all objects of the bucket.
@@ -29,7 +38,7 @@ def private_bucket(
         versioning_configuration=s3.BucketVersioningVersioningConfigurationArgs(status="Enabled"),
         opts=inside,
     )
-    s3.BucketServerSideEncryptionConfiguration(
+    encryption_configuration = s3.BucketServerSideEncryptionConfiguration(
         name,
         bucket=bucket.id,
         rules=[
@@ -60,7 +69,7 @@ def private_bucket(
         opts=pulumi.ResourceOptions(parent=bucket, depends_on=[closed]),
     )
     _retention(name, bucket, days)
-    return bucket
+    return PrivateBucket(bucket, encryption_configuration)
 
 
 def _retention(name: str, bucket: s3.Bucket, days: int | None) -> None:
@@ -85,7 +94,7 @@ def _retention(name: str, bucket: s3.Bucket, days: int | None) -> None:
     )
 
 
-def log_bucket(context: Context, account: pulumi.Input[str], opts: pulumi.ResourceOptions) -> s3.Bucket:
+def log_bucket(context: Context, account: pulumi.Input[str], opts: pulumi.ResourceOptions) -> PrivateBucket:
     """Where S3 says who used which object of the other buckets.
 
     S3 delivers to buckets that encrypt with its own keys only, and by a policy, not by an access list:

@@ -96,7 +96,8 @@ class Data(layers.Data):
     def _lake(self) -> None:
         """A bucket per zone; data of people goes when its retention ends, models are kept."""
         context, foundation = self.context, self.foundation
-        self.access_logs = log_bucket(context, foundation.account, self.child())
+        logs = log_bucket(context, foundation.account, self.child())
+        self.access_logs = logs.bucket
         by_own_key = s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
             sse_algorithm="aws:kms", kms_master_key_id=foundation.key
         )
@@ -109,13 +110,14 @@ class Data(layers.Data):
                 None if zone is Zone.MODELS else context.workload.data.retention_days,
                 self.child(),
                 tags={"zone": zone.value},
-            )
+            ).bucket
             s3.BucketLogging(
                 context.logical(zone),
                 bucket=bucket.id,
                 target_bucket=self.access_logs.id,
                 target_prefix=f"{zone}/",
-                opts=pulumi.ResourceOptions(parent=bucket),
+                # S3 delivers only to a bucket that encrypts as it asks.
+                opts=pulumi.ResourceOptions(parent=bucket, depends_on=[logs.encryption]),
             )
             self.buckets[zone] = bucket
         self.realise("data-lake", *self.buckets.values())

@@ -165,7 +165,7 @@ def test_the_arguments_of_a_function_are_checked(aws) -> None:
 def test_a_function_that_the_sandbox_does_not_have_is_refused_by_name(aws, gcp, azure) -> None:
     for world, token in (
         (aws, "aws:iam/getPolicyDocument:getPolicyDocument"),
-        (gcp, "gcp:compute/getZones:getZones"),
+        (gcp, "gcp:compute/getRegions:getRegions"),
     ):
         with pytest.raises(CloudError, match=rf"^the sandbox has no function {token}$"):
             world.plane.invoke(token, {})
