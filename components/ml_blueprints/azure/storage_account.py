@@ -79,7 +79,8 @@ def private_account(
         resource_uri=service.id,
         workspace_id=logs,
         logs=[monitor.DiagnosticsLogSettingsArgs(category_group="allLogs", enabled=True)],
-        opts=pulumi.ResourceOptions(parent=service),
+        # The account's ids aren't known in a preview; by this a policy sees even there whose logs they are.
+        opts=pulumi.ResourceOptions(parent=service, depends_on=[account]),
     )
     return account
 
