@@ -18,6 +18,7 @@ from sandbox import home, project
 from sandbox.errors import SandboxError
 from sandbox.stacks import Operation
 
+from benchmarks.contracts import contracts
 from benchmarks.features import features
 from benchmarks.measure import Bench, PeakMemory, open_bench, pulumi, resources, run_together
 from benchmarks.policies import policies
@@ -171,6 +172,7 @@ _TABLES: Mapping[str, Callable[[Console, Bench, int], None]] = {
     "nine": all_together,
     "growth": growth,
     "policies": policies,
+    "contracts": contracts,
     "features": features,
     "streaming": streaming,
     "training": training,

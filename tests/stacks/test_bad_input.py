@@ -1,5 +1,7 @@
 """A wrong workload or configuration on the real engine: one error that names the field, and nothing is registered."""
 
+import json
+
 import pytest
 
 
@@ -67,6 +69,38 @@ def test_a_wrong_configuration_is_refused_before_anything_is_registered(
     code, out, err = playground.command("up", stack)
     assert code == 1
     assert expected in out
+    no_traceback(out + err)
+    assert not playground.things()
+
+
+def test_an_incompatible_change_of_a_contract_stops_a_preview_with_field_and_rule(playground, no_traceback):
+    contract = playground.repository / "pipelines" / "ml_pipelines" / "contracts" / "card_transaction"
+    schema = json.loads((contract / "2.avsc").read_text())
+    next(field for field in schema["fields"] if field["name"] == "amount")["type"] = "string"
+    (contract / "3.avsc").write_text(json.dumps(schema))
+    playground.edit_workload(
+        "fraud_detection", set_workload(["data", "contract", "path"], f"{contract.as_posix()}/3.avsc")
+    )
+    code, out, err = playground.command("preview", "aws-streaming")
+    assert code == 1
+    printed = " ".join(out.split())
+    assert "data.contract.path: found" in printed
+    assert "field `amount`: version 3 reads `string` where version 2 wrote `double`; BACKWARD lets consumers" in printed
+    assert "breaks on version 1, which acquirer-gateway (acquiring@example.com) writes" in printed
+    no_traceback(out + err)
+    assert not playground.things()
+
+
+def test_an_edit_of_a_published_version_stops_a_preview(playground, no_traceback):
+    contract = playground.repository / "pipelines" / "ml_pipelines" / "contracts" / "delivery"
+    published = max(contract.glob("*.avsc"))
+    published.write_text(
+        published.read_text().replace('"distance_km", "type": "double"', '"distance_km", "type": "float"')
+    )
+    code, out, err = playground.command("preview", "aws-hybrid")
+    assert code == 1
+    printed = " ".join(out.split())
+    assert f"version {published.stem} is not what was published" in printed
     no_traceback(out + err)
     assert not playground.things()
 
