@@ -91,7 +91,7 @@ def _decode(console: Console, runs: int) -> None:
     }
     columns = ("written by", "events/s", "µs an event", "fastavro µs", "ratio")
     table = _table(f"Decoding of {EVENTS:,} card payments by version {contract.newest}", *columns)
-    for version in reversed(contract.versions):
+    for version in sorted(contract.versions, reverse=True):
         payloads = [codec.encode(_payment(number, contract.versions[version]), version) for number in range(1000)]
         bodies = [payload[HEADER:] for payload in payloads]
         writer, resolved = parsed[version], None if version == contract.newest else parsed[contract.newest]
