@@ -70,23 +70,37 @@ class Graph:
         return self.add("Squeeze", found, self.constant([1], np.int64))
 
 
+def believed(values: np.ndarray) -> tuple[float, float]:
+    """The lowest and highest number that may be true: no further out of those seen than these are apart."""
+    seen = values[np.isfinite(values)]
+    return (
+        (2 * float(seen.min()) - float(seen.max()), 2 * float(seen.max()) - float(seen.min())) if len(seen) else (0, 0)
+    )
+
+
 @dataclass
 class Numbers:
-    """Numbers as they are, for trees, which have a way for what is missing."""
+    """Numbers as they are, for trees, which have a way for what is missing; what can't be true is missing, too."""
 
     names: Sequence[str]
+    bounds: np.ndarray = field(default_factory=lambda: np.zeros((2, 0)))
 
     def fit(self, arrays: Arrays, outcomes: np.ndarray) -> np.ndarray:
-        """Nothing is learned."""
+        """Learn what is believed."""
+        self.bounds = np.array([believed(arrays[name]) for name in self.names]).T
         return self.transform(arrays)
 
     def transform(self, arrays: Arrays) -> np.ndarray:
         """A column for each number."""
-        return np.column_stack([arrays[name] for name in self.names])
+        matrix = np.column_stack([arrays[name] for name in self.names])
+        return np.where((matrix >= self.bounds[0]) & (matrix <= self.bounds[1]), matrix, np.nan)
 
     def nodes(self, graph: Graph) -> list[str]:
-        """The inputs themselves."""
-        return list(self.names)
+        """The same in ONNX, for all numbers at once."""
+        matrix = graph.add("Concat", *self.names, axis=1)
+        above = graph.add("GreaterOrEqual", matrix, graph.constant(self.bounds[:1]))
+        below = graph.add("LessOrEqual", matrix, graph.constant(self.bounds[1:]))
+        return [graph.add("Where", graph.add("And", above, below), matrix, graph.constant(np.nan))]
 
 
 @dataclass
@@ -360,12 +374,8 @@ class Offset:
 
     @classmethod
     def seen(cls, names: Sequence[str], arrays: Arrays, fill: float) -> "Offset":
-        """Believes what is no further out of the values seen than these are apart."""
-        bounds = {}
-        for name in names:
-            values = arrays[name][np.isfinite(arrays[name])]
-            low, high = (float(values.min()), float(values.max())) if len(values) else (fill, fill)
-            bounds[name] = (2 * low - high, 2 * high - low)
+        """Believes what `believed` says of the values seen."""
+        bounds = {name: believed(arrays[name]) for name in names}
         return cls(bounds, fill)
 
     def values(self, arrays: Arrays) -> np.ndarray:
