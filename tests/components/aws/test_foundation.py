@@ -126,8 +126,6 @@ WITHOUT_RESOURCE = {
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
     "ecr:GetAuthorizationToken",
-    # By a version's id: https://docs.aws.amazon.com/glue/latest/dg/schema-registry-gs.html, for deserializers.
-    "glue:GetSchemaVersion",
     "lakeformation:GetDataAccess",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
