@@ -23,6 +23,16 @@ def test_what_pulumi_protects_needs_no_protection_of_the_cloud():
     assert found("MLB-DAT-012", table(protect=True)) == []
 
 
+def test_a_feature_group_registers_its_table_or_names_the_one_that_it_has():
+    def group(**store):
+        properties = {"description": "Activity of cards.", "offlineStoreConfig": store}
+        return Resource("aws:sagemaker/featureGroup:FeatureGroup", "cards", "urn:cards", properties)
+
+    assert found("MLB-DAT-006", group()) == []
+    assert found("MLB-DAT-006", group(disableGlueTableCreation=True))
+    assert found("MLB-DAT-006", group(disableGlueTableCreation=True, dataCatalogConfig={"tableName": "cards"})) == []
+
+
 def test_no_region_is_wrong_where_none_is_named():
     assert found("MLB-DAT-003", table()) == []
     assert found("MLB-DAT-003", table(), provider("one", UNKNOWN)) == []

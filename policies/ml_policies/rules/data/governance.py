@@ -150,17 +150,21 @@ RULES = (
         "MLB-DAT-006",
         "Data in a catalogue says what it is.",
         Severity.LOW,
-        "Describe the data set, and let feature groups register their tables.",
+        "Describe the data set, and let feature groups register their tables, or name the one that they have.",
         checks={
             "aws:glue/catalogDatabase:CatalogDatabase": present("description"),
             "aws:glue/catalogTable:CatalogTable": all_of(present("description"), present("storageDescriptor.columns")),
             "aws:sagemaker/featureGroup:FeatureGroup": all_of(
                 present("description"),
-                equals(
-                    "offlineStoreConfig.disableGlueTableCreation",
-                    False,
-                    default=False,
-                    source="https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OfflineStoreConfig.html",
+                # SageMaker makes a table, or the group is told which of the account's own has its history.
+                any_of(
+                    equals(
+                        "offlineStoreConfig.disableGlueTableCreation",
+                        False,
+                        default=False,
+                        source="https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OfflineStoreConfig.html",
+                    ),
+                    present("offlineStoreConfig.dataCatalogConfig.tableName"),
                 ),
             ),
             DATASET: present("description"),
