@@ -4,12 +4,13 @@ import json
 from typing import Any
 
 import pulumi
-from pulumi_aws import athena, emrserverless, glue, kinesis, lakeformation, s3, sqs
+from pulumi_aws import athena, emrserverless, glue, kinesis, s3, sqs
 
 from ml_blueprints import layers
 from ml_blueprints.aws import facts, policy
 from ml_blueprints.aws.bucket import log_bucket, private_bucket
 from ml_blueprints.aws.foundation import Foundation
+from ml_blueprints.aws.lake_formation import GovernedTable
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 
@@ -60,8 +61,8 @@ def glue_type(avro: Any) -> str:
 class Data(layers.Data):
     """Lake, catalog, contract and event stream on AWS.
 
-    Native resources: `access_logs`, `buckets` by zone, `database`, `table`, `location` and `permissions` of Lake
-    Formation, `registry`, `contract`, `workgroup` (Athena), `spark` (an application of EMR Serverless), and for streams
+    Native resources: `access_logs`, `buckets` by zone, `database`, `table`, `governed` (what Lake Formation knows of
+    it), `registry`, `contract`, `workgroup` (Athena), `spark` (an application of EMR Serverless), and for streams
     `event_stream`, `fan_out` (where the latency objective asks for it) and `dead_letter_queue`. What fills the archive
     is a part of serving, since a function of the platform's image decodes the events.
     """
@@ -84,6 +85,7 @@ class Data(layers.Data):
         if stream:
             self._stream()
             self._dead_letters()
+            self._rights_to_schemas()
         self._rights()
         self.give(
             zones={zone: pulumi.Output.concat("s3://", bucket.bucket) for zone, bucket in self.buckets.items()},
@@ -166,34 +168,15 @@ class Data(layers.Data):
             ),
             opts=self.child(),
         )
-        self.realise("data-catalog", self.table)
-        self._lake_formation()
-
-    def _lake_formation(self) -> None:
-        """Who may read the catalogued table, beside those whom IAM lets in (hybrid access).
-
-        Whoever deploys must be a data lake administrator.
-        https://docs.aws.amazon.com/lake-formation/latest/dg/hybrid-access-mode.html
-        """
-        context, foundation = self.context, self.foundation
-        self.location = lakeformation.Resource(
-            context.logical("raw"),
-            arn=self.buckets[Zone.RAW].arn,
-            use_service_linked_role=True,
-            hybrid_access_enabled=True,
+        self.governed = GovernedTable(
+            context,
+            self.foundation,
+            self.buckets[Zone.RAW],
+            self.table,
+            (Purpose.INGEST, Purpose.TRAINING),
             opts=self.child(),
         )
-        table = lakeformation.PermissionsTableArgs(database_name=self.database.name, name=self.table.name)
-        self.permissions = {
-            purpose: lakeformation.Permissions(
-                context.logical(f"{purpose}-raw"),
-                principal=foundation.identities[purpose],
-                permissions=["DESCRIBE", "SELECT"],
-                table=table,
-                opts=self.child(depends_on=[self.location]),
-            )
-            for purpose in (Purpose.INGEST, Purpose.TRAINING)
-        }
+        self.realise("data-catalog", self.table)
 
     def _contract(self) -> None:
         context, contract = self.context, self.context.workload.data.contract
@@ -326,7 +309,7 @@ class Data(layers.Data):
             )
         # Lake Formation gives out the access, on every resource it was allowed for or on none.
         # https://docs.aws.amazon.com/lake-formation/latest/dg/access-control-underlying-data.html
-        for purpose in self.permissions:
+        for purpose in self.governed.permissions:
             self.foundation.grant(
                 purpose,
                 "catalog",
@@ -336,6 +319,13 @@ class Data(layers.Data):
                 ),
                 policy.allow(["lakeformation:GetDataAccess"], ["*"]),
             )
+
+    def _rights_to_schemas(self) -> None:
+        """Who reads events asks what an unknown version of the contract says; a version's id belongs to no registry.
+
+        https://docs.aws.amazon.com/glue/latest/dg/schema-registry-gs.html
+        """
+        self.foundation.grant(Purpose.INGEST, "schemas", policy.allow(["glue:GetSchemaVersion"], ["*"]))
 
     @property
     def _catalog_arn(self) -> pulumi.Output[str]:

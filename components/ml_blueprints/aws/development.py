@@ -157,7 +157,7 @@ class Development(layers.Development):
             pipeline_display_name=f"{context.name}-training",
             pipeline_definition=pipeline_definition.training(
                 self.job,
-                source=pulumi.Output.concat(zones[Zone.FEATURES], "/offline"),
+                source=self.features.job.destination,
                 destination=pulumi.Output.concat(zones[Zone.MODELS], "/candidates"),
             ),
             role_arn=role,

@@ -157,7 +157,9 @@ class FeatureJob(pulumi.ComponentResource):
                             "Enabled": True,
                             "LogGroupName": self.foundation.log_group.name,
                             "EncryptionKeyArn": self.foundation.key,
-                        }
+                        },
+                        # EMR's own storage of logs would be a second one, outside of the account.
+                        "ManagedPersistenceMonitoringConfiguration": {"Enabled": False},
                     }
                 },
                 "Tags": self.context.tags,

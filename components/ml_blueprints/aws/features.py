@@ -31,9 +31,9 @@ class Features(layers.Features):
     ):
         super().__init__(context, opts)
         self.foundation, self.data = foundation, data
-        self._rights_of_the_offline_store()
-        self._feature_group(online)
+        self._rights_of_the_offline_store(online)
         self._feature_job()
+        self._feature_group(online)
         self.window_state: dynamodb.Table | None = None
         if online:
             self.window_state = self._window_state()
@@ -58,13 +58,7 @@ class Features(layers.Features):
                 for name, kind in types.items()
             ],
             role_arn=self.foundation.identities[Purpose.INGEST],
-            offline_store_config=sagemaker.FeatureGroupOfflineStoreConfigArgs(
-                s3_storage_config=sagemaker.FeatureGroupOfflineStoreConfigS3StorageConfigArgs(
-                    s3_uri=pulumi.Output.concat(self.data.zones[Zone.FEATURES], "/offline"),
-                    kms_key_id=self.foundation.key,
-                ),
-                table_format="Iceberg",
-            ),
+            offline_store_config=self._offline_store(online),
             online_store_config=self._online_store() if online else None,
             tags=context.tags,
             # SageMaker tries the role on the bucket and the key when the group is made.
@@ -73,6 +67,24 @@ class Features(layers.Features):
         self.realise("offline-features", self.feature_group)
         if online:
             self.realise("online-features", self.feature_group)
+
+    def _offline_store(self, online: bool) -> sagemaker.FeatureGroupOfflineStoreConfigArgs:
+        """The history of the records, as an Iceberg table; without records it is what the feature job computes."""
+        storage = sagemaker.FeatureGroupOfflineStoreConfigS3StorageConfigArgs(
+            s3_uri=pulumi.Output.concat(self.data.zones[Zone.FEATURES], "/offline"), kms_key_id=self.foundation.key
+        )
+        if online:
+            return sagemaker.FeatureGroupOfflineStoreConfigArgs(s3_storage_config=storage, table_format="Iceberg")
+        # A table of one's own is taken in Glue's format only.
+        # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OfflineStoreConfig.html
+        return sagemaker.FeatureGroupOfflineStoreConfigArgs(
+            s3_storage_config=storage,
+            table_format="Glue",
+            disable_glue_table_creation=True,
+            data_catalog_config=sagemaker.FeatureGroupOfflineStoreConfigDataCatalogConfigArgs(
+                catalog="AwsDataCatalog", database=self.job.table.database_name, table_name=self.job.table.name
+            ),
+        )
 
     def _online_store(self) -> sagemaker.FeatureGroupOnlineStoreConfigArgs:
         return sagemaker.FeatureGroupOnlineStoreConfigArgs(
@@ -112,25 +124,22 @@ class Features(layers.Features):
         self.realise("window-state", table)
         return table
 
-    def _rights_of_the_offline_store(self) -> None:
-        """SageMaker writes records and the Iceberg table as the ingest identity.
+    def _rights_of_the_offline_store(self, online: bool) -> None:
+        """SageMaker writes records, and with them the Iceberg table, as the ingest identity.
 
         What AmazonSageMakerFeatureStoreAccess allows beyond the rights on the zone:
         https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonSageMakerFeatureStoreAccess.html
         """
-        catalog = pulumi.Output.concat("arn:aws:glue:", self.foundation.region, ":", self.foundation.account, ":")
-        self.foundation.grant(
-            Purpose.INGEST,
-            "offline-features",
-            policy.allow(["s3:PutObjectAcl"], [self.data.objects(Zone.FEATURES)]),
-            policy.allow(
-                ["glue:GetTable", "glue:UpdateTable"],
-                [
-                    pulumi.Output.concat(catalog, part)
-                    for part in ("catalog", "database/sagemaker_featurestore", "table/sagemaker_featurestore/*")
-                ],
-            ),
-        )
+        statements = [policy.allow(["s3:PutObjectAcl"], [self.data.objects(Zone.FEATURES)])]
+        if online:
+            catalog = pulumi.Output.concat("arn:aws:glue:", self.foundation.region, ":", self.foundation.account, ":")
+            parts = ("catalog", "database/sagemaker_featurestore", "table/sagemaker_featurestore/*")
+            statements.append(
+                policy.allow(
+                    ["glue:GetTable", "glue:UpdateTable"], [pulumi.Output.concat(catalog, part) for part in parts]
+                )
+            )
+        self.foundation.grant(Purpose.INGEST, "offline-features", *statements)
 
     def _rights_of_the_online_store(self, window_state: dynamodb.Table) -> None:
         """Ingest writes records and windows, serving reads records; nobody else sees the online store."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pulumi
-from pulumi_aws import budgets, cloudwatch, sagemaker, scheduler, sns
+from pulumi_aws import budgets, cloudwatch, lambda_, sagemaker, scheduler, sns
 
 from ml_blueprints import layers, routing, schedules
 from ml_blueprints.aws import facts, policy
@@ -15,12 +15,16 @@ from ml_blueprints.aws.serving import Serving
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 
+# How long an event may wait for the processor, and for the archive (which collects events), before somebody is told.
+PROCESSED_SECONDS = 60
+ARCHIVED_SECONDS = 600
+
 
 class Monitoring(layers.Monitoring):
     """Telemetry, drift, retraining and budget on AWS.
 
-    Native resources: `topic`, `subscription`, `alarms`, `drift_definition`, `drift_schedule`, `drift_rule`,
-    `failure_rule`, `retraining_target` and `retraining_schedule` (None unless asked for), `budget`.
+    Native resources: `topic`, `subscription`, `alarms`, `features_rule`, `drift_definition`, `drift_schedule`,
+    `drift_rule`, `failure_rule`, `retraining_target` and `retraining_schedule` (None unless asked for), `budget`.
     """
 
     cloud = "aws"
@@ -40,6 +44,7 @@ class Monitoring(layers.Monitoring):
         self.retraining_schedule: scheduler.Schedule | None = None
         self._alerts()
         self._alarms()
+        self._features()
         self._drift()
         self._retraining()
         self._budget()
@@ -77,7 +82,7 @@ class Monitoring(layers.Monitoring):
         self.realise("alerts", self.subscription)
 
     def _alarms(self) -> None:
-        """Errors and latency of each live variant, failed runs of batch scoring, and events that nobody processed."""
+        """Errors and latency of each live variant, failed runs of jobs, events that wait and those that nobody used."""
         monitoring = self.context.workload.monitoring
         self.alarms: list[cloudwatch.MetricAlarm] = []
         if self.serving.real_time is not None:
@@ -129,7 +134,54 @@ class Monitoring(layers.Monitoring):
                     statistic="Maximum",
                 )
             )
+        if self.serving.stream_processor is not None:
+            self._stream_alarms(self.serving.stream_processor)
         self.realise("alarms", *self.alarms)
+
+    def _stream_alarms(self, processor: lambda_.Function) -> None:
+        """How long events wait for the processor and for the archive.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html and
+        https://docs.aws.amazon.com/firehose/latest/dev/monitoring-with-cloudwatch-metrics.html
+        """
+        self.alarms.append(
+            self._alarm(
+                "events-behind",
+                "AWS/Lambda",
+                "IteratorAge",
+                {"FunctionName": processor.name},
+                # Lambda counts in milliseconds.
+                threshold=PROCESSED_SECONDS * 1000,
+                statistic="Maximum",
+            )
+        )
+        self.alarms.append(
+            self._alarm(
+                "archive-behind",
+                "AWS/Firehose",
+                "DeliveryToS3.DataFreshness",
+                {"DeliveryStreamName": self.serving.archive.delivery.name},
+                threshold=ARCHIVED_SECONDS,
+                statistic="Maximum",
+            )
+        )
+
+    def _features(self) -> None:
+        """EMR Serverless tells of each run and how it ended; one that takes too long is cancelled.
+
+        https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/using-eventbridge.html
+        """
+        self.features_rule = self._tell(
+            "features-failed",
+            "Features could not be computed",
+            pulumi.Output.json_dumps(
+                {
+                    "source": ["aws.emr-serverless"],
+                    "detail-type": ["EMR Serverless Job Run State Change"],
+                    "detail": {"applicationId": [self.data.spark.id], "state": ["FAILED", "CANCELLED"]},
+                }
+            ),
+        )
 
     def _alarm(
         self,
@@ -223,21 +275,23 @@ class Monitoring(layers.Monitoring):
             opts=self.child(),
         )
         self.drift_rule = self._tell(
-            "drift", "The drift monitor found violations", ExitMessage=[{"prefix": "CompletedWithViolations"}]
+            "drift",
+            "The drift monitor found violations",
+            self._monitor_ended(ExitMessage=[{"prefix": "CompletedWithViolations"}]),
         )
         # A monitor that fails finds nothing, as one does that finds no drift.
         self.failure_rule = self._tell(
-            "drift-failed", "The drift monitor failed", ProcessingJobStatus=["Failed", "Stopped"]
+            "drift-failed", "The drift monitor failed", self._monitor_ended(ProcessingJobStatus=["Failed", "Stopped"])
         )
         self.realise("drift-detection", self.drift_schedule)
 
-    def _tell(self, part: str, description: str, **how: list[Any]) -> cloudwatch.EventRule:
-        """The owner is told when a job of the monitor ends in some way; returns the rule on its events."""
+    def _tell(self, part: str, description: str, pattern: pulumi.Output[str]) -> cloudwatch.EventRule:
+        """The owner is told of events of a pattern; returns the rule on them."""
         context = self.context
         rule = cloudwatch.EventRule(
             context.logical(part),
             description=description,
-            event_pattern=self._monitor_ended(**how),
+            event_pattern=pattern,
             tags=context.tags,
             opts=self.child(),
         )

@@ -79,13 +79,12 @@ def test_training_runs_under_its_identity_with_key_and_network(house, named):
     assert group == rule.inputs["securityGroupId"]
 
 
-def test_training_reads_the_offline_features_and_leaves_candidates(streaming, named):
+def test_training_reads_what_the_feature_job_writes_and_leaves_candidates(streaming, named):
     definition = named(streaming, PIPELINE, "fraud-detection-training").inputs["pipelineDefinition"]
     (step,) = json.loads(definition)["Steps"]
     (channel,) = step["Arguments"]["InputDataConfig"]
-    (group,) = streaming.of_type("aws:sagemaker/featureGroup:FeatureGroup")
-    read = channel["DataSource"]["S3DataSource"]["S3Uri"]
-    assert read == group.inputs["offlineStoreConfig"]["s3StorageConfig"]["s3Uri"]
+    table = named(streaming, "aws:glue/catalogTable:CatalogTable", "fraud-detection-features").inputs
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == table["storageDescriptor"]["location"]
     written = step["Arguments"]["OutputDataConfig"]["S3OutputPath"]
     assert re.fullmatch(r"s3://fraud-detection-models-[0-9a-f]+/candidates", written)
 

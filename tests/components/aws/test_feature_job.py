@@ -115,9 +115,12 @@ def test_the_job_acts_as_ingest_and_is_started_by_monitoring(house):
 
 
 def test_a_runs_logs_are_kept_encrypted_with_those_of_the_platform(house, named):
-    told = run(house)["ConfigurationOverrides"]["MonitoringConfiguration"]["CloudWatchLoggingConfiguration"]
+    told = run(house)["ConfigurationOverrides"]["MonitoringConfiguration"]
     group = named(house, "aws:cloudwatch/logGroup:LogGroup", "fraud-detection-logs")
-    assert told == {"Enabled": True, "LogGroupName": group.id, "EncryptionKeyArn": KEY}
+    assert told == {
+        "CloudWatchLoggingConfiguration": {"Enabled": True, "LogGroupName": group.id, "EncryptionKeyArn": KEY},
+        "ManagedPersistenceMonitoringConfiguration": {"Enabled": False},
+    }
 
 
 def test_the_schedule_waits_for_the_file_and_for_the_right_to_start(streaming, named):

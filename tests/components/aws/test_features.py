@@ -50,6 +50,20 @@ def test_the_history_is_kept_in_the_features_zone_with_the_key(house):
     assert group.inputs["roleArn"] == "arn:aws:iam::210987654321:role/house-ingest"
 
 
+def test_without_records_the_history_is_what_the_feature_job_computes(batch, named):
+    (group,) = batch.of_type(GROUP)
+    table = named(batch, "aws:glue/catalogTable:CatalogTable", "credit-scoring-features")
+    offline = group.inputs["offlineStoreConfig"]
+    assert offline["dataCatalogConfig"] == {
+        "catalog": "AwsDataCatalog",
+        "database": table.inputs["databaseName"],
+        "tableName": table.inputs["name"],
+    }
+    # SageMaker makes no table beside it, and takes one of ours in this format only.
+    assert (offline["disableGlueTableCreation"], offline["tableFormat"]) == (True, "Glue")
+    assert table.urn in group.depends_on
+
+
 @pytest.mark.parametrize(("platform", "hours"), [("house", 48), ("hybrid_house", 24)])
 def test_the_latest_values_are_served_encrypted_for_as_long_as_asked(request, platform, hours):
     (group,) = request.getfixturevalue(platform).of_type(GROUP)
@@ -88,7 +102,12 @@ def test_ingest_writes_records_and_serving_reads_them(streaming, allowed, action
     )
 
 
-@pytest.mark.parametrize("platform", ["streaming", "batch"])
+def test_without_records_nobody_writes_an_iceberg_table(batch, allowed):
+    for purpose in ("ingest", "training", "serving", "monitoring"):
+        assert not allowed(batch, purpose, "glue:UpdateTable")
+
+
+@pytest.mark.parametrize("platform", ["streaming", "hybrid"])
 def test_ingest_keeps_the_iceberg_table_and_nobody_else(request, allowed, platform):
     built = request.getfixturevalue(platform)
     # What AmazonSageMakerFeatureStoreAccess allows, on its own database; beside it, ingest reads raw events.

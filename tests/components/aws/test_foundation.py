@@ -59,6 +59,7 @@ def test_an_existing_key_is_used_and_its_owner_grants_it(house, named):
         ("monitoring", ["sagemaker.amazonaws.com", "scheduler.amazonaws.com", "events.amazonaws.com"]),
         ("flow-logs", ["vpc-flow-logs.amazonaws.com"]),
         ("archive", ["firehose.amazonaws.com"]),
+        ("lake-formation", ["glue.amazonaws.com", "lakeformation.amazonaws.com"]),
     ],
 )
 def test_each_role_trusts_its_services_for_this_account_only(streaming, named, purpose, services):
@@ -71,9 +72,9 @@ def test_each_role_trusts_its_services_for_this_account_only(streaming, named, p
 @pytest.mark.parametrize(
     ("platform", "of_services"),
     [
-        ("streaming", {"flow-logs", "archive"}),
-        ("hybrid", {"flow-logs", "archive"}),
-        ("batch", {"flow-logs"}),
+        ("streaming", {"flow-logs", "lake-formation", "archive"}),
+        ("hybrid", {"flow-logs", "lake-formation", "archive"}),
+        ("batch", {"flow-logs", "lake-formation"}),
     ],
 )
 def test_every_role_is_under_the_boundary(request, platform, of_services):
@@ -126,6 +127,8 @@ WITHOUT_RESOURCE = {
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
     "ecr:GetAuthorizationToken",
+    # By a version's id: https://docs.aws.amazon.com/glue/latest/dg/schema-registry-gs.html, for deserializers.
+    "glue:GetSchemaVersion",
     "lakeformation:GetDataAccess",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
@@ -169,8 +172,8 @@ def test_jobs_encrypt_volumes_and_results_and_make_their_log_groups(streaming, r
 
 
 def test_existing_identities_are_used_and_get_no_rights(house):
-    # Firehose has an identity of its own, which no purpose stands for; the deployer deploys.
-    ours = ["fraud-detection-archive", "fraud-detection-deployer"]
+    # Firehose and Lake Formation have identities of their own, which no purpose stands for; the deployer deploys.
+    ours = ["fraud-detection-archive", "fraud-detection-deployer", "fraud-detection-lake-formation"]
     assert [role.name for role in house.of_type(ROLE)] == ours
     assert [grant.name for grant in house.of_type(GRANT)] == ours
 

@@ -50,6 +50,8 @@ def test_every_live_variant_has_its_alarms_and_the_owner_is_told(hybrid):
         "latency-canary",
         "batch-failed",
         "dead-letters",
+        "events-behind",
+        "archive-behind",
     }
     for alarm in found.values():
         (told,) = alarm["alarmActions"]
@@ -80,6 +82,38 @@ def test_events_that_nobody_could_process_raise_an_alarm(request, platform):
     assert (letters["namespace"], letters["metricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
     assert (letters["statistic"], letters["threshold"]) == ("Maximum", 0)
     assert letters["dimensions"]["QueueName"].startswith(f"{built.platform.context.name}-dead-letters-")
+
+
+@pytest.mark.parametrize("platform", ["streaming", "hybrid"])
+def test_events_that_wait_raise_an_alarm(request, named, platform):
+    built = request.getfixturevalue(platform)
+    name, found = built.platform.context.name, alarms(built)
+    processor = named(built, "aws:lambda/function:Function", f"{name}-processor")
+    behind = found["events-behind"]
+    assert (behind["namespace"], behind["metricName"]) == ("AWS/Lambda", "IteratorAge")
+    assert behind["dimensions"] == {"FunctionName": processor.id}
+    assert (behind["statistic"], behind["threshold"]) == ("Maximum", 60_000)
+    archive = found["archive-behind"]
+    assert (archive["namespace"], archive["metricName"]) == ("AWS/Firehose", "DeliveryToS3.DataFreshness")
+    (delivery,) = built.of_type("aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream")
+    assert delivery.id.endswith(f":deliverystream/{archive['dimensions']['DeliveryStreamName']}")
+    assert (archive["statistic"], archive["threshold"]) == ("Maximum", 600)
+
+
+@pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid"])
+def test_the_owner_is_told_of_features_that_were_not_computed(request, named, platform):
+    built = request.getfixturevalue(platform)
+    name = f"{built.platform.context.name}-features-failed"
+    (spark,) = built.of_type("aws:emrserverless/application:Application")
+    rule, told = named(built, RULE, name), named(built, TARGET, f"{name}-alert")
+    # https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/using-eventbridge.html
+    assert json.loads(rule.inputs["eventPattern"]) == {
+        "source": ["aws.emr-serverless"],
+        "detail-type": ["EMR Serverless Job Run State Change"],
+        "detail": {"applicationId": [spark.id], "state": ["FAILED", "CANCELLED"]},
+    }
+    assert ":sns:" in told.inputs["arn"]
+    assert rule.urn in told.depends_on
 
 
 def test_a_failed_batch_run_raises_an_alarm(batch):
