@@ -73,7 +73,8 @@ class GovernedTable(pulumi.ComponentResource):
             arn=self.bucket.arn,
             role_arn=self.role.arn,
             hybrid_access_enabled=True,
-            opts=self._child(depends_on=[rights]),
+            # A place is registered once.
+            opts=self._child(depends_on=[rights], delete_before_replace=True),
         )
 
     def _reader(self, purpose: Purpose) -> None:

@@ -48,6 +48,8 @@ def test_files_are_registered_beside_what_iam_allows(streaming):
     # EMR reads nothing that is registered with the service's own role, and that role has no right to our key.
     assert ":role/fraud-detection-lake-formation-" in location.inputs["roleArn"]
     assert not location.inputs.get("useServiceLinkedRole")
+    # Lake Formation knows a place once, so that another registration of it comes after the first is gone.
+    assert location.delete_before_replace is True
     for grant in streaming.of_type(PERMISSIONS):
         assert location.urn in grant.depends_on
 
