@@ -43,6 +43,7 @@ FRAUD = Task(
     data_set="payments",
     predicts=Predicts.CLASS,
     outcome="fraud",
+    labels=True,
     inputs=(
         Input("amount", skewed=True, low=0, high=1_000_000),
         Input("merchant_category", Kind.CATEGORY),
