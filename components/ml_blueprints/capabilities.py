@@ -234,6 +234,31 @@ _DEVELOPMENT = (
         gcp=("gcp:workflows/workflow:Workflow",),
         azure=("azure-native:machinelearningservices:ComponentVersion",),
     ),
+    Capability(
+        "retraining-pipeline",
+        Layer.DEVELOPMENT,
+        "The model in use is trained again on newer data, and what comes out is held against it.",
+        aws=("aws:sagemaker/pipeline:Pipeline",),
+        gcp=("gcp:workflows/workflow:Workflow",),
+        azure=("azure-native:machinelearningservices:ComponentVersion",),
+    ),
+    Capability(
+        "model-signing",
+        Layer.DEVELOPMENT,
+        "The key that signs models is kept where training alone reads it.",
+        aws=("aws:secretsmanager/secret:Secret",),
+        gcp=("gcp:secretmanager/secret:Secret",),
+        azure=("azure-native:keyvault:Vault",),
+        note="Whoever owns the key puts it there; no stack and no state ever holds it.",
+    ),
+    Capability(
+        "workbench",
+        Layer.DEVELOPMENT,
+        "People explore data in notebooks in the private network, under an identity that can't change it.",
+        aws=("aws:sagemaker/domain:Domain",),
+        gcp=("gcp:colab/runtimeTemplate:RuntimeTemplate", "gcp:workbench/instance:Instance"),
+        azure=("azure-native:machinelearningservices:Compute",),
+    ),
 )
 
 _SERVING = (

@@ -64,10 +64,17 @@ class Context:
         identity = f"{pulumi.get_project()}/{pulumi.get_stack()}/{self.name}"
         return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
+    @property
+    def monthly_usd(self) -> int:
+        """What the platform may cost in a month: an experiment has a budget of its own."""
+        experiment = self.settings.experiment
+        return experiment.monthly_usd if experiment else self.workload.budget.monthly_usd
+
     @cached_property
     def tags(self) -> dict[str, str]:
         """Tags or labels of every resource, in the lower case letters, digits, `-` and `_` that Google Cloud takes."""
-        return {
+        expires = {"expires-on": self.settings.experiment.expires_on} if self.settings.experiment else {}
+        return expires | {
             "workload": self.workload.name,
             "environment": self.settings.environment,
             "architecture": self.settings.architecture.value,

@@ -1,5 +1,6 @@
 """The settings of a stack: on which cloud, in which environment and in whose network a workload runs."""
 
+import datetime
 import json
 import os
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.explanations import disagreement, explain, written_as
-from ml_blueprints.workload import ArchitectureKind, Strict
+from ml_blueprints.workload import ArchitectureKind, Classification, Strict
 
 NAMESPACE = "ml-blueprints"
 
@@ -37,6 +38,7 @@ class Purpose(StrEnum):
     TRAINING = "training"
     SERVING = "serving"
     MONITORING = "monitoring"
+    EXPLORATION = "exploration"
 
 
 def _ipv4_range(cidr: str) -> str:
@@ -100,6 +102,26 @@ class Delivery(Strict):
     ] = False
 
 
+def _date(text: str) -> str:
+    try:
+        datetime.date.fromisoformat(text)
+    except ValueError as error:
+        raise PydanticCustomError("date", "a date is expected: {reason}", {"reason": str(error)}) from None
+    return text
+
+
+class Experiment(Strict):
+    """What fences an experiment: it is looser than production, so it sees less, costs less and comes to an end."""
+
+    expires_on: Annotated[
+        str,
+        written_as(r"^\d{4}-\d{2}-\d{2}$", "a date, as in `2027-01-31`", description="Last day, YYYY-MM-DD, in UTC"),
+        AfterValidator(_date),
+    ]
+    monthly_usd: Annotated[int, Field(gt=0, description="US dollars in a month, in place of the workload's budget")]
+    classification: Annotated[Classification, Field(description="The most secret data that it may see")] = "internal"
+
+
 class Settings(Strict):
     """What a stack's configuration says beside the workload."""
 
@@ -127,6 +149,62 @@ class Settings(Strict):
         Field(default_factory=dict, description="Existing identities by purpose, to use instead of new ones"),
     ]
     delivery: Delivery
+    experiment: Annotated[
+        Experiment | None, Field(description="The fence of an experiment; needed there, and nowhere else")
+    ] = None
+    trusted_keys: Annotated[
+        tuple[
+            Annotated[
+                str,
+                written_as(
+                    r"^ed25519:[A-Za-z0-9+/]{43}=$",
+                    "an Ed25519 key, `ed25519:` and its 32 bytes in base64",
+                    description="Public key that may have signed a model",
+                ),
+            ],
+            ...,
+        ],
+        Field(strict=False, description="Whose models are taken; needed but in an experiment (docs/training.md)"),
+    ] = ()
+    workbench_users: Annotated[
+        dict[
+            Annotated[
+                str,
+                written_as(
+                    r"^[a-z][a-z0-9-]{0,14}[a-z0-9]$",
+                    "2 to 16 lower case letters, digits and `-`, a letter first",
+                    description="Name",
+                ),
+            ],
+            Id,
+        ],
+        Field(
+            default_factory=dict,
+            description="People with a notebook by name: who each is (user of the AWS account, Google e-mail, Entra "
+            "object id)",
+        ),
+    ]
+    promotes_to: Annotated[
+        tuple[Id, ...],
+        Field(
+            strict=False,
+            description="Who may take registered models into the next environment (AWS account, Google service account "
+            "e-mail, Entra object id)",
+        ),
+    ] = ()
+
+    @model_validator(mode="after")
+    def _environment_is_whole(self) -> Self:
+        if self.environment == "experiment" and self.experiment is None:
+            right = "an experiment has a fence: `experiment: {expires_on: 2027-01-31, monthly_usd: 200}`"
+            raise disagreement(Problem("experiment", "nothing", right))
+        if self.environment != "experiment":
+            if self.experiment is not None:
+                raise disagreement(Problem("experiment", "a fence", f"`{self.environment}` is no experiment"))
+            if not self.trusted_keys:
+                right = f"models in `{self.environment}` are signed: name the keys that may have"
+                raise disagreement(Problem("trusted_keys", "nothing", right))
+        return self
 
     @classmethod
     def from_config(cls) -> Self:

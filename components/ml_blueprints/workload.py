@@ -147,15 +147,17 @@ class Contract(Strict):
         return self
 
 
+# How secret data is, the least secret first.
+Classification = Literal["public", "internal", "confidential", "restricted"]
+
+
 class Data(Strict):
     """Where the data comes from and how it must be treated."""
 
     contract: Contract
     entity: Annotated[Column, Field(description="Field of the contract that identifies whom a prediction is about")]
     event_time: Annotated[Column, Field(description="Field of the contract that says when it happened")]
-    classification: Annotated[
-        Literal["public", "internal", "confidential", "restricted"], Field(description="How secret the data is")
-    ]
+    classification: Annotated[Classification, Field(description="How secret the data is")]
     retention_days: Annotated[int, Field(ge=1, le=3650, description="Days after which data is deleted")]
     events_per_second: Annotated[int, Field(ge=1, le=100_000, description="Expected peak; sizes the event stream")] = (
         100

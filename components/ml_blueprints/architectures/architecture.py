@@ -1,11 +1,12 @@
 """What the reference architectures share: their layers in order, their wiring, and the check that none is missing."""
 
+import datetime
 import importlib
 from typing import ClassVar
 
 import pulumi
 
-from ml_blueprints import capabilities, layers
+from ml_blueprints import capabilities, fence, layers
 from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.settings import Settings
 from ml_blueprints.workload import ArchitectureKind, Mode, Workload
@@ -19,7 +20,7 @@ class Architecture(pulumi.ComponentResource):
 
     The layers are attributes of the same names. `endpoint_url` is where predictions are requested (None without real
     time), `capabilities` says which resources realise what. Raises BlueprintError, before any resource is registered,
-    if the workload belongs to another architecture or does not fit the cloud.
+    if the workload belongs to another architecture, does not fit the cloud, or is kept out by an experiment's fence.
     """
 
     kind: ClassVar[ArchitectureKind]
@@ -41,6 +42,7 @@ class Architecture(pulumi.ComponentResource):
                 "architecture", f"`{workload.architecture}`", f"this stack's architecture is `{self.kind}`"
             )
             raise BlueprintError(f"workload {workload.name}", [problem])
+        fence.check(workload, settings, datetime.datetime.now(datetime.UTC).date())
         cloud = importlib.import_module(f"ml_blueprints.{settings.cloud}")
         cloud.LIMITS.check(workload)
         super().__init__(f"ml-blueprints:architectures:{type(self).__name__}", name, None, opts)

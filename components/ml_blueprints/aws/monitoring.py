@@ -377,7 +377,7 @@ class Monitoring(layers.Monitoring):
             context.logical("budget"),
             budget_type="COST",
             time_unit="MONTHLY",
-            limit_amount=str(budget.monthly_usd),
+            limit_amount=str(context.monthly_usd),
             limit_unit="USD",
             cost_filters=[
                 budgets.BudgetCostFilterArgs(name="TagKeyValue", values=[f"user:workload${context.workload.name}"])

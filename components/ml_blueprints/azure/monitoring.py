@@ -286,7 +286,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
         self.budget = consumption.Budget(
             context.logical("budget"),
             scope=self.foundation.resource_group.id,
-            amount=budget.monthly_usd,
+            amount=context.monthly_usd,
             category=consumption.CategoryType.COST,
             time_grain=consumption.TimeGrainType.MONTHLY,
             time_period=consumption.BudgetTimePeriodArgs(start_date=f"{datetime.now(UTC):%Y-%m}-01T00:00:00Z"),

@@ -220,7 +220,7 @@ class Monitoring(layers.Monitoring):
             display_name=f"{context.name}-{context.token}",
             amount=billing.BudgetAmountArgs(
                 specified_amount=billing.BudgetAmountSpecifiedAmountArgs(
-                    currency_code="USD", units=str(budget.monthly_usd)
+                    currency_code="USD", units=str(context.monthly_usd)
                 )
             ),
             budget_filter=billing.BudgetBudgetFilterArgs(

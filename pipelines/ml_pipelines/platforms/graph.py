@@ -169,11 +169,11 @@ def _batch_scoring(task: Task) -> Graph:
         *("--environment", Parameter("environment"), "--trusted", Parameter("trusted")),
         cached=False,
     )
-    parameters = {"as_of": "now", "since": "", "environment": "production", "trusted": ""}
+    parameters = {"as_of": "now", "since": "none", "environment": "production", "trusted": "none"}
     return Graph(Pipeline.BATCH_SCORING, task, (collect, due, score), parameters)
 
 
-_PARAMETERS: Mapping[str, str] = {"since": "", "environment": "production", "key": ""}
+_PARAMETERS: Mapping[str, str] = {"since": "none", "environment": "production", "key": "none"}
 
 
 def _data(task: Task, *validating: Argument) -> Iterator[Step]:
