@@ -26,6 +26,8 @@ bench: .venv/.ready ## measure previews and ups against the floor of trivial res
 	@$(VENV)/python -m benchmarks $(TABLE)
 jobs: .venv/.ready ## compile the definitions of features into Spark jobs and the plans of the stream processor
 	@$(VENV)/python -m ml_pipelines.features.compile
+compile: .venv/.ready ## compile the pipelines of all workloads to what the three platforms take
+	@for platform in sagemaker vertexai azureml; do $(VENV)/python -m ml_pipelines.platforms.$$platform || exit; done
 train: .venv/.ready ## train on real data, on this machine: make train WORKLOAD=churn (all: WORKLOAD=all)
 	@$(VENV)/python -m ml_pipelines.platforms.local $(WORKLOAD)
 docs: .venv/.ready ## write the generated pages of docs/ anew
@@ -38,4 +40,4 @@ clean: ## remove the environment and the sandbox with all that exists in it
 	@rm -rf .venv policies/.venv .uv .sandbox
 .venv/.ready: $(wildcard requirements/*) components/pyproject.toml pipelines/pyproject.toml policies/pyproject.toml sandbox/pyproject.toml
 	@PYTHON="$(PYTHON)" requirements/install
-.PHONY: help setup up preview down policy shell test bench jobs train docs lint lock clean
+.PHONY: help setup up preview down policy shell test bench jobs compile train docs lint lock clean

@@ -165,15 +165,17 @@ class Development(Layer):
     """Experiments, training and the registries.
 
     registry: per model name, the id of where its versions are registered. images: prefix of image references
-    (`<images>/<name>@sha256:...`). experiments: id of the tracker. pipeline: id of the training pipeline.
+    (`<images>/<name>@sha256:...`). experiments: id of the tracker. pipeline: id of the training pipeline;
+    retraining: of the one that trains the model in use again.
     """
 
     layer = capabilities.Layer.DEVELOPMENT
-    GIVES = ("registry", "images", "experiments", "pipeline")
+    GIVES = ("registry", "images", "experiments", "pipeline", "retraining")
     registry: Mapping[str, pulumi.Output[str]]
     images: pulumi.Output[str]
     experiments: pulumi.Output[str]
     pipeline: pulumi.Output[str]
+    retraining: pulumi.Output[str]
 
 
 class Serving(Layer):

@@ -328,6 +328,11 @@ class Workload(Strict):
     monitoring: Monitoring = Monitoring()
     retraining: Retraining
     budget: Budget
+    pipelines: Annotated[
+        str,
+        Field(description="Folder of the compiled pipelines, `<platform>/<name>/...`, relative to the workload file"),
+    ]
+    _directory: Path = PrivateAttr()
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -346,6 +351,15 @@ class Workload(Strict):
     def models_in(self, *roles: Role) -> tuple[Model, ...]:
         """The model versions with one of these roles, in the order of the file."""
         return tuple(model for model in self.models if model.role in roles)
+
+    def pipeline_file(self, platform: str, file: str) -> Path:
+        """Where a compiled pipeline lies, such as `training.json` of `sagemaker`."""
+        return self._directory / self.pipelines / platform / self.name / file
+
+    @model_validator(mode="after")
+    def _placed(self, info: ValidationInfo) -> Self:
+        self._directory = (info.context or {}).get("directory", Path())
+        return self
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

@@ -35,6 +35,8 @@ PROVIDER_SETTINGS = {
     "gcp": {"project": "ml-blueprints-dev", "region": "europe-west1"},
     "azure-native": {"location": "westeurope"},
 }
+TRUSTED_KEY = "ed25519:u0eLuYxoWsIhPj6ab8/6P/4nBD0s5MYZ6+Qt0RrWo10="
+PEOPLE = {"aws": "ada", "gcp": "ada@example.com", "azure": "6f3a1c52-9d0e-4b7a-8c61-2f5e0d7b9a34"}
 IMAGE = f"ml-serving@sha256:{'5f70bf18' * 8}"
 
 
@@ -184,7 +186,10 @@ def build(run_program: Callable) -> Callable[..., Built]:
             "workload": f"workloads/{workload}.yaml",
             "serving_image": IMAGE,
             "delivery": {"provider": "github", "repository": "example/ml-platform"},
+            "workbench_users": {"ada": PEOPLE[cloud]},
         }
+        if settings.get("environment") != "experiment":
+            given["trusted_keys"] = [TRUSTED_KEY]
         validated = Settings.model_validate(given | settings)
 
         def program(built: Built) -> None:

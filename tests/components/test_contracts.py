@@ -520,6 +520,7 @@ def workload(tmp_path, payments) -> Path:
     content["data"]["contract"]["path"] = "card_transaction/2.avsc"
     (tmp_path / "job.py").write_text((source.parent / content["features"]["job"]).read_text())
     content["features"]["job"] = "job.py"
+    content["pipelines"] = str(source.parent / content["pipelines"])
     file = tmp_path / "workload.yaml"
     file.write_text(yaml.safe_dump(content))
     return file

@@ -15,6 +15,7 @@ from ml_blueprints.settings import NAMESPACE, Purpose, Settings
 STACKS = Path(__file__).parents[2] / "stacks"
 DIGEST = "sha256:" + "5f70bf18" * 8
 REMOVED = object()
+FENCE = {"expires_on": "2027-01-31", "monthly_usd": 200}
 VARIABLES = (
     *("AWS_REGION", "AWS_DEFAULT_REGION"),
     *("GOOGLE_PROJECT", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"),
@@ -115,6 +116,29 @@ WRONG = [
     ({"delivery": {"repository": "platform"}}, "delivery.repository", '`"platform"`', "a repository as `owner/name`"),
     ({"delivery": {"repository": "a/b", "provider": "svn"}}, "delivery.provider", '`"svn"`', "'github' or 'gitlab'"),
     ({"delivery": {}}, "delivery.repository", "nothing", "required"),
+    ({"environment": "experiment"}, "experiment", "nothing", "an experiment has a fence"),
+    ({"experiment": FENCE}, "experiment", "a fence", "`production` is no experiment"),
+    (
+        {"environment": "experiment", "experiment": FENCE | {"expires_on": "soon"}},
+        "experiment.expires_on",
+        '`"soon"`',
+        "2027-01-31",
+    ),
+    (
+        {"environment": "experiment", "experiment": FENCE | {"expires_on": "2027-02-30"}},
+        "experiment.expires_on",
+        '`"2027-02-30"`',
+        "day is out of range",
+    ),
+    (
+        {"environment": "experiment", "experiment": FENCE | {"monthly_usd": 0}},
+        "experiment.monthly_usd",
+        "`0`",
+        "above 0",
+    ),
+    ({"trusted_keys": REMOVED}, "trusted_keys", "nothing", "models in `production` are signed"),
+    ({"trusted_keys": ["ssh-ed25519 AAAA"]}, "trusted_keys[0]", '`"ssh-ed25519 AAAA"`', "its 32 bytes in base64"),
+    ({"workbench_users": {"Ada": "a"}}, "workbench_users.Ada", '`"Ada"`', "lower case letters"),
 ]
 
 
@@ -172,6 +196,7 @@ def test_a_wrong_workload_is_refused_before_anything_is_registered(refusal, tmp_
     content = yaml.safe_load((STACKS / "workloads" / "fraud_detection.yaml").read_text())
     content["data"]["contract"]["path"] = str(STACKS / "workloads" / content["data"]["contract"]["path"])
     content["features"]["job"] = str(STACKS / "workloads" / content["features"]["job"])
+    content["pipelines"] = str(STACKS / "workloads" / content["pipelines"])
     content["budget"]["monthly_usd"] = -1
     (tmp_path / "fraud.yaml").write_text(yaml.safe_dump(content))
     error = refusal("gcp", tmp_path, workload="fraud.yaml")

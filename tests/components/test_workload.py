@@ -24,6 +24,7 @@ def definition(stem: str, directory: Path) -> dict[str, Any]:
     contract["path"] = "contract.avsc"
     (directory / "job.py").write_text((WORKLOADS / content["features"]["job"]).read_text())
     content["features"]["job"] = "job.py"
+    content["pipelines"] = str(WORKLOADS / content["pipelines"])
     return content
 
 

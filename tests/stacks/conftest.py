@@ -106,12 +106,16 @@ def _edit(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
     file.write_text(yaml.safe_dump(content))
 
 
+# What the workloads refer to.
+_READ = ("contracts", "features/jobs", "platforms/compiled")
+
+
 @contextlib.contextmanager
 def opened(folder: Path) -> Generator[Playground]:
     """A sandbox of its own in an empty folder, and a copy of the project beside it."""
     repository = folder / "repository"
     shutil.copytree(REPOSITORY / "stacks", repository / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
-    for named in (Path("pipelines", "ml_pipelines", part) for part in ("contracts", "features/jobs")):
+    for named in (Path("pipelines", "ml_pipelines", part) for part in _READ):
         shutil.copytree(REPOSITORY / named, repository / named)
     shutil.copy(REPOSITORY / "Pulumi.yaml", repository)
     with pytest.MonkeyPatch.context() as patch:

@@ -1,7 +1,11 @@
 """Facts of AWS that the layers rely on, each with its source."""
 
+from ml_blueprints.compiled_pipelines import CompiledPipelines
 from ml_blueprints.limits import Limits
 from ml_blueprints.settings import Purpose
+
+# Where the pipelines of this cloud's platform are compiled to.
+PIPELINES = CompiledPipelines("sagemaker", "json")
 
 LIMITS = Limits(
     cloud="aws",

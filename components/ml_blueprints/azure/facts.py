@@ -1,6 +1,10 @@
 """Facts of Azure that the layers rely on, each with its source."""
 
+from ml_blueprints.compiled_pipelines import CompiledPipelines
 from ml_blueprints.limits import Limits
+
+# Where the pipelines of this cloud's platform are compiled to.
+PIPELINES = CompiledPipelines("azureml", "json")
 
 LIMITS = Limits(
     cloud="azure",

@@ -1,5 +1,6 @@
 """Facts of Google Cloud that the layers rely on, each with its source."""
 
+from ml_blueprints.compiled_pipelines import CompiledPipelines
 from ml_blueprints.limits import Limits
 from ml_blueprints.settings import Purpose
 
@@ -10,6 +11,9 @@ ARRIVAL_COLUMNS = {
     "publish_time": "TIMESTAMP",
     "attributes": "STRING",
 }
+
+# Where the pipelines of this cloud's platform are compiled to.
+PIPELINES = CompiledPipelines("vertexai", "yaml")
 
 LIMITS = Limits(
     cloud="gcp",

@@ -72,7 +72,11 @@ def changed(build: Callable, tmp_path: Path) -> Callable:
 
     def build_changed(workload: str, change: Callable[[dict[str, Any]], None], **settings: object) -> Any:
         content = yaml.safe_load((WORKLOADS / f"{workload}.yaml").read_text())
-        for named, field in ((content["data"]["contract"], "path"), (content["features"], "job")):
+        for named, field in (
+            (content["data"]["contract"], "path"),
+            (content["features"], "job"),
+            (content, "pipelines"),
+        ):
             named[field] = str(WORKLOADS / named[field])
         change(content)
         (tmp_path / f"{workload}.yaml").write_text(yaml.safe_dump(content))
