@@ -12,20 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ml_pipelines.steps.register import BASELINE
+from ml_pipelines.steps.tune import TUNING
 from ml_pipelines.tasks.task import Candidate, Task
 
-# Where steps leave what, and what the files in these folders are called.
-LOG, LABELS, VERDICT, TUNING, BASELINE = (
-    "log.parquet",
-    "labels.parquet",
-    "verdict.json",
-    "tuning.json",
-    "drift_baseline.json",
-)
-INPUTS, SCORES = "inputs.parquet", "scores.parquet"
-
-# What a metric of a trial is called in its log, where tuners look for it.
-TRIAL_METRIC = "trial_value"
+# What the files in the folders between steps are called.
+LOG, LABELS, INPUTS, SCORES = "log.parquet", "labels.parquet", "inputs.parquet", "scores.parquet"
 
 
 class Pipeline(StrEnum):

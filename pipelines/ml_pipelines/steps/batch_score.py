@@ -14,6 +14,7 @@ from ml_pipelines.steps import command, manifest
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.examples import inputs
 from ml_pipelines.steps.files import read_table
+from ml_pipelines.steps.register import ENVIRONMENTS, EXPERIMENT
 from ml_pipelines.steps.scorer import Scorer
 from ml_pipelines.tasks import find
 from ml_pipelines.tasks.task import DECIDED_AT, ENTITY, EXAMPLE_ID, Kind, Task
@@ -67,15 +68,26 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="a folder of the registry")
     parser.add_argument("--inputs", type=Path, required=True, help="what to score, Parquet")
     parser.add_argument("--to", type=Path, required=True, help="the scores, Parquet")
-    parser.add_argument("--trusted", type=Path, action="append", default=[], help="a public Ed25519 key, PEM")
-    parser.add_argument("--unsigned", action="store_true", help="take models without a signature (experiment alone)")
+    parser.add_argument(
+        "--trusted",
+        type=lambda words: words.split(","),
+        default=[],
+        help="public Ed25519 keys with commas between: files in PEM, or `ed25519:<base64>`",
+    )
+    parser.add_argument(
+        "--environment",
+        default="production",
+        choices=ENVIRONMENTS,
+        help="`experiment` alone takes models without a signature",
+    )
 
     def step(options: argparse.Namespace) -> dict[str, Any]:
         try:
-            keys = [manifest.public_key(file) for file in options.trusted]
+            keys = [manifest.public_key(source) for source in options.trusted]
         except manifest.ManifestError as error:
             raise StepError(STEP, "--trusted", str(error)) from error
-        return batch_score(options.model, options.inputs, find(options.task), options.to, keys, options.unsigned)
+        unsigned = options.environment == EXPERIMENT
+        return batch_score(options.model, options.inputs, find(options.task), options.to, keys, unsigned)
 
     command.run(parser, step)
 

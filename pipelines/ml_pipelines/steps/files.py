@@ -59,7 +59,16 @@ def sha256(file: Path) -> str:
 
 @contextlib.contextmanager
 def whole_folder(folder: Path) -> Generator[Path]:
-    """A folder to write into, which takes the place of `folder` when all is written, and is dropped on an error."""
+    """A folder to write into, which takes the place of `folder` when all is written, and is dropped on an error.
+
+    An empty folder that is there already is filled: platforms mount one, and a mount can't be renamed.
+    """
+    if folder.is_dir() and not any(folder.iterdir()):
+        with tempfile.TemporaryDirectory() as temporary:
+            made = Path(temporary)
+            yield made
+            shutil.copytree(made, folder, dirs_exist_ok=True)
+        return
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         made = Path(temporary) / "made"

@@ -17,10 +17,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ml_pipelines.contracts import catalog
+from ml_pipelines.platforms import secrets
 from ml_pipelines.steps.files import sha256
 from ml_pipelines.tasks.task import Task
 
 FORMAT = 1
+PREFIX = "ed25519:"
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 _OWN = (MANIFEST, SIGNATURE)
 _PLANS = Path(__file__).parents[1] / "features" / "plans"
@@ -121,23 +123,39 @@ def key_id(key: Ed25519PublicKey) -> str:
     return hashlib.sha256(raw).hexdigest()[:16]
 
 
-def private_key(file: Path) -> Ed25519PrivateKey:
-    """The key of a PEM file, as `openssl genpkey -algorithm ed25519` writes it. Raises ManifestError for another."""
+def private_key(source: Path | str) -> Ed25519PrivateKey:
+    """The key of a PEM file, as `openssl genpkey -algorithm ed25519` writes it, or of a cloud's secret.
+
+    source: a file, or a reference as `ml_pipelines.platforms.secrets` takes it. Raises ManifestError for another key.
+    """
     try:
-        key = serialization.load_pem_private_key(file.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ManifestError(f"{file}: isn't an Ed25519 key in PEM: {error}") from error
+        secret = secrets.is_reference(str(source))
+        pem = secrets.read(str(source)) if secret else Path(source).read_bytes()
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm, secrets.SecretError) as error:
+        raise ManifestError(f"{source}: isn't an Ed25519 key in PEM: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise ManifestError(f"{file}: isn't an Ed25519 key; `openssl genpkey -algorithm ed25519` makes one")
+        raise ManifestError(f"{source}: isn't an Ed25519 key; `openssl genpkey -algorithm ed25519` makes one")
     return key
 
 
-def public_key(file: Path) -> Ed25519PublicKey:
-    """The public key of a PEM file. Raises ManifestError for another."""
+def public_key(source: Path | str) -> Ed25519PublicKey:
+    """The public key of a PEM file, or of a word such as `ed25519:<32 bytes in base64>`. Raises ManifestError."""
+    if str(source).startswith(PREFIX):
+        try:
+            return Ed25519PublicKey.from_public_bytes(base64.b64decode(str(source).removeprefix(PREFIX), validate=True))
+        except ValueError as error:
+            raise ManifestError(f"{source}: isn't `{PREFIX}` and 32 bytes in base64: {error}") from error
     try:
-        key = serialization.load_pem_public_key(file.read_bytes())
+        key = serialization.load_pem_public_key(Path(source).read_bytes())
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise ManifestError(f"{file}: isn't a public Ed25519 key in PEM: {error}") from error
+        raise ManifestError(f"{source}: isn't a public Ed25519 key in PEM: {error}") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise ManifestError(f"{file}: isn't an Ed25519 key")
+        raise ManifestError(f"{source}: isn't an Ed25519 key")
     return key
+
+
+def as_word(key: Ed25519PublicKey) -> str:
+    """A public key in one word, as stacks name it in `trusted_keys`."""
+    raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return PREFIX + base64.b64encode(raw).decode()

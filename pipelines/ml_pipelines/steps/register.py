@@ -1,6 +1,7 @@
 """Register: a model that passed the gates becomes a version in the registry, signed; no other one does."""
 
 import argparse
+import datetime
 import re
 import shutil
 from pathlib import Path
@@ -16,6 +17,8 @@ from ml_pipelines.tasks import find
 from ml_pipelines.tasks.task import Task
 
 STEP = "register"
+EXPERIMENT = "experiment"
+ENVIRONMENTS = (EXPERIMENT, "staging", "production")
 BASELINE = "drift_baseline.json"
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -27,14 +30,37 @@ def register(
     task: Task,
     registry: Path,
     version: str | None = None,
-    key: Path | None = None,
+    key: Path | str | None = None,
     environment: str = "production",
 ) -> dict[str, Any]:
     """Copy a model with its evaluation to `<registry>/<task>/<candidate>/<version>`; returns the manifest.
 
     model, evaluation, baseline: what `train`, `evaluate` and `drift_baseline` wrote; version: such as 1.2.0 (default:
-    the one after the newest); key: the PEM file of an Ed25519 key, without which only `experiment` takes a model.
+    the one after the newest); key: the Ed25519 key that signs, without which only `experiment` takes a model.
     Raises StepError, with nothing written, where a gate failed, the version is taken, or a key is missing.
+    """
+    candidate = read_json(STEP, model / manifest.MANIFEST).get("candidate", "")
+    version = version or next_version(registry / task.name / candidate)
+    folder = registry / task.name / candidate / version
+    if folder.exists():
+        raise StepError(STEP, str(folder), "is registered already; a version never changes")
+    return assemble(model, evaluation, baseline, task, folder, version, key, environment)
+
+
+def assemble(
+    model: Path,
+    evaluation: Path,
+    baseline: Path,
+    task: Task,
+    to: Path,
+    version: str | None = None,
+    key: Path | str | None = None,
+    environment: str = "production",
+) -> dict[str, Any]:
+    """Write a version of a model into the folder `to`, for a platform's own registry; returns the manifest.
+
+    As `register`, but that the version is by default made of the time of training, such as 2026.1231.235959: a platform
+    that runs the step has no folder of all versions to count in.
     """
     verdict = read_json(STEP, evaluation / VERDICT)
     if verdict.get("passed") is not True:
@@ -48,17 +74,14 @@ def register(
         )
     if sha256(model / MODEL) != said["files"].get(MODEL):
         raise StepError(STEP, str(model / MODEL), "was changed after training: its hash isn't that of the manifest")
-    if key is None and environment != "experiment":
+    if key is None and environment != EXPERIMENT:
         raise StepError(STEP, "--key", f"is missing: environment `{environment}` takes signed models only")
     signer = manifest.private_key(key) if key else None
-    version = version or next_version(registry / task.name / said["candidate"])
+    version = version or version_of(said["created_at"])
     if not _VERSION.fullmatch(version):
         raise StepError(STEP, "--version", f"is three numbers, such as 1.2.0, not `{version}`")
-    folder = registry / task.name / said["candidate"] / version
-    if folder.exists():
-        raise StepError(STEP, str(folder), "is registered already; a version never changes")
     metrics = read_json(STEP, evaluation / METRICS)
-    with whole_folder(folder) as made:
+    with whole_folder(to) as made:
         for file in (
             model / MODEL,
             *(evaluation / name for name in (VERDICT, JUNIT, METRICS, REPORT, CARD)),
@@ -79,6 +102,12 @@ def register(
         if signer:
             manifest.sign(made, signer)
     return whole
+
+
+def version_of(created_at: str) -> str:
+    """A version from the time of training (ISO 8601, UTC): year, month and day, hour, minute and second."""
+    time = datetime.datetime.fromisoformat(created_at)
+    return f"{time.year}.{int(time.strftime('%m%d'))}.{int(time.strftime('%H%M%S'))}"
 
 
 def versions(folder: Path) -> list[str]:
@@ -121,23 +150,20 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="the folder that `train` wrote")
     parser.add_argument("--evaluation", type=Path, required=True, help="the folder that `evaluate` wrote")
     parser.add_argument("--baseline", type=Path, required=True, help="the file that `drift_baseline` wrote")
-    parser.add_argument("--registry", type=Path, required=True, help="the folder of all models")
-    parser.add_argument("--version", help="such as 1.2.0 (default: the one after the newest)")
-    parser.add_argument("--key", type=Path, help="the Ed25519 key that signs, PEM")
-    parser.add_argument("--environment", default="production", choices=("experiment", "production"))
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--registry", type=Path, help="the folder of all models")
+    place.add_argument("--to", type=Path, help="the folder of this version, for a platform's own registry")
+    parser.add_argument(
+        "--version", help="such as 1.2.0 (default: the one after the newest, or of the time of training)"
+    )
+    parser.add_argument("--key", help="the Ed25519 key that signs: a file in PEM, or a reference to a cloud's secret")
+    parser.add_argument("--environment", default="production", choices=ENVIRONMENTS)
 
     def step(options: argparse.Namespace) -> dict[str, Any]:
+        writes, place = (register, options.registry) if options.registry else (assemble, options.to)
+        made = (options.model, options.evaluation, options.baseline, find(options.task), place)
         try:
-            return register(
-                options.model,
-                options.evaluation,
-                options.baseline,
-                find(options.task),
-                options.registry,
-                options.version,
-                options.key,
-                options.environment,
-            )
+            return writes(*made, options.version, options.key, options.environment)
         except manifest.ManifestError as error:
             raise StepError(STEP, "--key", str(error)) from error
 

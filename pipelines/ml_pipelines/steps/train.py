@@ -1,6 +1,8 @@
 """Train: the chosen candidate on all data for training, exported to ONNX, with a manifest of all that it came from."""
 
 import argparse
+import datetime
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +29,10 @@ COMPARED_ROWS = 5000
 TOLERANCE = 1e-9
 
 
+# Where an image says which commit it was made of.
+CODE = "ML_BLUEPRINTS_CODE"
+
+
 @dataclass(frozen=True)
 class Origin:
     """What a run is told of itself, since a step looks at no clock and no repository.
@@ -41,7 +47,8 @@ class Origin:
 def train(data: Path, tuning: Path | None, task: Task, to: Path, origin: Origin, seed: int = 1) -> dict[str, Any]:
     """Write model.onnx and manifest.json into the folder `to`; returns the manifest.
 
-    data: the folder that `prepare` wrote; tuning: what `tune` found (without it: the first candidate, its defaults).
+    data: the folder that `prepare` wrote; tuning: what `tune` found, or the manifest of a model whose candidate and
+    parameters are taken again (without it: the first candidate, its defaults).
     Raises StepError, and leaves `to` as it was, where the data can't be learned from, or ONNX scores otherwise than
     what was fitted.
     """
@@ -140,14 +147,18 @@ def main() -> None:
     """The command line."""
     parser = command.parser(STEP, __doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder that `prepare` wrote")
-    parser.add_argument("--tuning", type=Path, help=f"what `tune` found, {TUNING}")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--tuning", type=Path, help=f"what `tune` found, {TUNING}")
+    chosen.add_argument("--like", type=Path, help="the folder of a model that is trained again, with its parameters")
     parser.add_argument("--to", type=Path, required=True, help="the folder of the model")
-    parser.add_argument("--created-at", required=True, help="when the run began, ISO 8601, UTC")
-    parser.add_argument("--code", required=True, help="the commit of the code")
+    parser.add_argument("--created-at", help="when the run began, ISO 8601, UTC (default: now)")
+    parser.add_argument("--code", help=f"the commit of the code (default: {CODE} of the environment)")
 
     def step(options: argparse.Namespace) -> dict[str, Any]:
-        origin = Origin(options.created_at, options.code)
-        return train(options.data, options.tuning, find(options.task), options.to, origin, options.seed)
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        origin = Origin(options.created_at or now, options.code or os.environ.get(CODE, "unknown"))
+        tuning = options.like / manifest.MANIFEST if options.like else options.tuning
+        return train(options.data, tuning, find(options.task), options.to, origin, options.seed)
 
     command.run(parser, step)
 

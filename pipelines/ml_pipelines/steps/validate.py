@@ -4,7 +4,6 @@ It looks at the contract, at values, at outcomes and at how recent the events ar
 """
 
 import argparse
-import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -200,18 +199,15 @@ def _freshness(made: pa.Table, as_of: int, fresh_days: float) -> Check:
     )
 
 
-def _moment(text: str) -> int:
-    moment = datetime.datetime.fromisoformat(text)
-    return int(moment.replace(tzinfo=moment.tzinfo or datetime.UTC).timestamp() * 1000)
-
-
 def main() -> None:
     """The command line."""
     parser = command.parser(STEP, __doc__)
     parser.add_argument("--log", type=Path, required=True, help="the archived events, as Parquet")
     parser.add_argument("--labels", type=Path, help="the outcomes, as Parquet, where they come apart")
     parser.add_argument("--to", type=Path, required=True, help="the folder of the verdict")
-    parser.add_argument("--as-of", type=_moment, help="when events must be fresh, ISO 8601 (default: they may be old)")
+    parser.add_argument(
+        "--as-of", type=command.moment, help="when events must be fresh, ISO 8601 or `now` (default: they may be old)"
+    )
     parser.add_argument("--fresh-days", type=float, default=45.0, help="how old the newest example may be then")
 
     def step(options: argparse.Namespace) -> dict[str, Any]:

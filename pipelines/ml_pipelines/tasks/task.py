@@ -198,7 +198,8 @@ class Task:
     `metric` is what candidates are compared by (more is better), `goal` what it should reach on data held back:
     `roc_auc`, `precision_lift` (average precision over the share of the outcome) or `skill` (how much smaller the mean
     absolute error is than that of the baseline, as a share). `selected` is the share of cases that are acted upon: it
-    sets the threshold of decisions. `labels`: outcomes come apart from the events. `ranked_within` names the column within which scores order examples.
+    sets the threshold of decisions. `labels`: outcomes come apart from the events. `ranked_within` names the column
+    within which scores order examples.
     """
 
     name: str
