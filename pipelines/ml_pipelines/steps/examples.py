@@ -16,15 +16,17 @@ DAY_MS = 86_400_000
 Arrays = Mapping[str, np.ndarray]
 
 
-def checked(step: str, table: pa.Table, task: Task) -> pa.Table:
-    """The table with each column in its type. Raises StepError for a column that is missing or of another type."""
+def checked(step: str, table: pa.Table, task: Task, outcomes: bool = True) -> pa.Table:
+    """The table with each column in its type; without `outcomes`, what is known only later is left out.
+
+    Raises StepError for a column that is missing or of another type.
+    """
     columns: dict[str, pa.ChunkedArray] = {}
     wanted: dict[str, pa.DataType] = {
         EXAMPLE_ID: pa.string(),
         ENTITY: pa.string(),
         DECIDED_AT: pa.int64(),
-        KNOWN_AT: pa.int64(),
-        TARGET: pa.float64(),
+        **({KNOWN_AT: pa.int64(), TARGET: pa.float64()} if outcomes else {}),
         **{item.name: _type(item) for item in task.inputs},
         **{name: pa.string() for name in task.groups},
     }

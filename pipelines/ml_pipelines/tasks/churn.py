@@ -1,13 +1,14 @@
 """Who leaves next month: the subscribers of the workload's telephone company, and those of another one."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.tasks.candidates import BASE_RATE, BOOSTING, LINEAR, SCORECARD
-from ml_pipelines.tasks.history import own_features
+from ml_pipelines.tasks.history import OUTCOME_AT, with_outcome
 from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task
 
 _ONE_MONTH = (
@@ -20,27 +21,43 @@ _BOOKED = (
 )
 
 
+# A month may be over 31 days later, and whoever left by then isn't asked about any more.
+_MONTH_MS = 31 * 86_400_000
+
+
 def _months(log: pa.Table, labels: pa.Table | None) -> pa.Table:
     """The newest month of each customer whose outcome is known: before it, everybody stayed (see docs/datasets.md)."""
-    months = own_features("churn", log)
-    months = months.filter(pc.is_valid(months["churned"]))
+    months = with_outcome("churn", log, "churned")
+    months = _newest(months.filter(pc.is_valid(months["churned"])))
+    outcomes = {"known_at": months[OUTCOME_AT], "target": months["churned"].cast("float64")}
+    return pa.table({**_described(months), **outcomes})
+
+
+def _due(log: pa.Table, as_of: int) -> pa.Table:
+    months = _newest(with_outcome("churn", log, "churned"))
+    running = pc.greater(months["event_time"], as_of - _MONTH_MS)
+    return pa.table(_described(months.filter(pc.and_(pc.is_null(months["churned"]), running))))
+
+
+def _newest(months: pa.Table) -> pa.Table:
+    """The newest month of each customer."""
     newest = months.group_by("customer_id").aggregate([("event_time", "max")])
     rows = pa.array(np.arange(len(months)))
     keyed = months.select(["customer_id", "event_time"]).append_column("row", rows)
     found = keyed.join(newest, ["customer_id", "event_time"], ["customer_id", "event_time_max"], "inner").sort_by("row")
-    months = months.take(found["row"])
-    return pa.table(
-        {
-            "example_id": months["customer_id"],
-            "entity": months["customer_id"],
-            "decided_at": months["event_time"],
-            "known_at": months["event_time"],
-            "target": months["churned"].cast("float64"),
-            **{item.name: months[item.name] for item in CHURN.inputs},
-            "gender": months["gender"],
-            "age": pc.if_else(months["senior_citizen"], "65 and older", "younger"),
-        }
-    )
+    return months.take(found["row"])
+
+
+def _described(months: pa.Table) -> dict[str, Any]:
+    """All but the outcome."""
+    return {
+        "example_id": months["customer_id"],
+        "entity": months["customer_id"],
+        "decided_at": months["event_time"],
+        **{item.name: months[item.name] for item in CHURN.inputs},
+        "gender": months["gender"],
+        "age": pc.if_else(months["senior_citizen"], "65 and older", "younger"),
+    }
 
 
 CHURN = Task(
@@ -62,6 +79,8 @@ CHURN = Task(
         *(Input(name, Kind.FLAG) for name in _BOOKED),
     ),
     examples=_months,
+    due=_due,
+    due_sentence="The newest month of each customer, until it is known who stayed, or a month has passed",
     split=Split(By.ENTITY, _ONE_MONTH),
     candidates=(BOOSTING, LINEAR, SCORECARD),
     baseline=BASE_RATE,

@@ -1,32 +1,42 @@
 """Who won't pay back: applicants of the workload's bank, and the borrowers of a lending platform."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.tasks.candidates import BASE_RATE, BOOSTING, LINEAR, SCORECARD
-from ml_pipelines.tasks.history import own_features
+from ml_pipelines.tasks.history import OUTCOME_AT, arrived_since, with_outcome
 from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task
 
+DAY_MS = 86_400_000
 _AGES = {25: "up to 25", 40: "26 to 40", 60: "41 to 60"}
 
 
 def _applications(log: pa.Table, labels: pa.Table | None) -> pa.Table:
-    applications = own_features("credit-scoring", log)
+    applications = with_outcome("credit-scoring", log, "status")
     applications = applications.filter(pc.is_valid(applications["status"]))
-    return pa.table(
-        {
-            "example_id": applications["application_id"],
-            "entity": applications["application_id"],
-            "decided_at": applications["event_time"],
-            "known_at": applications["event_time"],
-            "target": pc.equal(applications["status"], "bad").cast("float64"),
-            **{item.name: applications[item.name] for item in CREDIT.inputs if item.name in applications.column_names},
-            "instalment": pc.divide(applications["amount"], applications["months"].cast("float64")),
-            "age_group": _age_groups(applications["age"].to_numpy()),
-            "marital": applications["marital"],
-        }
-    )
+    bad = pc.equal(applications["status"], "bad").cast("float64")
+    return pa.table({**_described(applications), "known_at": applications[OUTCOME_AT], "target": bad})
+
+
+def _due(log: pa.Table, as_of: int) -> pa.Table:
+    applications = arrived_since(with_outcome("credit-scoring", log, "status"), as_of - DAY_MS)
+    return pa.table(_described(applications.filter(pc.is_null(applications["status"]))))
+
+
+def _described(applications: pa.Table) -> dict[str, Any]:
+    """All but the outcome."""
+    return {
+        "example_id": applications["application_id"],
+        "entity": applications["application_id"],
+        "decided_at": applications["event_time"],
+        **{item.name: applications[item.name] for item in CREDIT.inputs if item.name in applications.column_names},
+        "instalment": pc.divide(applications["amount"], applications["months"].cast("float64")),
+        "age_group": _age_groups(applications["age"].to_numpy()),
+        "marital": applications["marital"],
+    }
 
 
 def _age_groups(ages: np.ndarray) -> pa.Array:
@@ -60,6 +70,8 @@ CREDIT = Task(
         Input("amount_to_price", low=0, high=10),
     ),
     examples=_applications,
+    due=_due,
+    due_sentence="The applications that arrived in the last day and have no outcome",
     split=Split(
         By.ENTITY,
         "The dates are made up, as the source has none, so a split by time would only be one by row. Each applicant "

@@ -1,37 +1,53 @@
 """How long an order will take, told when it is placed."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.tasks.candidates import MEDIAN, NUMBER_BOOSTING, RIDGE
-from ml_pipelines.tasks.history import features_before
+from ml_pipelines.tasks.history import arrived_since, features_before
 from ml_pipelines.tasks.task import Bounds, By, Input, Predicts, Split, Task, Together
 
-MINUTE_MS = 60_000
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
 DAYS = pa.array(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])
 
 
 def _orders(log: pa.Table, labels: pa.Table | None) -> pa.Table:
     """Orders with the pace of their restaurant as it was known when they were placed."""
-    orders = features_before("delivery-eta", log)
-    orders = orders.filter(pc.is_valid(orders["minutes"]))
+    orders = features_before("delivery-eta", _handed_over(log))
     placed, minutes = orders["event_time"].to_numpy(), orders["minutes"].to_numpy()
-    return pa.table(
-        {
-            "example_id": orders["order_id"],
-            "entity": orders["restaurant_id"],
-            "decided_at": placed,
-            "known_at": placed + np.rint(minutes * MINUTE_MS).astype(np.int64),
-            "target": minutes,
-            **{item.name: orders[item.name] for item in DELIVERY.inputs if item.name in orders.column_names},
-            # A number, in which trees find the days before the weekend by one split.
-            "weekday": pc.index_in(orders["day"], value_set=DAYS),
-            "day": orders["day"],
-        }
-    )
+    known_at = placed + np.rint(minutes * MINUTE_MS).astype(np.int64)
+    return pa.table({**_described(orders), "known_at": known_at, "target": minutes})
+
+
+def _due(log: pa.Table, as_of: int) -> pa.Table:
+    delivered = _handed_over(log)
+    waiting = arrived_since(log.filter(pc.is_null(log["minutes"])), as_of - DAY_MS)
+    waiting = waiting.filter(pc.invert(pc.is_in(waiting["order_id"], value_set=delivered["order_id"].combine_chunks())))
+    firsts = waiting.append_column("place", pa.array(np.arange(len(waiting)))).group_by("order_id")
+    waiting = waiting.take(firsts.aggregate([("place", "min")]).sort_by("place_min")["place_min"])
+    return pa.table(_described(features_before("delivery-eta", delivered, waiting)))
+
+
+def _handed_over(log: pa.Table) -> pa.Table:
+    """A delivery is an event when it is handed over: an order that was only announced tells no pace."""
+    return log.filter(pc.is_valid(log["minutes"]))
+
+
+def _described(orders: pa.Table) -> dict[str, Any]:
+    """All but the outcome."""
+    return {
+        "example_id": orders["order_id"],
+        "entity": orders["restaurant_id"],
+        "decided_at": orders["event_time"],
+        **{item.name: orders[item.name] for item in DELIVERY.inputs if item.name in orders.column_names},
+        # A number, in which trees find the days before the weekend by one split.
+        "weekday": pc.index_in(orders["day"], value_set=DAYS),
+        "day": orders["day"],
+    }
 
 
 DELIVERY = Task(
@@ -52,6 +68,8 @@ DELIVERY = Task(
         Input("mean_distance_2h", low=0, high=200),
     ),
     examples=_orders,
+    due=_due,
+    due_sentence="The orders that were announced in the last day and aren't handed over",
     split=Split(By.TIME, "A promise is for orders to come: the last four weeks are held back.", test_days=28, folds=3),
     candidates=(
         replace(

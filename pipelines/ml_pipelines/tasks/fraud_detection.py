@@ -1,11 +1,13 @@
 """Whether a card payment is fraud, told while the customer waits."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.tasks.candidates import BASE_RATE, BOOSTING, LINEAR
-from ml_pipelines.tasks.history import own_features
+from ml_pipelines.tasks.history import arrived_since, own_features
 from ml_pipelines.tasks.task import Bounds, By, Immature, Input, Kind, Predicts, Split, Task, Together, Whole
 
 HOUR_MS = 3_600_000
@@ -19,20 +21,26 @@ def _payments(log: pa.Table, labels: pa.Table | None) -> pa.Table:
     found = pc.index_in(payments["event_id"], value_set=labels["event_id"].combine_chunks())
     payments = payments.filter(pc.is_valid(found))
     known = labels.take(found.drop_null())
+    outcomes = {"known_at": known["labelled_at"], "target": known["is_fraud"].cast("float64")}
+    return pa.table({**_described(payments), **outcomes})
+
+
+def _due(log: pa.Table, as_of: int) -> pa.Table:
+    return pa.table(_described(arrived_since(own_features("fraud-detection", log), as_of - 24 * HOUR_MS)))
+
+
+def _described(payments: pa.Table) -> dict[str, Any]:
+    """All but the outcome."""
     times, amounts = payments["event_time"].to_numpy(), payments["amount"].to_numpy()
-    return pa.table(
-        {
-            "example_id": payments["event_id"],
-            "entity": payments["card_id"],
-            "decided_at": times,
-            "known_at": known["labelled_at"],
-            "target": known["is_fraud"].cast("float64"),
-            **{item.name: payments[item.name] for item in FRAUD.inputs if item.name in payments.column_names},
-            "hour_of_day": (times // HOUR_MS % 24).astype(np.float64),
-            "amount_to_mean_1h": amounts * payments["transactions_1h"].to_numpy() / payments["amount_1h"].to_numpy(),
-            "currency": payments["currency"],
-        }
-    )
+    return {
+        "example_id": payments["event_id"],
+        "entity": payments["card_id"],
+        "decided_at": times,
+        **{item.name: payments[item.name] for item in FRAUD.inputs if item.name in payments.column_names},
+        "hour_of_day": (times // HOUR_MS % 24).astype(np.float64),
+        "amount_to_mean_1h": amounts * payments["transactions_1h"].to_numpy() / payments["amount_1h"].to_numpy(),
+        "currency": payments["currency"],
+    }
 
 
 FRAUD = Task(
@@ -60,6 +68,8 @@ FRAUD = Task(
         Input("abroad_share_24h", low=0, high=1),
     ),
     examples=_payments,
+    due=_due,
+    due_sentence="The payments that arrived in the last day",
     split=Split(
         By.TIME,
         "Fraud changes, so the last two weeks are held back. Fraud is reported after days: what isn't reported when "

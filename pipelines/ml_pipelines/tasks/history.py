@@ -8,6 +8,9 @@ from ml_pipelines.features import definitions
 from ml_pipelines.features.embedded import Embedded
 from ml_pipelines.features.log import ARRIVED_AT
 
+# When an outcome arrived, which may be with the event itself.
+OUTCOME_AT = "outcome_at"
+
 
 def own_features(workload: str, log: pa.Table) -> pa.Table:
     """The events that count, in order of arrival, with their own features beside their fields.
@@ -20,27 +23,54 @@ def own_features(workload: str, log: pa.Table) -> pa.Table:
     return events
 
 
-def features_before(workload: str, log: pa.Table) -> pa.Table:
-    """The same events, with the features of their entity that were known just before each event happened.
+def with_outcome(workload: str, log: pa.Table, outcome: str) -> pa.Table:
+    """The same, with the outcome that is known by now, and when it arrived.
+
+    An event may arrive again with its outcome. It counts as it arrived first, since a decision is made on that; its
+    outcome is the last one that was told, missing where none was.
+    """
+    features = definitions.load(workload)
+    events = own_features(workload, log)
+    keys = list(dict.fromkeys((features.entity, *features.event_id)))
+    told = log.filter(pc.is_valid(log[outcome]))
+    newest = told.append_column("place", pa.array(np.arange(len(told)))).group_by(keys).aggregate([("place", "max")])
+    asked = events.select(keys).append_column("event", pa.array(np.arange(len(events))))
+    found = asked.join(newest, keys, join_type="left outer").sort_by("event")["place_max"].combine_chunks()
+    events = events.set_column(events.column_names.index(outcome), outcome, told[outcome].take(found))
+    return events.append_column(OUTCOME_AT, told[ARRIVED_AT].take(found))
+
+
+def features_before(workload: str, log: pa.Table, asked: pa.Table | None = None) -> pa.Table:
+    """Events with the features of their entity that were known just before each event happened.
 
     It is what the online store answers when the decision is made: the features of the last event of the entity that
-    had arrived by then, strictly before `event_time`; missing where there was none.
+    had arrived by then, strictly before `event_time`; missing where there was none. `asked` are the events that are
+    asked about, with the entity and `event_time`; without it, those of the log that count, in order of arrival.
     """
     features = definitions.load(workload)
     events, computed = _admitted(workload, log)
-    entity = pc.index_in(events[features.entity], value_set=pc.unique(events[features.entity])).to_numpy()
-    known, asked = events[ARRIVED_AT].to_numpy(), events[features.event_time].to_numpy()
+    asked = events if asked is None else asked
+    values = pc.unique(pa.chunked_array([*events[features.entity].chunks, *asked[features.entity].chunks], pa.string()))
+    ours = pc.index_in(events[features.entity], value_set=values).to_numpy()
+    theirs = pc.index_in(asked[features.entity], value_set=values).to_numpy()
+    known, when = events[ARRIVED_AT].to_numpy(), asked[features.event_time].to_numpy()
     # Entity and time on one line, on which each event finds what arrived right before it.
-    since = min(known.min(initial=0), asked.min(initial=0))
-    span = max(known.max(initial=0), asked.max(initial=0)) - since + 1
-    order = np.argsort(entity * span + (known - since), kind="stable")
-    line = (entity * span + (known - since))[order]
-    place = np.searchsorted(line, entity * span + (asked - since), side="left") - 1
-    before = order[np.maximum(place, 0)] if len(order) else place
-    rows = pa.array(before, mask=(place < 0) | (entity[before] != entity))
+    since = min(known.min(initial=0), when.min(initial=0))
+    span = max(known.max(initial=0), when.max(initial=0)) - since + 1
+    order = np.argsort(ours * span + (known - since), kind="stable")
+    line = (ours * span + (known - since))[order]
+    place = np.searchsorted(line, theirs * span + (when - since), side="left") - 1
+    before = order[np.maximum(place, 0)] if len(order) else np.zeros(len(place), dtype=np.int64)
+    there = (place >= 0) & (ours[before] == theirs) if len(order) else np.zeros(len(place), dtype=bool)
+    rows = pa.array(before, mask=~there)
     for name in _new(computed, log):
-        events = events.append_column(name, computed[name].take(rows))
-    return events
+        asked = asked.append_column(name, computed[name].take(rows))
+    return asked
+
+
+def arrived_since(events: pa.Table, moment: int) -> pa.Table:
+    """The events that arrived after a moment, in milliseconds since 1970."""
+    return events.filter(pc.greater(events[ARRIVED_AT], moment))
 
 
 def _admitted(workload: str, log: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -1,36 +1,74 @@
 """How many stars a person will give to an item, by which the items on a page are ranked."""
 
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.tasks.candidates import NUMBER_BOOSTING, RIDGE, as_it_is
-from ml_pipelines.tasks.history import features_before
+from ml_pipelines.tasks.history import arrived_since, features_before
 from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task, Together, Whole
 
 EFFECTS = ("item_id", "user_id")
+DAY_MS = 86_400_000
+# How many of the items that are rated most each person may be shown, and in how many days they were rated.
+POPULAR, POPULAR_DAYS = 100, 30
 
 
 def _ratings(log: pa.Table, labels: pa.Table | None) -> pa.Table:
     """Ratings with what was known of the person's taste just before."""
     ratings = features_before("personalization", log)
-    genres = ratings["genres"]
-    first = pc.list_element(pc.if_else(pc.greater(pc.list_value_length(genres), 0), genres, pa.scalar([""])), 0)
-    return pa.table(
+    described = _described(ratings, ratings["event_id"])
+    return pa.table({**described, "known_at": ratings["arrived_at"], "target": ratings["rating"]})
+
+
+def _due(log: pa.Table, as_of: int) -> pa.Table:
+    """Pairs of people and items. Of others nothing is known anew, so that their scores of before still hold."""
+    people, items = pc.unique(arrived_since(log, as_of - DAY_MS)["user_id"]), _popular(log, as_of)
+    item = pa.array(np.tile(np.arange(len(items)), len(people)))
+    pairs = pa.table(
         {
-            "example_id": ratings["event_id"],
-            "entity": ratings["user_id"],
-            "decided_at": ratings["event_time"],
-            "known_at": ratings["arrived_at"],
-            "target": ratings["rating"],
-            **{name: ratings[name] for name in (*EFFECTS, "ratings_30d", "mean_rating_30d", "days_since_last")},
-            "genre": first,
-            "genres": pc.list_value_length(genres),
-            "favourite_genre": ratings["favourite_genre"],
-            "is_favourite": pc.equal(first, ratings["favourite_genre"]),
+            "user_id": people.take(pa.array(np.repeat(np.arange(len(people)), len(items)))),
+            "item_id": items["item_id"].take(item),
+            "item": item,
         }
     )
+    rated = log.select(["user_id", "item_id"])
+    pairs = pairs.join(rated, ["user_id", "item_id"], join_type="left anti").sort_by(
+        [("user_id", "ascending"), ("item_id", "ascending")]
+    )
+    # Asked just after what is known.
+    asked = pairs.append_column("genres", items["genres"].take(pairs["item"]))
+    asked = asked.append_column("event_time", pa.array(np.full(len(pairs), as_of + 1)))
+    ratings = features_before("personalization", log, asked)
+    return pa.table(_described(ratings, pc.binary_join_element_wise(ratings["user_id"], ratings["item_id"], "/")))
+
+
+def _popular(log: pa.Table, as_of: int) -> pa.Table:
+    """The items with the most ratings of late, each as it was last rated."""
+    recent = arrived_since(log, as_of - POPULAR_DAYS * DAY_MS)
+    recent = recent.append_column("place", pa.array(np.arange(len(recent))))
+    counted = recent.group_by("item_id").aggregate([("place", "count"), ("place", "max")])
+    counted = counted.sort_by([("place_count", "descending"), ("item_id", "ascending")]).slice(0, POPULAR)
+    return recent.take(counted["place_max"])
+
+
+def _described(ratings: pa.Table, ids: Any) -> dict[str, Any]:
+    """All but the outcome."""
+    genres = ratings["genres"]
+    first = pc.list_element(pc.if_else(pc.greater(pc.list_value_length(genres), 0), genres, pa.scalar([""])), 0)
+    return {
+        "example_id": ids,
+        "entity": ratings["user_id"],
+        "decided_at": ratings["event_time"],
+        **{name: ratings[name] for name in (*EFFECTS, "ratings_30d", "mean_rating_30d", "days_since_last")},
+        "genre": first,
+        "genres": pc.list_value_length(genres),
+        "favourite_genre": ratings["favourite_genre"],
+        "is_favourite": pc.equal(first, ratings["favourite_genre"]),
+    }
 
 
 PERSONALIZATION = Task(
@@ -53,6 +91,9 @@ PERSONALIZATION = Task(
         Input("is_favourite", Kind.FLAG),
     ),
     examples=_ratings,
+    due=_due,
+    due_sentence="What those who rated in the last day may be shown: of the hundred items that were rated most in "
+    "thirty days, those that are new to them",
     split=Split(
         By.TIME,
         "A page is ranked for whoever opens it next, so the ratings of the last 18 months are held back. Most of these "

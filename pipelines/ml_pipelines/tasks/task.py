@@ -195,6 +195,8 @@ class Task:
     """What a model is for.
 
     `examples` makes a table with the RESERVED columns, the inputs and the `groups` of a log of events and its labels.
+    `due` makes the same, without outcomes, of what is to be scored as of a moment (milliseconds since 1970), from a log
+    of what had arrived by then; `due_sentence` says what that is.
     `metric` is what candidates are compared by (more is better), `goal` what it should reach on data held back:
     `roc_auc`, `precision_lift` (average precision over the share of the outcome) or `skill` (how much smaller the mean
     absolute error is than that of the baseline, as a share). `selected` is the share of cases that are acted upon: it
@@ -216,6 +218,8 @@ class Task:
     bounds: Bounds
     workload: str | None = None
     contract: str | None = None
+    due: Callable[[pa.Table, int], pa.Table] | None = None
+    due_sentence: str = ""
     outcome: str = "outcome"
     labels: bool = False
     groups: tuple[str, ...] = ()
