@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dt
 import pyarrow as pa
 from ibis.expr import types as ir
 
@@ -58,7 +59,7 @@ def as_log(table: ir.Table, feature_set: FeatureSet) -> ir.Table:
     for name, wanted in feature_set.log_schema.items():
         if name in table.columns:
             column = table[name]
-            columns[name] = _milliseconds(column) if column.type().is_timestamp() else column.cast(wanted)
+            columns[name] = (microseconds(column) // 1000 if column.type().is_timestamp() else column).cast(wanted)
         elif name not in (ARRIVED_AT, SEQUENCE):
             raise DefinitionError(
                 f"the log of `{feature_set.workload}` has no column `{name}`; it has {', '.join(table.columns)}"
@@ -72,5 +73,8 @@ def as_log(table: ir.Table, feature_set: FeatureSet) -> ir.Table:
     return table.select(**{name: columns[name] for name in feature_set.log_schema})
 
 
-def _milliseconds(time: Any) -> ir.Value:
-    return time.epoch_seconds() * 1000 + time.millisecond()
+# Ibis writes its own `epoch_seconds` as a float on DuckDB, in which parts of a second would count twice.
+@ibis.udf.scalar.builtin(name="epoch_us")
+def microseconds(time: dt.timestamp) -> int:
+    """Microseconds since 1970, of a time with a zone or of one in UTC."""
+    raise NotImplementedError("DuckDB's own")

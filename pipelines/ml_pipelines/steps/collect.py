@@ -20,7 +20,7 @@ from ibis.expr import types as ir
 from ml_pipelines.contracts import catalog
 from ml_pipelines.contracts.codec import Codec, ContractError
 from ml_pipelines.features import definitions
-from ml_pipelines.features.embedded import MEMORY, as_log
+from ml_pipelines.features.embedded import MEMORY, as_log, microseconds
 from ml_pipelines.features.feature_set import DefinitionError, FeatureSet
 from ml_pipelines.features.log import ARRIVED_AT, SEQUENCE
 from ml_pipelines.steps import command
@@ -102,13 +102,10 @@ def _arrivals(found: ir.Table) -> ir.Table:
     """Arrival and sequence from what a BigQuery subscription adds, unless they are there."""
     if ARRIVED_AT in found.columns or "publish_time" not in found.columns:
         return found
-    published: Any = found["publish_time"]
-    sequence = published.epoch_seconds() * 1_000_000 + published.microsecond()
+    published = microseconds(found["publish_time"])
+    message = found["message_id"].cast("string").lpad(20, "0")
     return found.mutate(
-        **{
-            ARRIVED_AT: published.epoch_seconds() * 1000 + published.millisecond(),
-            SEQUENCE: sequence.cast("string").lpad(17, "0") + "-" + found["message_id"].cast("string").lpad(20, "0"),
-        }
+        **{ARRIVED_AT: published // 1000, SEQUENCE: published.cast("string").lpad(17, "0") + "-" + message}
     )
 
 

@@ -17,7 +17,7 @@ from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.evaluate import evaluate
 from ml_pipelines.steps.manifest import verify
 from ml_pipelines.steps.prepare import prepare
-from ml_pipelines.steps.register import newest, register, versions
+from ml_pipelines.steps.register import assemble, newest, register, version_of, versions
 from ml_pipelines.steps.scorer import Scorer
 from ml_pipelines.steps.train import Origin, train
 from ml_pipelines.steps.tune import tune
@@ -268,3 +268,32 @@ def test_a_model_that_can_not_be_loaded_is_named(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(StepError, match=r"evaluate: .*model.onnx: can't be loaded"):
         Scorer.load("evaluate", tmp_path)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_version_for_a_platforms_registry_is_written_where_the_platform_says(there, made, tmp_path):
+    to = tmp_path / "version"
+    if there:
+        to.mkdir()
+    said = assemble(made / "model", made / "evaluation", made / "drift.json", CLASS_TASK, to, key=made / "key.pem")
+    assert (said["version"], verify(to, [KEY.public_key()])) == ("2026.101.0", said)
+    assert [name for name in tmp_path.iterdir() if name.name.startswith(".")] == []
+
+
+def test_versions_made_of_times_are_in_their_order():
+    times = [
+        "2025-12-31T23:59:59+00:00",
+        "2026-01-01T00:00:00+00:00",
+        "2026-01-01T00:00:01+00:00",
+        "2026-10-02T01:02:03+00:00",
+    ]
+    found = [tuple(map(int, version_of(time).split("."))) for time in times]
+    assert found == sorted(found)
+    assert version_of(times[-1]) == "2026.1002.10203"
+
+
+def test_a_model_is_trained_again_with_the_parameters_of_the_one_in_use(made, tmp_path):
+    again = train(made / "data", made / "model" / "manifest.json", CLASS_TASK, tmp_path / "again", ORIGIN)
+    first = json.loads((made / "model" / "manifest.json").read_text())
+    assert (again["candidate"], again["parameters"]) == (first["candidate"], first["parameters"])
+    assert (tmp_path / "again" / "model.onnx").read_bytes() == (made / "model" / "model.onnx").read_bytes()
