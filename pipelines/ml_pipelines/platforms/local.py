@@ -15,11 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ml_pipelines import datasets
+from ml_pipelines.features.log import ARRIVED_AT
+from ml_pipelines.platforms.graph import INPUTS, SCORES
 from ml_pipelines.steps.batch_score import batch_score
 from ml_pipelines.steps.drift_baseline import drift_baseline
+from ml_pipelines.steps.due import due
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.evaluate import CARD, REPORT, evaluate
 from ml_pipelines.steps.manifest import ManifestError, private_key
@@ -132,10 +136,20 @@ def run(task: Task, how: Run, progress: Progress | None = None) -> Path:
         told(f"{made['name']} {made['version']}, {'signed' if how.key else 'unsigned, for experiments'}: {registered}")
     with progress.step("score") as told:
         trusted = [private_key(how.key).public_key()] if how.key else []
-        asked, to = folder / "data" / TEST, folder / "scores.parquet"
-        scored = batch_score(registered, asked, task, to, trusted, unsigned=not how.key)
-        told(f"{scored['rows']:,} rows in {to.name}")
+        asked, what = _asked(log, task, folder)
+        scored = batch_score(registered, asked, task, folder / SCORES, trusted, unsigned=not how.key)
+        told(f"{scored['rows']:,} rows in {SCORES}: {what}")
     return registered
+
+
+def _asked(log: Path, task: Task, folder: Path) -> tuple[Path, str]:
+    """What is due when the last event arrives, and what that is; what was held back where all outcomes are known."""
+    if task.due is not None:
+        newest_event = pc.max(pq.read_table(log, columns=[ARRIVED_AT])[ARRIVED_AT]).as_py()
+        said = due(log, task, newest_event, folder / INPUTS)
+        if said["rows"]:
+            return folder / INPUTS, said["what"]
+    return folder / "data" / TEST, "what was held back, as nothing is due"
 
 
 def history(task: Task, folder: Path, seed: int) -> tuple[Path, Path | None]:

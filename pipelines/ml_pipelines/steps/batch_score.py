@@ -32,7 +32,7 @@ def batch_score(
 ) -> dict[str, Any]:
     """Write a Parquet file with a row for each of the inputs: whose, score, whether selected, and the model's version.
 
-    model: a folder of the registry; asked: Parquet with the task's inputs, as `prepare` writes them (outcomes aside);
+    model: a folder of the registry; asked: Parquet with the task's inputs, as `due` writes them, which may be none;
     trusted: the keys that may have signed. Raises StepError, with nothing written.
     """
     try:
@@ -41,7 +41,7 @@ def batch_score(
         raise StepError(STEP, "model", str(error)) from error
     if said["task"] != task.name:
         raise StepError(STEP, str(model), f"is a model of task `{said['task']}`, not `{task.name}`")
-    table = read_table(STEP, asked)
+    table = read_table(STEP, asked, may_be_empty=True)
     for item in task.inputs:
         if item.name not in table.column_names:
             raise StepError(STEP, f"column `{item.name}`", f"is missing in {asked}")
@@ -54,12 +54,13 @@ def batch_score(
     if said["threshold"] is not None:
         columns["selected"] = pa.array(scores > said["threshold"])
     version = f"{said['candidate']} {said.get('version', 'unregistered')}"
-    columns["model"] = pa.array([version] * len(table)).dictionary_encode()
+    columns["model"] = pa.repeat(version, len(table)).dictionary_encode()
     to.parent.mkdir(parents=True, exist_ok=True)
     part = to.with_name(f".{to.name}.part")
     pq.write_table(pa.table(columns), part)
     part.rename(to)
-    return {"rows": len(table), "mean_score": float(np.mean(scores)), "model": version, "to": str(to)}
+    mean = float(np.mean(scores)) if len(scores) else None
+    return {"rows": len(table), "mean_score": mean, "model": version, "to": str(to)}
 
 
 def main() -> None:

@@ -17,15 +17,15 @@ from ml_pipelines.steps.errors import StepError
 _BLOCK = 1 << 20
 
 
-def read_table(step: str, file: Path) -> pa.Table:
-    """A Parquet file. Raises StepError where it is missing, no Parquet, or empty."""
+def read_table(step: str, file: Path, may_be_empty: bool = False) -> pa.Table:
+    """A Parquet file. Raises StepError where it is missing, no Parquet, or has no rows, unless it may be so."""
     if not file.exists():
         raise StepError(step, str(file), "there is no such file")
     try:
         table = pq.read_table(file)
     except pa.ArrowInvalid as error:
         raise StepError(step, str(file), f"isn't Parquet: {error}") from error
-    if not len(table):
+    if not len(table) and not may_be_empty:
         raise StepError(step, str(file), "holds no rows")
     return table
 

@@ -92,8 +92,7 @@ PERSONALIZATION = Task(
     ),
     examples=_ratings,
     due=_due,
-    due_sentence="What those who rated in the last day may be shown: of the hundred items that were rated most in "
-    "thirty days, those that are new to them",
+    due_sentence="The popular items that are new to those who rated in the last day",
     split=Split(
         By.TIME,
         "A page is ranked for whoever opens it next, so the ratings of the last 18 months are held back. Most of these "
