@@ -26,14 +26,14 @@ import pyarrow as pa
 from ml_pipelines import datasets
 from ml_pipelines.platforms import local
 from ml_pipelines.steps.examples import FOLD, clusters, inputs, target
-from ml_pipelines.steps.metrics import Estimate, Weighted, estimates, metric
+from ml_pipelines.steps.metrics import Estimate, Ranked, Weighted, estimates, mean_error, metric
 from ml_pipelines.steps.models import fit
 from ml_pipelines.steps.prepare import examples, split
 from ml_pipelines.steps.register import newest
 from ml_pipelines.steps.train import Origin
 from ml_pipelines.steps.tune import search
 from ml_pipelines.tasks import TASKS, Task
-from ml_pipelines.tasks.task import By
+from ml_pipelines.tasks.task import By, Predicts
 from rich.console import Console
 from rich.table import Table
 
@@ -48,10 +48,15 @@ _MEBIBYTE = 1024
 
 @dataclass(frozen=True)
 class Quality:
-    """What was reached: the metric of the model and of the baseline, and which candidates were chosen."""
+    """What was reached: the metric of the model and of the baseline, and which candidates were chosen.
+
+    `plain` and `plain_baseline` say the same in a unit: the average precision, or the mean absolute error.
+    """
 
     model: Estimate
     baseline: Estimate
+    plain: Estimate
+    plain_baseline: Estimate
     chosen: list[str]
     rows: int
 
@@ -66,7 +71,7 @@ def quality_table(console: Console, names: Sequence[str]) -> None:
     """Each task's metric on data held back, beside its goal and its baseline."""
     table = _table(
         "Quality on data held back (95% interval)",
-        *("task", "metric", "goal", "reached", "baseline", "chosen", "held back", "how"),
+        *("task", "metric", "goal", "reached", "baseline", "in its unit", "chosen", "held back", "how"),
     )
     for name in names:
         task = TASKS[name]
@@ -74,10 +79,10 @@ def quality_table(console: Console, names: Sequence[str]) -> None:
         found = quality(task)
         how = f"{FOLDS} folds" if task.split.by is By.ENTITY else f"last {task.split.test_days} days"
         chosen = ", ".join(f"{one} {found.chosen.count(one)}x" for one in dict.fromkeys(found.chosen))
-        goal = f"{task.goal:g}"
-        table.add_row(
-            name, task.metric, goal, str(found.model), f"{found.baseline.value:.3f}", chosen, f"{found.rows:,}", how
-        )
+        unit = task.outcome if task.predicts is Predicts.NUMBER else "average precision"
+        plain = f"{found.plain.value:.3g}, baseline {found.plain_baseline.value:.3g} {unit}"
+        reached, baseline = str(found.model), f"{found.baseline.value:.3f}"
+        table.add_row(name, task.metric, f"{task.goal:g}", reached, baseline, plain, chosen, f"{found.rows:,}", how)
     console.print(table)
 
 
@@ -99,8 +104,7 @@ def quality(task: Task) -> Quality:
 
 
 def _reached(task: Task, parts: Sequence[tuple[pa.Table, pa.Table]]) -> Quality:
-    ours: list[Weighted] = []
-    theirs: list[Weighted] = []
+    measured: list[list[Weighted]] = [[], [], [], []]
     chosen, sizes = [], []
     for train, test in parts:
         best = search(train, task, SEED, task.trials)
@@ -109,14 +113,24 @@ def _reached(task: Task, parts: Sequence[tuple[pa.Table, pa.Table]]) -> Quality:
         plain = fit(task.baseline, {}, task.inputs, task.predicts, arrays, outcomes, SEED).predict(asked)
         candidate = task.candidate(best["candidate"])
         model = fit(candidate, best["parameters"], task.inputs, task.predicts, arrays, outcomes, SEED)
-        ours.append(metric(task.metric, came, model.predict(asked), plain))
-        theirs.append(metric(task.metric, came, plain, plain))
+        scores = model.predict(asked)
+        found = [metric(task.metric, came, one, plain) for one in (scores, plain)]
+        in_unit = [_in_unit(task, came, one) for one in (scores, plain)]
+        for all_of_it, one in zip(measured, (*found, *in_unit), strict=True):
+            all_of_it.append(one)
         chosen.append(best["candidate"])
         sizes.append(len(test))
     drawn = np.concatenate([clusters(test, task) + 10**9 * place for place, (_, test) in enumerate(parts)])
     whole = np.unique(drawn, return_inverse=True)[1]
-    model_found, plain_found = estimates([_mean(ours, sizes), _mean(theirs, sizes)], whole, SEED)
-    return Quality(model_found, plain_found, chosen, sum(sizes))
+    reached = estimates([_mean(one, sizes) for one in measured], whole, SEED)
+    return Quality(*reached, chosen, sum(sizes))
+
+
+def _in_unit(task: Task, outcomes: np.ndarray, scores: np.ndarray) -> Weighted:
+    """What a person can imagine: how many of those that are selected are right, or how far off a forecast is."""
+    if task.predicts is Predicts.NUMBER:
+        return mean_error(outcomes, scores)
+    return Ranked(outcomes, scores).average_precision
 
 
 def _mean(parts: Sequence[Weighted], sizes: Sequence[int]) -> Weighted:
@@ -187,7 +201,7 @@ def main() -> None:
     parser.add_argument("table", choices=("quality", "speed", "one"))
     parser.add_argument("tasks", nargs="*", help="default: all")
     options = parser.parse_args()
-    console = Console(width=160)
+    console = Console(width=200)
     if options.table == "one":
         print(json.dumps(one(options.tasks[0])))
     else:
