@@ -33,6 +33,9 @@ METRIC = "trial_value"
 _HYPERTUNE = "CLOUD_ML_HP_METRIC_FILE"
 _HYPERTUNE_DEFAULT = "/tmp/hypertune/output.metrics"  # noqa: S108 (the service's own path)
 
+# Where Azure Machine Learning has the metrics of a job, and which job this is.
+_MLFLOW = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN", "MLFLOW_RUN_ID")
+
 
 def trial(
     data: Path, task: Task, candidate: Candidate, to: Path, parameters: Mapping[str, Parameter], seed: int = 1
@@ -95,10 +98,42 @@ def report(how: str, value: float) -> None:
         with file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line | {"global_step": "0", "checkpoint_path": ""}) + "\n")
     elif how == "mlflow":
-        import mlflow
-
-        mlflow.log_metric(METRIC, value)
+        _log_metric(value)
     print(f"{METRIC}={value!r}", flush=True)
+
+
+def _log_metric(value: float) -> None:
+    """Log the value by MLflow's REST interface, where and as whom the job's environment says.
+
+    The vendor's plugin for MLflow takes no current `cryptography` and brings a hundred megabytes for this one call.
+    https://learn.microsoft.com/azure/machine-learning/how-to-track-experiments-mlflow, https://mlflow.org/docs/latest/rest-api.html
+    """
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    if missing := [name for name in _MLFLOW if name not in os.environ]:
+        raise StepError(
+            STEP, missing[0], "isn't set, as it is in jobs of Azure Machine Learning: use another --report"
+        )
+    address, token, run = (os.environ[name] for name in _MLFLOW)
+    # Whoever has the vendor's plugin is told its scheme; the service behind it is the same.
+    address = address.replace("azureml://", "https://", 1).rstrip("/")
+    body = {"run_id": run, "key": METRIC, "value": value, "timestamp": int(time.time() * 1000), "step": 0}
+    again = Retry(total=5, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=["POST"])
+    with requests.Session() as session:
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, HTTPAdapter(max_retries=again))
+        try:
+            answer = session.post(
+                f"{address}/api/2.0/mlflow/runs/log-metric",
+                json=body,
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=60,
+            )
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            raise StepError(STEP, "MLFLOW_TRACKING_URI", f"the tuner can't be told of the value: {error}") from error
 
 
 def main() -> None:

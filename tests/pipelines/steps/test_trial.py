@@ -1,9 +1,12 @@
 """A tuner's words become a trial, its value reaches the tuner, and the best of all trials is chosen as `tune` would."""
 
 import json
+import os
 import subprocess
 import sys
 import tarfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pyarrow.parquet as pq
 import pytest
@@ -68,6 +71,49 @@ def test_a_tuner_of_vertex_ai_reads_the_value_from_its_file(tmp_path, monkeypatc
     report("hypertune", 0.8464)
     (line,) = map(json.loads, file.read_text().splitlines())
     assert (line["trial"], float(line[METRIC])) == ("7", 0.8464)
+
+
+@pytest.fixture
+def mlflow(monkeypatch):
+    """A server of MLflow's interface, which fails once; what it was told, as (path, token, body)."""
+    told = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            told.append((self.path, self.headers["Authorization"], body))
+            self.send_response(503 if len(told) == 1 else 404 if "gone" in self.path else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}/mlflow/v2.0/workspaces/ws")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "a-token")
+    monkeypatch.setenv("MLFLOW_RUN_ID", "run-1")
+    yield told
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_tuner_of_azure_is_told_by_mlflow_and_told_again_if_it_is_busy(mlflow):
+    report("mlflow", 0.8464)
+    assert len(mlflow) == 2
+    path, token, body = mlflow[-1]
+    assert (path, token) == ("/mlflow/v2.0/workspaces/ws/api/2.0/mlflow/runs/log-metric", "Bearer a-token")
+    assert (body["run_id"], body["key"], body["value"]) == ("run-1", METRIC, 0.8464)
+
+
+def test_a_tuner_that_can_not_be_told_stops_the_trial(mlflow, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", os.environ["MLFLOW_TRACKING_URI"] + "/gone")
+    with pytest.raises(StepError, match="trial: MLFLOW_TRACKING_URI: the tuner can't be told of the value: 404"):
+        report("mlflow", 0.8464)
+    monkeypatch.delenv("MLFLOW_RUN_ID")
+    with pytest.raises(StepError, match="trial: MLFLOW_RUN_ID: isn't set"):
+        report("mlflow", 0.8464)
 
 
 def test_a_trial_of_a_real_task_runs_as_platforms_run_it(tmp_path):
