@@ -190,18 +190,23 @@ class Data(layers.Data):
         return dead_letters
 
     def _rights(self) -> None:
-        """Who may read and write which zone: ingest writes raw and features, training reads them and writes models."""
+        """Who may read and write which zone: ingest writes raw and features, training reads them and writes models.
+
+        People explore what was made of events, not the events themselves, and change nothing.
+        """
         reads = {
             Purpose.INGEST: (),
             Purpose.TRAINING: (Zone.RAW, Zone.FEATURES),
             Purpose.SERVING: (Zone.MODELS, Zone.FEATURES),
             Purpose.MONITORING: (Zone.MODELS,),
+            Purpose.EXPLORATION: (Zone.CURATED, Zone.FEATURES),
         }
         writes = {
             Purpose.INGEST: (Zone.RAW, Zone.FEATURES),
             Purpose.TRAINING: (Zone.CURATED, Zone.MODELS),
             Purpose.SERVING: (Zone.CURATED,),
             Purpose.MONITORING: (Zone.CURATED,),
+            Purpose.EXPLORATION: (),
         }
         self.grants: dict[Purpose, list[pulumi.Resource]] = {
             purpose: [
@@ -241,5 +246,6 @@ class Data(layers.Data):
             bucket=self.buckets[zone].name,
             role=role,
             member=self.foundation.member(purpose),
+            condition=self.foundation.until(storage.BucketIAMMemberConditionArgs),
             opts=self.child(),
         )

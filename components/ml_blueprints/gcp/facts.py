@@ -123,6 +123,8 @@ PROJECT_PERMISSIONS = {
         "eventarc.events.receiveEvent",
         "workflows.executions.create",
     ),
+    # Queries; a notebook starts no job of Vertex AI and no pipeline.
+    Purpose.EXPLORATION: (*_TELEMETRY, "bigquery.jobs.create"),
 }
 
 # What the feature job takes: a start and a look at its run; Spark's nodes, as `roles/dataproc.worker` has it but for

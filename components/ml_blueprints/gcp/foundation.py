@@ -1,6 +1,8 @@
 """The foundation on Google Cloud: service APIs, KMS key, log bucket, network, and a service account per purpose."""
 
-from collections.abc import Sequence
+import datetime
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import pulumi
 from pulumi_gcp import bigquery, config, kms, logging, organizations, projects, serviceaccount, storage
@@ -10,8 +12,10 @@ from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.gcp import facts
 from ml_blueprints.gcp.network import Network
 from ml_blueprints.layers import Context
-from ml_blueprints.settings import Purpose
+from ml_blueprints.settings import Experiment, Purpose
 from ml_blueprints.workload import ArchitectureKind
+
+_Condition = TypeVar("_Condition")
 
 
 class Foundation(layers.Foundation):
@@ -58,6 +62,19 @@ class Foundation(layers.Foundation):
         """An identity as policies name it."""
         return pulumi.Output.concat("serviceAccount:", self.identities[purpose])
 
+    def until(self, condition: Callable[..., _Condition]) -> _Condition | None:
+        """The condition of a grant in an experiment, which ends with its last day; elsewhere grants have none.
+
+        https://cloud.google.com/iam/docs/conditions-overview
+        """
+        if self.context.settings.experiment is None:
+            return None
+        return condition(
+            title="experiment",
+            description="Rights of an experiment end with it",
+            expression=f'request.time < timestamp("{expiry(self.context.settings.experiment)}")',
+        )
+
     def act_as(self, runner: Purpose, identity: Purpose) -> list[pulumi.Resource]:
         """Let one identity start work under another; an identity brought along is its owner's to equip.
 
@@ -71,6 +88,7 @@ class Foundation(layers.Foundation):
                 service_account_id=self.accounts[identity].name,
                 role=facts.ROLE_ACT_AS,
                 member=self.member(runner),
+                condition=self.until(serviceaccount.IAMMemberConditionArgs),
                 opts=self.child(),
             )
         ]
@@ -95,6 +113,7 @@ class Foundation(layers.Foundation):
             project=self.project,
             role=self.role(part, title, permissions).name,
             member=member,
+            condition=self.until(projects.IAMMemberConditionArgs),
             opts=self.child(),
         )
 
@@ -222,6 +241,11 @@ class Foundation(layers.Foundation):
             self.realise("identity-per-purpose", *self.accounts.values())
         else:
             context.register.brought("identity-per-purpose")
+
+
+def expiry(experiment: Experiment) -> str:
+    """The moment, in RFC 3339, when the last day of an experiment is over."""
+    return f"{datetime.date.fromisoformat(experiment.expires_on) + datetime.timedelta(days=1)}T00:00:00Z"
 
 
 def _region() -> str:
