@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from ml_pipelines.steps import command
+from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.examples import checked, inputs, rows, target
 from ml_pipelines.steps.files import json_text, read_table
 from ml_pipelines.steps.metrics import metric
@@ -51,7 +52,10 @@ def search(
     train: pa.Table, task: Task, seed: int, trials: int, told: Callable[[str], None] = lambda _: None
 ) -> dict[str, Any]:
     """The trials of all candidates, best first, and the best of them. The first trial of each has its defaults."""
-    import optuna
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        raise StepError(STEP, "optuna", "isn't installed, nor in the image: install `ml-pipelines[tuning]`") from error
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("optuna").setLevel(logging.ERROR)
