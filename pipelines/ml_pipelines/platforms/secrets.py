@@ -28,7 +28,9 @@ def _aws(arn: str) -> bytes:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        found = boto3.client("secretsmanager").get_secret_value(SecretId=arn)
+        # Jobs are told no region; the secret's own says it.
+        region = arn.split(":")[3] if arn.startswith("arn:") else None
+        found = boto3.client("secretsmanager", region_name=region).get_secret_value(SecretId=arn)
     except (BotoCoreError, ClientError) as error:
         raise SecretError(f"secret {arn}: {error}") from error
     return found["SecretBinary"] if "SecretBinary" in found else found["SecretString"].encode()

@@ -18,7 +18,7 @@ import numpy as np
 from ml_pipelines.steps import command
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.examples import checked, target
-from ml_pipelines.steps.files import json_text, read_json, read_table, whole_folder
+from ml_pipelines.steps.files import json_text, mounted, read_json, read_table, whole_folder
 from ml_pipelines.steps.prepare import TRAIN
 from ml_pipelines.steps.tune import Trial
 from ml_pipelines.tasks import TASKS, find
@@ -32,6 +32,9 @@ METRIC = "trial_value"
 # Where Vertex AI's tuner reads from. https://github.com/GoogleCloudPlatform/cloudml-hypertune
 _HYPERTUNE = "CLOUD_ML_HP_METRIC_FILE"
 _HYPERTUNE_DEFAULT = "/tmp/hypertune/output.metrics"  # noqa: S108 (the service's own path)
+# Where it tells a trial to leave its model, a folder of its own.
+# https://cloud.google.com/vertex-ai/docs/training/code-requirements#environment-variables
+_MODEL_DIR = "AIP_MODEL_DIR"
 
 # Where Azure Machine Learning has the metrics of a job, and which job this is.
 _MLFLOW = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN", "MLFLOW_RUN_ID")
@@ -113,9 +116,7 @@ def _log_metric(value: float) -> None:
     from urllib3.util import Retry
 
     if missing := [name for name in _MLFLOW if name not in os.environ]:
-        raise StepError(
-            STEP, missing[0], "isn't set, as it is in jobs of Azure Machine Learning: use another --report"
-        )
+        raise StepError(STEP, missing[0], "isn't set, as it is in jobs of Azure Machine Learning: use another --report")
     address, token, run = (os.environ[name] for name in _MLFLOW)
     # Whoever has the vendor's plugin is told its scheme; the service behind it is the same.
     address = address.replace("azureml://", "https://", 1).rstrip("/")
@@ -141,7 +142,14 @@ def main() -> None:
     parser = command.parser(STEP, __doc__)
     parser.add_argument("--candidate", required=True, help="which of the task's candidates")
     parser.add_argument("--data", type=Path, required=True, help="the folder that `prepare` wrote")
-    parser.add_argument("--to", type=Path, required=True, help="the folder of what was found")
+    given = os.environ.get(_MODEL_DIR)
+    parser.add_argument(
+        "--to",
+        type=Path,
+        default=Path(mounted(given)) if given else None,
+        required=given is None,
+        help="the folder of what was found (default: where Vertex AI tells a trial to leave its model)",
+    )
     parser.add_argument("--hyperparameters", type=Path, help="parameters as SageMaker hands them over, JSON")
     parser.add_argument("--report", choices=("log", "hypertune", "mlflow"), default="log", help="how a tuner is told")
     searched = sorted({name for task in TASKS.values() for item in task.candidates for name in item.space})
@@ -153,7 +161,9 @@ def main() -> None:
         candidate = task.candidate(options.candidate)
         words = {name: getattr(options, name) for name in searched if getattr(options, name) is not None}
         if options.hyperparameters:
-            words |= {name: str(word) for name, word in read_json(STEP, options.hyperparameters).items()}
+            found = read_json(STEP, options.hyperparameters)
+            # What begins with `_` is SageMaker's own, such as the name of the metric.
+            words |= {name: str(word) for name, word in found.items() if not name.startswith("_")}
         said = trial(options.data, task, candidate, options.to, parameters(candidate, words), options.seed)
         report(options.report, said["value"])
         return said
