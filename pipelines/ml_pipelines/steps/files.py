@@ -79,3 +79,11 @@ def whole_folder(folder: Path) -> Generator[Path]:
             folder.rename(old)
         made.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def mounted(uri: str) -> str:
+    """Where jobs of Vertex AI see a folder of Cloud Storage; what is no `gs://` is a folder already.
+
+    https://cloud.google.com/vertex-ai/docs/training/cloud-storage-file-system
+    """
+    return f"/gcs/{uri.removeprefix('gs://')}" if uri.startswith("gs://") else uri
