@@ -32,6 +32,7 @@ from ml_pipelines.steps.register import BASELINE, newest, register
 from ml_pipelines.steps.train import Origin, train
 from ml_pipelines.steps.tune import TUNING, tune
 from ml_pipelines.steps.validate import validate
+from ml_pipelines.steps.verdict import failures
 from ml_pipelines.tasks import TASKS, Task, find
 
 REFUSED, FAILED = 3, 2
@@ -119,7 +120,8 @@ def run(task: Task, how: Run, progress: Progress | None = None) -> Path:
     print(f"  report    {folder / 'evaluation' / REPORT}\n  card      {folder / 'evaluation' / CARD}")
     if not found["passed"]:
         raise RefusedError(
-            f"{task.name}: the gates don't let the model pass:\n" + "\n".join(f"- {one}" for one in found["failed"])
+            f"evaluate: {task.name}: the gates don't let the model pass:\n"
+            + "\n".join(f"- {one}" for one in found["failed"])
         )
     with progress.step("baseline") as told:
         drift_baseline(folder / "data", folder / "model", task, folder / BASELINE)
@@ -183,8 +185,8 @@ def _counted(said: dict[str, Any]) -> str:
 
 def _stop_unless(said: dict[str, Any], folder: Path) -> None:
     if not said["passed"]:
-        failed = [f"- {one['gate']}, {one['name']}: {one['said']}" for one in said["checks"] if not one["passed"]]
-        raise RefusedError("\n".join([f"{said['subject']}: the data isn't fit to train on (see {folder}):", *failed]))
+        lines = [f"validate: {said['subject']}: the data isn't fit to train on (see {folder}):"]
+        raise RefusedError("\n".join([*lines, *(f"- {one}" for one in failures(said))]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
