@@ -1,5 +1,6 @@
 """Buckets as this platform makes them: versioned, encrypted, closed to the public, and their use is logged."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pulumi
@@ -24,13 +25,15 @@ def private_bucket(
     opts: pulumi.ResourceOptions,
     *statements: policy.Statement,
     tags: dict[str, str],
+    passing: Mapping[str, int] | None = None,
 ) -> PrivateBucket:
     """A bucket whose objects go after these days (None: never) and whose old versions go after a month.
 
-    `statements` are added to its policy; a `Resource` in them that is empty stands for all objects of the bucket.
+    `statements` are added to its policy; a `Resource` in them is a path in the bucket, such as `/*`. `passing` are
+    prefixes with days of their own. In an experiment the bucket goes with all that is in it.
     """
     name = context.logical(part)
-    bucket = s3.Bucket(name, tags=context.tags | tags, opts=opts)
+    bucket = s3.Bucket(name, force_destroy=context.settings.experiment is not None, tags=context.tags | tags, opts=opts)
     inside = pulumi.ResourceOptions(parent=bucket)
     s3.BucketVersioning(
         name,
@@ -57,22 +60,24 @@ def private_bucket(
         restrict_public_buckets=True,
         opts=inside,
     )
-    objects = [pulumi.Output.concat(bucket.arn, "/*")]
     s3.BucketPolicy(
         name,
         bucket=bucket.id,
         policy=policy.document(
             policy.deny_insecure_transport("s3:*", bucket.arn),
-            *(statement | {"Resource": statement["Resource"] or objects} for statement in statements),
+            *(
+                statement | {"Resource": [pulumi.Output.concat(bucket.arn, path) for path in statement["Resource"]]}
+                for statement in statements
+            ),
         ),
         # S3 takes one change of a bucket's access at a time.
         opts=pulumi.ResourceOptions(parent=bucket, depends_on=[closed]),
     )
-    _retention(name, bucket, days)
+    _retention(name, bucket, days, passing or {})
     return PrivateBucket(bucket, encryption_configuration)
 
 
-def _retention(name: str, bucket: s3.Bucket, days: int | None) -> None:
+def _retention(name: str, bucket: s3.Bucket, days: int | None, passing: Mapping[str, int]) -> None:
     s3.BucketLifecycleConfiguration(
         name,
         bucket=bucket.id,
@@ -88,7 +93,16 @@ def _retention(name: str, bucket: s3.Bucket, days: int | None) -> None:
                 abort_incomplete_multipart_upload=s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
                     days_after_initiation=7
                 ),
-            )
+            ),
+            *(
+                s3.BucketLifecycleConfigurationRuleArgs(
+                    id=prefix.strip("/"),
+                    status="Enabled",
+                    filter=s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=prefix),
+                    expiration=s3.BucketLifecycleConfigurationRuleExpirationArgs(days=days),
+                )
+                for prefix, days in passing.items()
+            ),
         ],
         opts=pulumi.ResourceOptions(parent=bucket),
     )
@@ -101,7 +115,7 @@ def log_bucket(context: Context, account: pulumi.Input[str], opts: pulumi.Resour
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
     """
     deliver = policy.allow_service(
-        ["logging.s3.amazonaws.com"], ["s3:PutObject"], "", StringEquals={"aws:SourceAccount": account}
+        ["logging.s3.amazonaws.com"], ["s3:PutObject"], "/*", StringEquals={"aws:SourceAccount": account}
     )
     return private_bucket(
         context,
@@ -109,6 +123,6 @@ def log_bucket(context: Context, account: pulumi.Input[str], opts: pulumi.Resour
         s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(sse_algorithm="AES256"),
         facts.LOG_RETENTION_DAYS,
         opts,
-        deliver | {"Resource": []},
+        deliver,
         tags={"zone": "access-logs"},
     )

@@ -1,12 +1,13 @@
 """The data layer on AWS: S3 zones, Glue catalog and registry, Athena, Spark, Kinesis for events, SQS dead letters."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pulumi
 from pulumi_aws import athena, emrserverless, glue, kinesis, s3, sqs
 
-from ml_blueprints import layers
+from ml_blueprints import layers, routing
 from ml_blueprints.aws import facts, policy
 from ml_blueprints.aws.bucket import log_bucket, private_bucket
 from ml_blueprints.aws.foundation import Foundation
@@ -96,7 +97,7 @@ class Data(layers.Data):
         )
 
     def _lake(self) -> None:
-        """A bucket per zone; data of people goes when its retention ends, models are kept."""
+        """A bucket per zone; data of people goes when its retention ends, that of runs, too; models are kept."""
         context, foundation = self.context, self.foundation
         logs = log_bucket(context, foundation.account, self.child())
         self.access_logs = logs.bucket
@@ -111,7 +112,9 @@ class Data(layers.Data):
                 by_own_key,
                 None if zone is Zone.MODELS else context.workload.data.retention_days,
                 self.child(),
+                *(self._promoted() if zone is Zone.MODELS else ()),
                 tags={"zone": zone.value},
+                passing={facts.RUNS: context.workload.data.retention_days} if zone is Zone.MODELS else None,
             ).bucket
             s3.BucketLogging(
                 context.logical(zone),
@@ -123,6 +126,12 @@ class Data(layers.Data):
             )
             self.buckets[zone] = bucket
         self.realise("data-lake", *self.buckets.values())
+
+    def _promoted(self) -> Iterator[policy.Statement]:
+        """Accounts that take models on read them where they were registered, and not what runs leave of data."""
+        if taking := self.context.settings.promotes_to:
+            models = [f"/{name}/*" for name in routing.grouped_by_name(self.context.workload.models)]
+            yield policy.others(taking, ["s3:GetObject"], *models)
 
     def _catalog(self, stream: bool) -> None:
         """The events by day of arrival. Athena finds days by rule (projection), so that nobody must register them.
@@ -281,12 +290,16 @@ class Data(layers.Data):
         self.realise("dead-letters", self.dead_letter_queue)
 
     def _rights(self) -> None:
-        """Who may read and write which zone: ingest writes raw and features, training reads them and writes models."""
+        """Who may read and write which zone: ingest writes raw and features, training reads them and writes models.
+
+        People with notebooks see what was made of events, not the events; where they write is the workbench's part.
+        """
         reads = {
             Purpose.INGEST: (Zone.RAW, Zone.FEATURES),
             Purpose.TRAINING: (Zone.RAW, Zone.CURATED, Zone.FEATURES, Zone.MODELS),
             Purpose.SERVING: (Zone.MODELS, Zone.FEATURES),
             Purpose.MONITORING: (Zone.CURATED, Zone.MODELS),
+            Purpose.EXPLORATION: (Zone.CURATED, Zone.FEATURES),
         }
         writes = {
             Purpose.INGEST: (Zone.RAW, Zone.FEATURES),
@@ -295,6 +308,7 @@ class Data(layers.Data):
             Purpose.MONITORING: (Zone.CURATED,),
         }
         for purpose in Purpose:
+            writing = [self.objects(zone) for zone in writes.get(purpose, ())]
             self.foundation.grant(
                 purpose,
                 "lake",
@@ -303,9 +317,7 @@ class Data(layers.Data):
                     [self.buckets[zone].arn for zone in reads[purpose]],
                 ),
                 policy.allow(["s3:GetObject"], [self.objects(zone) for zone in reads[purpose]]),
-                policy.allow(
-                    ["s3:AbortMultipartUpload", "s3:PutObject"], [self.objects(zone) for zone in writes[purpose]]
-                ),
+                *([policy.allow(["s3:AbortMultipartUpload", "s3:PutObject"], writing)] if writing else ()),
             )
         # Lake Formation gives out the access, on every resource it was allowed for or on none.
         # https://docs.aws.amazon.com/lake-formation/latest/dg/access-control-underlying-data.html

@@ -1,24 +1,34 @@
-"""The development layer on AWS: ECR for images, model package groups, MLflow tracking, the training pipeline."""
+"""The development layer on AWS: images, registries, the key that signs, experiments, notebooks, and pipelines."""
 
 import json
 
 import pulumi
-from pulumi_aws import ecr, sagemaker
+from pulumi_aws import ecr, sagemaker, secretsmanager
 
 from ml_blueprints import layers, routing
 from ml_blueprints.aws import facts, pipeline_definition, policy
 from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.features import Features
 from ml_blueprints.aws.foundation import Foundation
+from ml_blueprints.aws.workbench import Workbench
+from ml_blueprints.compiled_pipelines import RETRAINING, TRAINING
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 
+# A package group's name is its model's after a prefix, and has at most 63 characters.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackageGroup.html
+_GROUP_LENGTH = 63
+
+_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+
 
 class Development(layers.Development):
-    """Registries, experiments and training on AWS.
+    """Registries, experiments, notebooks and training on AWS.
 
-    Native resources: `repository`, `package_groups` by model name, `tracking_server`, `training_pipeline`;
-    `job` says where and as whom pipelines run, `image` is the image of the platform's jobs and services.
+    Native resources: `repository`, `package_groups` by model name, `signing_key` (a secret without a value, which its
+    owner puts there), `tracking_server`, `workbench` (domain, profiles, spaces), `training_pipeline`,
+    `retraining_pipeline`; `job` says where and as whom pipelines run, `image` is the image of the platform's jobs and
+    services.
     """
 
     cloud = "aws"
@@ -35,13 +45,18 @@ class Development(layers.Development):
         self.foundation, self.data, self.features = foundation, data, features
         self._images()
         self._model_registry()
+        self._signing()
         self._experiments()
+        self._workbench()
         self._training()
+        self._retraining()
+        self._rights()
         self.give(
             registry={name: group.arn for name, group in self.package_groups.items()},
             images=self.images_prefix,
             experiments=self.tracking_server.arn,
             pipeline=self.training_pipeline.arn,
+            retraining=self.retraining_pipeline.arn,
         )
 
     def _images(self) -> None:
@@ -53,6 +68,7 @@ class Development(layers.Development):
             name=f"{prefix}/{name}",
             image_tag_mutability="IMMUTABLE",
             image_scanning_configuration=ecr.RepositoryImageScanningConfigurationArgs(scan_on_push=True),
+            force_delete=context.settings.experiment is not None,
             encryption_configurations=[
                 ecr.RepositoryEncryptionConfigurationArgs(encryption_type="KMS", kms_key=self.foundation.key)
             ],
@@ -72,6 +88,13 @@ class Development(layers.Development):
             policy=json.dumps({"rules": [{"rulePriority": 1, "selection": untagged, "action": {"type": "expire"}}]}),
             opts=pulumi.ResourceOptions(parent=self.repository),
         )
+        if taking := context.settings.promotes_to:
+            ecr.RepositoryPolicy(
+                context.logical("images"),
+                repository=self.repository.name,
+                policy=policy.document(policy.others(taking, _PULL)),
+                opts=pulumi.ResourceOptions(parent=self.repository),
+            )
         self.images_prefix = self.repository.repository_url.apply(lambda url: url.removesuffix(f"/{name}"))
         self.image = routing.image_reference(context.settings.serving_image, self.images_prefix)
         for purpose in (Purpose.TRAINING, Purpose.SERVING, Purpose.INGEST, Purpose.MONITORING):
@@ -79,37 +102,66 @@ class Development(layers.Development):
                 purpose,
                 "images",
                 policy.allow(["ecr:GetAuthorizationToken"], ["*"]),
-                policy.allow(
-                    ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                    [self.repository.arn],
-                ),
+                policy.allow(_PULL, [self.repository.arn]),
             )
 
     def _model_registry(self) -> None:
-        context = self.context
+        """A place for each model of the workload, and for each that training chooses from."""
+        context, taking = self.context, self.context.settings.promotes_to
+        self.group_prefix = f"{context.name}-{context.token}"
+        chosen = pipeline_definition.candidates(facts.PIPELINES.source(context.workload, TRAINING))
         self.package_groups = {
             name: sagemaker.ModelPackageGroup(
                 context.logical(name),
-                model_package_group_name=f"{context.name}-{name}"[:54] + f"-{context.token}",
+                model_package_group_name=f"{self.group_prefix}-{name}"[:_GROUP_LENGTH].rstrip("-"),
                 model_package_group_description=f"Versions of {name} for {context.workload.name}",
                 tags=context.tags,
                 opts=self.child(),
             )
-            for name in routing.grouped_by_name(context.workload.models)
+            for name in dict.fromkeys((*routing.grouped_by_name(context.workload.models), *chosen))
         }
+        for name, group in self.package_groups.items() if taking else ():
+            sagemaker.ModelPackageGroupPolicy(
+                context.logical(name),
+                model_package_group_name=group.model_package_group_name,
+                resource_policy=policy.document(
+                    policy.others(taking, ["sagemaker:DescribeModelPackageGroup"], group.arn),
+                    policy.others(
+                        taking, ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"], _packages(group)
+                    ),
+                ),
+                opts=pulumi.ResourceOptions(parent=group),
+            )
         self.realise("model-registry", *self.package_groups.values())
         self.realise("image-registry", self.repository)
-        self.foundation.grant(
-            Purpose.TRAINING,
-            "registry",
-            policy.allow(
-                ["sagemaker:CreateModelPackage"],
-                [
-                    pulumi.Output.concat(group.arn.apply(lambda arn: arn.replace("-group/", "/")), "/*")
-                    for group in self.package_groups.values()
-                ],
-            ),
+
+    def _signing(self) -> None:
+        """The key's place, without the key: whoever owns it puts it there, and training alone reads it."""
+        context = self.context
+        self.signing_key = secretsmanager.Secret(
+            context.logical("signing"),
+            description=f"Ed25519 key that signs models of {context.workload.name}, PEM",
+            kms_key_id=self.foundation.key,
+            recovery_window_in_days=0 if context.settings.experiment else facts.SECRET_RECOVERY_DAYS,
+            tags=context.tags,
+            opts=self.child(),
         )
+        training = self.foundation.identities[Purpose.TRAINING]
+        nobody_else = {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["secretsmanager:GetSecretValue"],
+            "Resource": ["*"],
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": training}},
+        }
+        secretsmanager.SecretPolicy(
+            context.logical("signing"),
+            secret_arn=self.signing_key.arn,
+            block_public_policy=True,
+            policy=policy.document(nobody_else),
+            opts=pulumi.ResourceOptions(parent=self.signing_key),
+        )
+        self.realise("model-signing", self.signing_key)
 
     def _experiments(self) -> None:
         context = self.context
@@ -141,59 +193,136 @@ class Development(layers.Development):
             ),
         )
 
+    def _workbench(self) -> None:
+        self.workbench = Workbench(
+            self.context, self.foundation, self.data, self.tracking_server.arn, opts=self.child()
+        )
+        self.realise("workbench", self.workbench.domain)
+
     def _training(self) -> None:
-        context, zones = self.context, self.data.zones
-        role = self.foundation.identities[Purpose.TRAINING]
+        context = self.context
         self.job = pipeline_definition.Job(
-            role=role,
+            role=self.foundation.identities[Purpose.TRAINING],
             image=self.image,
             key=self.foundation.key,
             subnets=self.foundation.subnets,
             security_group=self.foundation.security_group.id,
+            models_bucket=self.data.buckets[Zone.MODELS].bucket,
+            spot=context.settings.experiment is not None,
         )
-        self.training_pipeline = sagemaker.Pipeline(
-            context.logical("training"),
-            pipeline_name=f"{context.name}-training-{context.token}",
-            pipeline_display_name=f"{context.name}-training",
-            pipeline_definition=pipeline_definition.training(
-                self.job,
-                source=self.features.job.destination,
-                destination=pulumi.Output.concat(zones[Zone.MODELS], "/candidates"),
+        self.training_pipeline = self._pipeline(TRAINING)
+        self.realise("training-pipeline", self.training_pipeline)
+
+    def _retraining(self) -> None:
+        self.retraining_pipeline = self._pipeline(RETRAINING)
+        self.realise("retraining-pipeline", self.retraining_pipeline)
+
+    def _pipeline(self, name: str) -> sagemaker.Pipeline:
+        context = self.context
+        return sagemaker.Pipeline(
+            context.logical(name),
+            pipeline_name=f"{context.name}-{name}-{context.token}",
+            pipeline_display_name=f"{context.name}-{name}",
+            pipeline_definition=pipeline_definition.filled(
+                facts.PIPELINES.source(context.workload, name), self.job, self.pipeline_parameters
             ),
-            role_arn=role,
+            role_arn=self.job.role,
             tags=context.tags,
             opts=self.child(),
         )
-        self.realise("training-pipeline", self.training_pipeline)
-        self._rights_of_pipelines()
 
-    def _rights_of_pipelines(self) -> None:
-        """What SageMaker Pipelines does as the training role: jobs named by SageMaker, and passing the role to them."""
-        account = pulumi.Output.concat("arn:aws:sagemaker:", self.foundation.region, ":", self.foundation.account)
-        self.foundation.grant(
+    @property
+    def pipeline_parameters(self) -> dict[str, pulumi.Input[str]]:
+        """What the compiled pipelines are told; an experiment may register models that nobody signed."""
+        context, zones = self.context, self.data.zones
+        key: pulumi.Input[str] = "none"
+        if not context.settings.experiment:
+            key = pulumi.Output.concat("aws-secret:", self.signing_key.arn)
+        champion = routing.artifact_path(context.workload.champion)
+        return {
+            "Archive": pulumi.Output.concat(zones[Zone.RAW], "/events/"),
+            "Labels": pulumi.Output.concat(zones[Zone.RAW], "/labels/"),
+            "Champion": pulumi.Output.concat(zones[Zone.MODELS], f"/{champion}/"),
+            "Predictions": pulumi.Output.concat(zones[Zone.CURATED], "/predictions"),
+            "ModelPackageGroupPrefix": self.group_prefix,
+            "Environment": context.settings.environment,
+            "Key": key,
+            "Trusted": ",".join(context.settings.trusted_keys) or "none",
+        }
+
+    def _rights(self) -> None:
+        """What SageMaker Pipelines does as the training role, in this network only, and what the steps themselves do.
+
+        Jobs are called by the pipeline's run; those of a search have no room for that in their names. Which conditions
+        an action takes: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+        """
+        foundation, account = self.foundation, self._account()
+        here = {
+            "ForAllValues:StringEquals": {"sagemaker:VpcSecurityGroupIds": [foundation.security_group.id]},
+            "Null": {"sagemaker:VpcSecurityGroupIds": "false"},
+        }
+        jobs = [pulumi.Output.concat(account, f":{kind}-job/pipelines-*") for kind in ("processing", "training")]
+        searches = [pulumi.Output.concat(account, ":hyper-parameter-tuning-job/*")]
+        of_runs = [
+            pulumi.Output.concat(account, f":{kind}/*")
+            for kind in ("experiment", "experiment-trial", "experiment-trial-component")
+        ]
+        foundation.grant(
             Purpose.TRAINING,
             "pipelines",
+            policy.allow(["sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob"], jobs, **here),
+            policy.allow(["sagemaker:CreateHyperParameterTuningJob"], searches, **here),
             policy.allow(
                 [
                     "sagemaker:AddTags",
-                    "sagemaker:CreateTrainingJob",
+                    "sagemaker:DescribeProcessingJob",
                     "sagemaker:DescribeTrainingJob",
+                    "sagemaker:StopProcessingJob",
                     "sagemaker:StopTrainingJob",
                 ],
-                [pulumi.Output.concat(account, ":training-job/pipelines-*")],
+                jobs,
             ),
             policy.allow(
                 [
                     "sagemaker:AddTags",
-                    "sagemaker:CreateTransformJob",
-                    "sagemaker:DescribeTransformJob",
-                    "sagemaker:StopTransformJob",
+                    "sagemaker:DescribeHyperParameterTuningJob",
+                    "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
+                    "sagemaker:StopHyperParameterTuningJob",
                 ],
-                [pulumi.Output.concat(account, ":transform-job/pipelines-*")],
+                searches,
             ),
             policy.allow(
-                ["iam:PassRole"],
-                [self.foundation.identities[Purpose.TRAINING]],
-                StringEquals={"iam:PassedToService": "sagemaker.amazonaws.com"},
+                ["iam:PassRole"], [self.job.role], StringEquals={"iam:PassedToService": "sagemaker.amazonaws.com"}
+            ),
+            policy.allow(
+                [
+                    "sagemaker:AddTags",
+                    "sagemaker:AssociateTrialComponent",
+                    "sagemaker:CreateExperiment",
+                    "sagemaker:CreateTrial",
+                    "sagemaker:CreateTrialComponent",
+                    "sagemaker:DescribeExperiment",
+                    "sagemaker:DescribeTrial",
+                    "sagemaker:DescribeTrialComponent",
+                    "sagemaker:UpdateTrialComponent",
+                ],
+                of_runs,
             ),
         )
+        foundation.grant(
+            Purpose.TRAINING,
+            "registry",
+            policy.allow(
+                ["sagemaker:AddTags", "sagemaker:CreateModelPackage", "sagemaker:DescribeModelPackage"],
+                [_packages(group) for group in self.package_groups.values()],
+            ),
+            policy.allow(["secretsmanager:GetSecretValue"], [self.signing_key.arn]),
+        )
+
+    def _account(self) -> pulumi.Output[str]:
+        return pulumi.Output.concat("arn:aws:sagemaker:", self.foundation.region, ":", self.foundation.account)
+
+
+def _packages(group: sagemaker.ModelPackageGroup) -> pulumi.Output[str]:
+    """The ARN pattern of a group's versions."""
+    return pulumi.Output.concat(group.arn.apply(lambda arn: arn.replace("-group/", "/")), "/*")

@@ -31,6 +31,7 @@ TRUSTED_SERVICES = {
     Purpose.TRAINING: ("sagemaker.amazonaws.com",),
     Purpose.SERVING: ("sagemaker.amazonaws.com",),
     Purpose.MONITORING: ("sagemaker.amazonaws.com", "scheduler.amazonaws.com", "events.amazonaws.com"),
+    Purpose.EXPLORATION: ("sagemaker.amazonaws.com",),
 }
 
 # The most that any role of a platform may ever be granted: its permissions boundary. Grants are narrower by far.
@@ -96,32 +97,61 @@ BOUNDARY_ACTIONS = (
     "s3:PutObject",
     "s3:PutObjectAcl",
     "sagemaker:AddTags",
+    "sagemaker:AssociateTrialComponent",
     "sagemaker:BatchGetRecord",
+    "sagemaker:CreateApp",
+    "sagemaker:CreateExperiment",
+    "sagemaker:CreateHyperParameterTuningJob",
     "sagemaker:CreateModelPackage",
+    "sagemaker:CreatePresignedMlflowTrackingServerUrl",
     "sagemaker:CreateProcessingJob",
     "sagemaker:CreateTrainingJob",
-    "sagemaker:CreateTransformJob",
+    "sagemaker:CreateTrial",
+    "sagemaker:CreateTrialComponent",
+    "sagemaker:DeleteApp",
+    "sagemaker:DescribeApp",
+    "sagemaker:DescribeDomain",
+    "sagemaker:DescribeExperiment",
+    "sagemaker:DescribeHyperParameterTuningJob",
     "sagemaker:DescribeModel",
+    "sagemaker:DescribeModelPackage",
     "sagemaker:DescribePipeline",
     "sagemaker:DescribeProcessingJob",
+    "sagemaker:DescribeSpace",
     "sagemaker:DescribeTrainingJob",
-    "sagemaker:DescribeTransformJob",
+    "sagemaker:DescribeTrial",
+    "sagemaker:DescribeTrialComponent",
+    "sagemaker:DescribeUserProfile",
     "sagemaker:GetRecord",
     "sagemaker:InvokeEndpoint",
+    "sagemaker:ListApps",
+    "sagemaker:ListSpaces",
+    "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
+    "sagemaker:ListUserProfiles",
     "sagemaker:PutRecord",
     "sagemaker:StartPipelineExecution",
+    "sagemaker:StopHyperParameterTuningJob",
     "sagemaker:StopProcessingJob",
     "sagemaker:StopTrainingJob",
-    "sagemaker:StopTransformJob",
     "sagemaker:UpdatePipeline",
+    "sagemaker:UpdateSpace",
+    "sagemaker:UpdateTrialComponent",
     "sagemaker-mlflow:AccessUI",
     "sagemaker-mlflow:CreateExperiment",
     "sagemaker-mlflow:CreateRun",
+    "sagemaker-mlflow:GetExperiment",
     "sagemaker-mlflow:GetExperimentByName",
+    "sagemaker-mlflow:GetMetricHistory",
+    "sagemaker-mlflow:GetRun",
+    "sagemaker-mlflow:ListArtifacts",
     "sagemaker-mlflow:LogBatch",
     "sagemaker-mlflow:LogMetric",
     "sagemaker-mlflow:LogParam",
+    "sagemaker-mlflow:SearchExperiments",
+    "sagemaker-mlflow:SearchRuns",
+    "sagemaker-mlflow:SetTag",
     "sagemaker-mlflow:UpdateRun",
+    "secretsmanager:GetSecretValue",
     "sns:Publish",
     "sqs:SendMessage",
     "xray:PutTelemetryRecords",
@@ -141,6 +171,7 @@ INTERFACE_ENDPOINTS = (
     "logs",
     "sagemaker.api",
     "sagemaker.runtime",
+    "secretsmanager",
     "sts",
 )
 STREAM_INTERFACE_ENDPOINTS = (
@@ -151,6 +182,10 @@ STREAM_INTERFACE_ENDPOINTS = (
     "sqs",
     "xray",
 )
+
+# The tracker of experiments has an endpoint of its own kind, `aws.sagemaker.<region>.experiments`.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/mlflow-interface-endpoint-create.html
+TRACKER_ENDPOINT = "experiments"
 
 # Services that are reached by a route, as S3 is. https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
 STREAM_GATEWAY_ENDPOINTS = ("dynamodb",)
@@ -176,14 +211,32 @@ QUERY_SCAN_BYTES = 1024**4
 SPARK_RELEASE = "emr-7.9.0"
 SPARK_MAXIMUM = ("64 vCPU", "256 GB", "1000 GB")
 
-# A run of the feature job computes the last days anew, so that one that failed is made up for, and ends at the latest.
+# A run of the feature job on a stream's archive computes the last days anew, so that one that failed is made up for.
+# Files of a batch may come later than any number of days. It ends at the latest after these minutes.
 FEATURE_JOB_SINCE = "3d"
 FEATURE_JOB_MINUTES = 4 * 60
 
 # Size classes of a scoring instance. https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints.html
 INSTANCE_TYPES = {"small": "ml.m5.large", "medium": "ml.m5.xlarge", "large": "ml.m5.4xlarge"}
 
-# Instance of training, batch scoring and drift jobs, which run and end.
+# Where the compiled pipelines keep what their steps hand over, in the zone of the models.
+RUNS = "runs/"
+
+# Notebooks: the machine, its disk in GiB (which may grow to twice that), and the minutes after which one that is idle
+# stops. https://docs.aws.amazon.com/sagemaker/latest/dg/studio-updated-idle-shutdown.html
+NOTEBOOK_INSTANCE_TYPE = "ml.t3.medium"
+NOTEBOOK_GIB = 20
+NOTEBOOK_IDLE_MINUTES = 60
+
+# Days in which a deleted signing key can be had back; an experiment leaves nothing behind.
+# https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html
+SECRET_RECOVERY_DAYS = 30
+
+# Seconds that a job on spot instances may wait and run: twice what it may run.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/model-managed-spot-training.html
+SPOT_WAIT_FACTOR = 2
+
+# Instance of drift jobs, which run and end; the compiled pipelines say those of their steps.
 JOB_INSTANCE_TYPE = "ml.m5.xlarge"
 JOB_VOLUME_GIB = 30
 

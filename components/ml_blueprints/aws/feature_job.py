@@ -137,7 +137,9 @@ class FeatureJob(pulumi.ComponentResource):
         """https://docs.aws.amazon.com/emr-serverless/latest/APIReference/API_StartJobRun.html"""
         data, zones = self.data, self.data.zones
         arguments = ["--source", pulumi.Output.concat(zones[Zone.RAW], "/events/"), "--format", "parquet"]
-        arguments += ["--destination", self.destination, "--since", facts.FEATURE_JOB_SINCE]
+        arguments += ["--destination", self.destination]
+        if self.data.stream is not None:
+            arguments += ["--since", facts.FEATURE_JOB_SINCE]
         return pulumi.Output.json_dumps(
             {
                 "ApplicationId": data.spark.id,

@@ -115,7 +115,17 @@ class Foundation(layers.Foundation):
                 "*",
                 StringEquals={"aws:SourceAccount": self.account},
             ),
+            *self._decrypting_elsewhere(),
         )
+
+    def _decrypting_elsewhere(self) -> tuple[policy.Statement, ...]:
+        """Accounts that take models on read them, and the images that serve them, from S3 and ECR; nothing else."""
+        taking = self.context.settings.promotes_to
+        if not taking:
+            return ()
+        services = [pulumi.Output.concat(name, ".", self.region, ".amazonaws.com") for name in ("s3", "ecr")]
+        reading = ["kms:Decrypt", "kms:DescribeKey"]
+        return (policy.others(taking, reading, "*", StringEquals={"kms:ViaService": services}),)
 
     def _logs(self) -> None:
         # A key that doesn't exist yet can't be named; the group's policy is the key's, so it is made after it.
@@ -144,10 +154,16 @@ class Foundation(layers.Foundation):
         self.boundary = iam.Policy(
             self.context.logical("boundary"),
             description=f"The most that a role of {self.context.name} may be granted",
-            policy=policy.document(policy.allow(facts.BOUNDARY_ACTIONS, ["*"])),
+            policy=policy.document(policy.allow(facts.BOUNDARY_ACTIONS, ["*"], **self.until)),
             tags=self.context.tags,
             opts=self.child(),
         )
+
+    @property
+    def until(self) -> dict[str, dict[str, str]]:
+        """The condition on all rights: those of an experiment end with it, whatever is left of its resources."""
+        experiment = self.context.settings.experiment
+        return {"DateLessThanEquals": {"aws:CurrentTime": f"{experiment.expires_on}T23:59:59Z"}} if experiment else {}
 
     def _identities(self) -> None:
         context = self.context
@@ -159,7 +175,10 @@ class Foundation(layers.Foundation):
             self.roles[purpose] = iam.Role(
                 context.logical(purpose),
                 description=f"{context.name}: {purpose}",
-                assume_role_policy=policy.trust(facts.TRUSTED_SERVICES[purpose], self.account),
+                # Notebooks say whose they are, so that each person has rights of their own.
+                assume_role_policy=policy.trust(
+                    facts.TRUSTED_SERVICES[purpose], self.account, named=purpose is Purpose.EXPLORATION
+                ),
                 permissions_boundary=self.boundary.arn,
                 max_session_duration=3600,
                 tags=context.tags,

@@ -319,9 +319,9 @@ class Monitoring(layers.Monitoring):
         )
 
     def _retraining(self) -> None:
-        """Drift, a schedule or both start the training pipeline."""
+        """Drift, a schedule or both start the pipeline that trains the model in use again."""
         context, retraining = self.context, self.context.workload.retraining
-        pipeline = self.development.training_pipeline.arn
+        pipeline = self.development.retraining_pipeline.arn
         role = self.foundation.identities[Purpose.MONITORING]
         start = self.foundation.grant(
             Purpose.MONITORING, "retraining", policy.allow(["sagemaker:StartPipelineExecution"], [pipeline])

@@ -164,19 +164,22 @@ class Network(pulumi.ComponentResource):
             opts=self._child(),
         )
         for service in self._interface_services():
-            self.endpoints.append(
-                ec2.VpcEndpoint(
-                    context.logical(service.replace(".", "-")),
-                    vpc_id=self.vpc_id,
-                    service_name=pulumi.Output.concat("com.amazonaws.", self.region, ".", service),
-                    vpc_endpoint_type="Interface",
-                    private_dns_enabled=True,
-                    subnet_ids=self.subnet_ids,
-                    security_group_ids=[group.id],
-                    tags=self._named(service.replace(".", "-")),
-                    opts=self._child(),
-                )
-            )
+            self.endpoints.append(self._interface_endpoint("com.amazonaws.", service, group))
+        self.endpoints.append(self._interface_endpoint("aws.sagemaker.", facts.TRACKER_ENDPOINT, group))
+
+    def _interface_endpoint(self, prefix: str, service: str, group: ec2.SecurityGroup) -> ec2.VpcEndpoint:
+        name = service.replace(".", "-")
+        return ec2.VpcEndpoint(
+            self.context.logical(name),
+            vpc_id=self.vpc_id,
+            service_name=pulumi.Output.concat(prefix, self.region, ".", service),
+            vpc_endpoint_type="Interface",
+            private_dns_enabled=True,
+            subnet_ids=self.subnet_ids,
+            security_group_ids=[group.id],
+            tags=self._named(name),
+            opts=self._child(),
+        )
 
     def _gateway_endpoint(self, service: str) -> ec2.VpcEndpoint:
         return ec2.VpcEndpoint(

@@ -22,16 +22,31 @@ def allow_service(
     return allow(actions, [resource], **conditions) | principal
 
 
-def trust(services: Sequence[str], account: pulumi.Input[str]) -> pulumi.Output[str]:
-    """Who may assume a role: these services, on behalf of this account only (no confused deputy)."""
+def trust(services: Sequence[str], account: pulumi.Input[str], named: bool = False) -> pulumi.Output[str]:
+    """Who may assume a role: these services, on behalf of this account only (no confused deputy).
+
+    named: they say for whom (`aws:SourceIdentity`), which then holds for all that is done.
+    """
     return document(
         {
             "Effect": "Allow",
-            "Action": "sts:AssumeRole",
+            "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"] if named else "sts:AssumeRole",
             "Principal": {"Service": list(services)},
             "Condition": {"StringEquals": {"aws:SourceAccount": account}},
         }
     )
+
+
+def others(ids: Sequence[str], actions: Sequence[str], *resources: pulumi.Input[str], **conditions: Any) -> Statement:
+    """A statement of a resource's own policy that lets other accounts act; who of theirs it is, they say by IAM.
+
+    Without resources it is for the one whose policy it is, where that can be left out.
+    """
+    statement = allow(actions, resources, **conditions)
+    if not resources:
+        del statement["Resource"]
+    principal = {"Principal": {"AWS": [f"arn:aws:iam::{account}:root" for account in ids]}}
+    return statement | principal
 
 
 def deny_insecure_transport(action: str, resource: pulumi.Input[str]) -> Statement:

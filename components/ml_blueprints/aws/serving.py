@@ -13,6 +13,7 @@ from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.development import Development
 from ml_blueprints.aws.features import Features
 from ml_blueprints.aws.foundation import Foundation
+from ml_blueprints.compiled_pipelines import BATCH_SCORING
 from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Mode, Model, Role
@@ -41,7 +42,7 @@ def by_variant(models: tuple[Model, ...]) -> dict[str, Model]:
 class Serving(layers.Serving):
     """Predictions on AWS.
 
-    Native resources: `models` by deployment name; with real time `configuration`, `real_time`, `rollback_alarms`,
+    Native resources: with real time `models` by deployment name, `configuration`, `real_time`, `rollback_alarms`,
     `scaling`; with a stream of events `archive`, `stream_processor`, `event_source`, and where these are scored
     `decisions`; with batch `batch_pipeline`, `batch_schedule`.
     `variants` are the live models by the names of their variants behind the endpoint.
@@ -68,8 +69,9 @@ class Serving(layers.Serving):
         self.stream_processor: lambda_.Function | None = None
         self.decisions: kinesis.Stream | None = None
         self.batch_pipeline: sagemaker.Pipeline | None = None
-        self._models()
+        self.models: dict[str, sagemaker.Model] = {}
         if Mode.REAL_TIME in modes:
+            self._models()
             self.real_time = self._real_time()
         if data.stream is not None:
             self._archive()
@@ -84,9 +86,8 @@ class Serving(layers.Serving):
         )
 
     def _models(self) -> None:
-        """One SageMaker model for each version that runs; its name is generated: a new version is a new model."""
+        """One SageMaker model for each version that answers; its name is generated: a new version is a new model."""
         context = self.context
-        self.models: dict[str, sagemaker.Model] = {}
         for model in routing.deployed(context.workload):
             name = routing.deployment_name(model)
             self.models[name] = sagemaker.Model(
@@ -98,7 +99,7 @@ class Serving(layers.Serving):
                 ),
                 primary_container=sagemaker.ModelPrimaryContainerArgs(
                     image=self.development.image,
-                    model_data_url=self._artifact(model),
+                    model_data_source=self._artifact(model),
                     environment=routing.environment(context.workload, (model,)),
                 ),
                 tags=context.tags | {"model": model.name, "version": model.version, "role": model.role.value},
@@ -106,8 +107,16 @@ class Serving(layers.Serving):
                 opts=self.child(depends_on=self.foundation.rights(Purpose.SERVING)),
             )
 
-    def _artifact(self, model: Model) -> pulumi.Output[str]:
-        return pulumi.Output.concat(self.data.zones[Zone.MODELS], "/", routing.artifact_path(model), "/model.tar.gz")
+    def _artifact(self, model: Model) -> sagemaker.ModelPrimaryContainerModelDataSourceArgs:
+        """The folder that `register` left, as it is: its manifest names each file by its hash."""
+        folder = pulumi.Output.concat(self.data.zones[Zone.MODELS], "/", routing.artifact_path(model), "/")
+        return sagemaker.ModelPrimaryContainerModelDataSourceArgs(
+            s3_data_sources=[
+                sagemaker.ModelPrimaryContainerModelDataSourceS3DataSourceArgs(
+                    s3_uri=folder, s3_data_type="S3Prefix", compression_type="None"
+                )
+            ]
+        )
 
     def _real_time(self) -> sagemaker.Endpoint:
         context, workload = self.context, self.context.workload
@@ -355,19 +364,16 @@ class Serving(layers.Serving):
 
     def _batch(self) -> None:
         context = self.context
-        champion = routing.deployment_name(context.workload.champion)
-        training_role = self.foundation.identities[Purpose.TRAINING]
         self.batch_pipeline = sagemaker.Pipeline(
             context.logical("batch"),
             pipeline_name=f"{context.name}-batch-{context.token}",
             pipeline_display_name=f"{context.name}-batch",
-            pipeline_definition=pipeline_definition.batch_scoring(
+            pipeline_definition=pipeline_definition.filled(
+                facts.PIPELINES.source(context.workload, BATCH_SCORING),
                 self.development.job,
-                self.models[champion].name,
-                source=pulumi.Output.concat(self.data.zones[Zone.FEATURES], "/to-score"),
-                destination=pulumi.Output.concat(self.data.zones[Zone.CURATED], "/predictions"),
+                self.development.pipeline_parameters,
             ),
-            role_arn=training_role,
+            role_arn=self.foundation.identities[Purpose.TRAINING],
             tags=context.tags,
             opts=self.child(),
         )

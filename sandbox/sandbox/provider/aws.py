@@ -56,6 +56,7 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
     "aws:ec2/subnet:Subnet": ("subnet-{hex}", "arn:aws:ec2:{region}:{account}:subnet/{id}"),
     "aws:ec2/vpc:Vpc": ("vpc-{hex}", "arn:aws:ec2:{region}:{account}:vpc/{id}"),
     "aws:ec2/vpcEndpoint:VpcEndpoint": ("vpce-{hex}", "arn:aws:ec2:{region}:{account}:vpc-endpoint/{id}"),
+    "aws:ecr/repositoryPolicy:RepositoryPolicy": ("{repository}", None),
     "aws:ecr/repository:Repository": ("{name}", "arn:aws:ecr:{region}:{account}:repository/{name}"),
     "aws:emrserverless/application:Application": (
         "{hex}",
@@ -75,6 +76,7 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
     "aws:iam/policy:Policy": ("{arn}", "arn:aws:iam::{account}:policy/{name}"),
     "aws:iam/role:Role": ("{name}", "arn:aws:iam::{account}:role/{name}"),
     "aws:iam/rolePolicy:RolePolicy": ("{role}:{name}", None),
+    "aws:iam/userPolicy:UserPolicy": ("{user}:{name}", None),
     "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream": (
         "{arn}",
         "arn:aws:firehose:{region}:{account}:deliverystream/{name}",
@@ -127,10 +129,19 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
         "{pipelineName}",
         "arn:aws:sagemaker:{region}:{account}:pipeline/{pipelineName}",
     ),
+    "aws:sagemaker/domain:Domain": ("d-{hex}", "arn:aws:sagemaker:{region}:{account}:domain/{id}"),
+    "aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy": ("{modelPackageGroupName}", None),
+    "aws:sagemaker/space:Space": ("{arn}", "arn:aws:sagemaker:{region}:{account}:space/{domainId}/{spaceName}"),
+    "aws:sagemaker/userProfile:UserProfile": (
+        "{arn}",
+        "arn:aws:sagemaker:{region}:{account}:user-profile/{domainId}/{userProfileName}",
+    ),
     "aws:scheduler/schedule:Schedule": (
         "default/{name}",
         "arn:aws:scheduler:{region}:{account}:schedule/default/{name}",
     ),
+    "aws:secretsmanager/secret:Secret": ("{arn}", "arn:aws:secretsmanager:{region}:{account}:secret:{name}-{suffix}"),
+    "aws:secretsmanager/secretPolicy:SecretPolicy": ("{secretArn}", None),
     "aws:sns/topic:Topic": ("{arn}", "arn:aws:sns:{region}:{account}:{name}"),
     "aws:sns/topicPolicy:TopicPolicy": ("{arn_input}", None),
     "aws:sns/topicSubscription:TopicSubscription": ("{arn}", "{topic}:{uuid}"),
@@ -155,7 +166,7 @@ _GLOBAL = ("aws:iam/", "aws:s3/", "aws:budgets/")
 # Longest names that auto-naming may make. The reference of each service's Create call gives them.
 _NAME_LENGTHS = {"aws:s3/": 63, "aws:iam/": 64, "aws:sagemaker/": 63, "aws:lambda/": 64, "aws:sqs/": 80}
 
-_SERVICE_IDS = re.compile(r"(vpc|subnet|sg|rtb|igw|nat|eipalloc|vpce|fl)-[0-9a-f]{17}")
+_SERVICE_IDS = re.compile(r"(vpc|subnet|sg|rtb|igw|nat|eipalloc|vpce|fl|d)-[0-9a-f]{17}")
 _ARN = re.compile(rf"arn:aws:[a-z0-9-]+:[a-z0-9-]*:({ACCOUNT})?:[^*\s]+")
 _S3_URI = re.compile(r"s3://([a-z0-9.-]+)(/.*)?")
 
@@ -170,7 +181,8 @@ class Aws(Cloud):
         if (type_.startswith("aws:s3/bucket") and type_ not in (_BUCKET, _OBJECT))
         or type_ in ("aws:sns/topicPolicy:TopicPolicy", "aws:sqs/queuePolicy:QueuePolicy")
     )
-    # https://docs.aws.amazon.com/vpc/latest/userguide/delete-vpc.html; DeleteEndpointConfig warns of the same.
+    # https://docs.aws.amazon.com/vpc/latest/userguide/delete-vpc.html; DeleteEndpointConfig warns of the same, and
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/gs-studio-delete-domain.html asks for it.
     held_by: ClassVar[Mapping[str, frozenset[str]]] = {
         "aws:ec2/vpc:Vpc": frozenset(
             {
@@ -182,6 +194,9 @@ class Aws(Cloud):
         ),
         "aws:ec2/subnet:Subnet": frozenset({"aws:ec2/vpcEndpoint:VpcEndpoint", "aws:ec2/natGateway:NatGateway"}),
         "aws:sagemaker/endpointConfiguration:EndpointConfiguration": frozenset({"aws:sagemaker/endpoint:Endpoint"}),
+        "aws:sagemaker/domain:Domain": frozenset(
+            {"aws:sagemaker/userProfile:UserProfile", "aws:sagemaker/space:Space"}
+        ),
     }
     name_references: ClassVar[Mapping[tuple[str, str], str]] = {
         ("aws:appautoscaling/policy:Policy", "resourceId"): "aws:appautoscaling/target:Target",
@@ -253,6 +268,11 @@ class Aws(Cloud):
             {"modelPackageGroupName", "modelPackageGroupDescription"}
         ),
         "aws:sagemaker/pipeline:Pipeline": frozenset({"pipelineName"}),
+        "aws:sagemaker/space:Space": frozenset({"domainId", "spaceName", "ownershipSettings", "spaceSharingSettings"}),
+        "aws:sagemaker/userProfile:UserProfile": frozenset({"domainId", "userProfileName"}),
+        "aws:sagemaker/domain:Domain": frozenset(
+            {"domainName", "authMode", "appNetworkAccessType", "kmsKeyId", "subnetIds", "vpcId"}
+        ),
         _BUCKET: frozenset({"objectLockEnabled"}),
         "aws:sns/topicSubscription:TopicSubscription": frozenset({"topic", "protocol", "endpoint"}),
         "aws:iam/openIdConnectProvider:OpenIdConnectProvider": frozenset({"url"}),
@@ -368,6 +388,8 @@ class Aws(Cloud):
             account=ACCOUNT,
             id=id_,
             hex=hexadecimal(id_, 17),
+            # Secrets Manager ends its ARNs with six characters, so that a secret that is made anew is another one.
+            suffix=hexadecimal(id_, 6),
             uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, id_)),
             registry=values.get("registryArn", "").rpartition("/")[2] or "default-registry",
             host=values.get("url", "").removeprefix("https://"),
