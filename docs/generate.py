@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from docs import architectures, datasets, rules
+from docs import architectures, datasets, pipelines, rules
 from docs.architectures import CLOUDS
 from docs.markdown import heads, row, type_name
 from ml_blueprints.capabilities import CAPABILITIES, Capability
@@ -77,6 +77,7 @@ def pages(outputs: Mapping[str, Outputs], states: Mapping[str, architectures.Sta
         "datasets.md": datasets.page(),
         "equivalence.md": equivalence_page(outputs),
         "inputs.md": inputs_page(),
+        "pipelines.md": pipelines.page(),
         "rules.md": rules.page(),
         "workload.schema.json": schema(),
     }
