@@ -119,10 +119,8 @@ def run(task: Task, how: Run, progress: Progress | None = None) -> Path:
         told(f"{task.metric} {best['value']:.4f} ({best['low']:.4f} to {best['high']:.4f}) on data held back")
     print(f"  report    {folder / 'evaluation' / REPORT}\n  card      {folder / 'evaluation' / CARD}")
     if not found["passed"]:
-        raise RefusedError(
-            f"evaluate: {task.name}: the gates don't let the model pass:\n"
-            + "\n".join(f"- {one}" for one in found["failed"])
-        )
+        lines = [f"evaluate: {task.name}: the gates don't let the model pass:"]
+        raise RefusedError("\n".join([*lines, *(f"- {one}" for one in found["failed"])]))
     with progress.step("baseline") as told:
         drift_baseline(folder / "data", folder / "model", task, folder / BASELINE)
         told("how inputs and scores are distributed, for the monitors")

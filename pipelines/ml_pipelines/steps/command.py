@@ -45,10 +45,11 @@ def given(arguments: Sequence[str]) -> list[str]:
 def run(
     made: argparse.ArgumentParser,
     step: Callable[[argparse.Namespace], Any],
-    refused: Callable[[Any], bool] | None = None,
+    refused: Callable[[Any], Sequence[str]] | None = None,
 ) -> None:
     """Run a step with the command line's arguments, print what it answers as JSON, and end the process.
 
+    refused: what the step's verdict says no to, of its answer; nothing where it says yes. It is told on standard error.
     Exit codes: 0; 2 where the step could not do its work; 3 where it did, and says no. Pipelines that branch on the
     verdict ask for 0 then, too, with `--branch`.
     """
@@ -61,4 +62,7 @@ def run(
         print(error.args[0] if isinstance(error, LookupError) else error, file=sys.stderr)
         sys.exit(2)
     print(json.dumps(answer, indent=2, ensure_ascii=False))
-    sys.exit(REFUSED if refused and refused(answer) and not options.branch else 0)
+    failed = refused(answer) if refused else ()
+    for one in failed:
+        print(f"{made.prog.rpartition('.')[2]}: {one}", file=sys.stderr)
+    sys.exit(REFUSED if failed and not options.branch else 0)

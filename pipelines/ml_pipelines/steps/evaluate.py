@@ -231,7 +231,7 @@ def main() -> None:
         task = find(options.task)
         return evaluate(options.data, options.model, task, options.to, options.champion, options.tuning, options.seed)
 
-    command.run(parser, step, lambda said: not said["passed"])
+    command.run(parser, step, lambda said: said["failed"])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.examples import inputs
 from ml_pipelines.steps.files import read_table, whole_folder
 from ml_pipelines.steps.prepare import examples
-from ml_pipelines.steps.verdict import Check, Verdict
+from ml_pipelines.steps.verdict import Check, Verdict, failures
 from ml_pipelines.tasks import find
 from ml_pipelines.tasks.task import DECIDED_AT, EXAMPLE_ID, TARGET, Kind, Predicts, Task
 
@@ -214,7 +214,7 @@ def main() -> None:
         task = find(options.task)
         return validate(options.log, options.labels, task, options.to, options.as_of, options.fresh_days)
 
-    command.run(parser, step, lambda said: not said["passed"])
+    command.run(parser, step, failures)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Verdicts: what was checked, what came out, by how much it failed and what would help, as JSON and as JUnit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,3 +79,8 @@ class Verdict:
         """Write verdict.json and verdict.xml."""
         (folder / VERDICT).write_text(json_text(self.as_json()), encoding="utf-8")
         (folder / JUNIT).write_text(self.junit(), encoding="utf-8")
+
+
+def failures(said: Mapping[str, Any]) -> list[str]:
+    """What failed, a line for each check, of what verdict.json says."""
+    return [f"{one['gate']}, {one['name']}: {one['said']}" for one in said["checks"] if not one["passed"]]

@@ -17,6 +17,8 @@ _AGES = {25: "up to 25", 40: "26 to 40", 60: "41 to 60"}
 def _applications(log: pa.Table, labels: pa.Table | None) -> pa.Table:
     applications = with_outcome("credit-scoring", log, "status")
     applications = applications.filter(pc.is_valid(applications["status"]))
+    if other := set(pc.unique(applications["status"]).to_pylist()) - {"good", "bad"}:
+        raise ValueError(f"column `status` is `{min(other)}` where good or bad is right")
     bad = pc.equal(applications["status"], "bad").cast("float64")
     return pa.table({**_described(applications), "known_at": applications[OUTCOME_AT], "target": bad})
 
