@@ -53,8 +53,11 @@ def test_moments_are_in_utc_unless_they_say_otherwise():
 
 @pytest.mark.parametrize(("branch", "code"), [((), 3), (("--branch",), 0)])
 def test_a_verdict_that_says_no_ends_with_3_unless_the_pipeline_branches_on_it(run, branch, code, capsys):
-    assert run(*branch, step=lambda options: {"passed": False}, refused=lambda said: not said["passed"]) == code
-    assert '"passed": false' in capsys.readouterr().out
+    answer = {"passed": False, "failed": ["why"]}
+    assert run(*branch, step=lambda options: answer, refused=lambda said: said["failed"]) == code
+    printed = capsys.readouterr()
+    assert '"passed": false' in printed.out
+    assert printed.err == "step: why\n"
 
 
 def test_a_step_that_cant_do_its_work_ends_with_2_and_one_line(run, capsys):
