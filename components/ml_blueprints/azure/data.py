@@ -31,6 +31,12 @@ LAKE = "lake"
 # Where in the raw zone events lie: captured from their hub of this name, or put there by who has the data.
 EVENTS = "events/"
 
+# Where in the raw zone outcomes lie that become known apart from the events.
+LABELS = "labels/"
+
+# Where in the models zone runs of pipelines leave what they hand over from step to step.
+RUNS = "runs/"
+
 
 class Data(AzureLayer, layers.Data):
     """Lake, catalog, contract and event stream on Azure.
@@ -112,14 +118,14 @@ class Data(AzureLayer, layers.Data):
             )
             for zone in Zone
         }
-        # Data of people goes when its retention ends, models are kept.
+        # Data of people goes when its retention ends, in what pipelines made of it too; models are kept.
         delete_after(
             context,
             LAKE,
             foundation.group,
             self.account,
             context.workload.data.retention_days,
-            [f"{zone.value}/" for zone in Zone if zone is not Zone.MODELS],
+            [f"{zone.value}/{RUNS if zone is Zone.MODELS else ''}" for zone in Zone],
         )
         foundation.private_endpoint("lake-dfs", self.account.id, "dfs")
         foundation.private_endpoint("lake-blob", self.account.id, "blob")
@@ -306,7 +312,8 @@ class Data(AzureLayer, layers.Data):
     def _rights(self) -> None:
         """Who may read and write which zone: ingest writes raw, training reads it and writes models.
 
-        Features are written by the identity that computes them and by nobody else (features.py).
+        Features are written by the identity that computes them and by nobody else (features.py). Whoever explores reads
+        what was made of events, not the events themselves, in an experiment too.
         """
         roles = {
             Purpose.INGEST: {Zone.RAW: facts.ROLE_BLOB_WRITER},
@@ -322,6 +329,7 @@ class Data(AzureLayer, layers.Data):
                 Zone.MODELS: facts.ROLE_BLOB_READER,
             },
             Purpose.MONITORING: {Zone.CURATED: facts.ROLE_BLOB_WRITER, Zone.MODELS: facts.ROLE_BLOB_READER},
+            Purpose.EXPLORATION: {Zone.CURATED: facts.ROLE_BLOB_READER, Zone.FEATURES: facts.ROLE_BLOB_READER},
         }
         self.grants = {
             purpose: [

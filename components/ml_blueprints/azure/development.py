@@ -1,24 +1,34 @@
-"""The development layer on Azure: container registry, models and experiments of the workspace, training pipeline."""
+"""The development layer on Azure: registries, signing, experiments, notebooks, and the pipelines that train."""
 
 import pulumi
 from pulumi_azure_native import machinelearningservices
 
 from ml_blueprints import layers, routing
 from ml_blueprints.azure import facts, pipeline_definition
-from ml_blueprints.azure.data import Data
+from ml_blueprints.azure.data import EVENTS, LABELS, Data
 from ml_blueprints.azure.features import Features
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
+from ml_blueprints.azure.promotion import PromotionRegistry
+from ml_blueprints.azure.registered_pipelines import RegisteredPipelines
+from ml_blueprints.azure.signing_vault import SigningVault
+from ml_blueprints.azure.workbench import Workbench
+from ml_blueprints.compiled_pipelines import RETRAINING, TRAINING
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 
 
 class Development(AzureLayer, layers.Development):
-    """Registries, experiments and training on Azure.
+    """Registries, experiments, notebooks and training on Azure.
 
-    Native resources: `registry_account` (the container registry), `model_containers` by model name, `workspace` (with
-    its experiments), `compute`, `environment_version` (the platform's image), `training_command`, `training_pipeline`;
-    `job` says where and as whom pipelines run, `training` what a training run is, `start_role` may start one.
+    Native resources: `registry_account` (the container registry), `model_containers` by model name, `trained_container`
+    (what training registers), `promotion` (the registry of the next environment's readers, None without any), `signing`
+    (the vault of the key), `workspace` (with its experiments), `workbench` (with its instances), `compute`,
+    `environment_version` (the platform's image), `pipelines` (compiled ones, as components), `training_pipeline`,
+    `retraining_pipeline`.
+
+    `job` says where and as whom pipelines run, `training_run` and `retraining_run` what a run is, `places` where the
+    folders are that pipelines are given, `ready` what a run waits for; `start_role` may start one.
     """
 
     def __init__(
@@ -35,14 +45,18 @@ class Development(AzureLayer, layers.Development):
         self.place = {"resource_group_name": foundation.group, "workspace_name": self.workspace.name}
         self._images()
         self._model_registry()
+        self._signing()
         self._experiments()
-        self._compute()
+        self._workbench()
         self._training()
+        self._retraining()
+        self._rights()
         self.give(
             registry={name: container.id for name, container in self.model_containers.items()},
             images=self.images_prefix,
             experiments=self.workspace.id,
             pipeline=self.training_pipeline.id,
+            retraining=self.retraining_pipeline.id,
         )
 
     def _images(self) -> None:
@@ -53,38 +67,109 @@ class Development(AzureLayer, layers.Development):
         self.pulls = {
             purpose: self.foundation.grant(purpose, "images", facts.ROLE_IMAGE_PULL, self.registry_account.id)
             for purpose in Purpose
+            if purpose is not Purpose.EXPLORATION
         }
         self.realise("image-registry", self.registry_account)
 
     def _model_registry(self) -> None:
+        """A place for each model that is deployed, and one for what training makes, whichever candidate that is."""
         context = self.context
         self.model_containers = {
-            name: machinelearningservices.ModelContainer(
-                context.logical(f"model-{name}"),
-                name=name,
-                properties=machinelearningservices.ModelContainerPropertiesArgs(
-                    description=f"Versions of {name} for {context.workload.name}", tags=context.tags
-                ),
-                opts=self.child(),
-                **self.place,
-            )
+            name: self._models(name, f"Versions of {name} for {context.workload.name}")
             for name in routing.grouped_by_name(context.workload.models)
         }
-        self.realise("model-registry", *self.model_containers.values())
+        trained = f"{context.workload.name}-trained"
+        self.trained_container = self._models(trained, f"What training of {context.workload.name} registered")
+        self.promotion = (
+            PromotionRegistry(context, self.foundation, self.data.workspace_component, opts=self.child())
+            if context.settings.promotes_to
+            else None
+        )
+        self.realise("model-registry", *self.model_containers.values(), self.trained_container)
+
+    def _models(self, name: str, description: str) -> machinelearningservices.ModelContainer:
+        return machinelearningservices.ModelContainer(
+            self.context.logical(f"model-{name}"),
+            name=name,
+            properties=machinelearningservices.ModelContainerPropertiesArgs(
+                description=description, tags=self.context.tags
+            ),
+            opts=self.child(),
+            **self.place,
+        )
+
+    def _signing(self) -> None:
+        self.signing = SigningVault(self.context, self.foundation, opts=self.child(depends_on=self.foundation.ready))
+        self.data.workspace_component.reach("signing", self.signing.vault.id, "vault")
+        self.realise("model-signing", self.signing.vault)
 
     def _experiments(self) -> None:
         """Every workspace is an MLflow tracking server; training may write runs and register models there."""
-        role = self.foundation.role("train", "train", facts.TRAINING_ACTIONS)
-        self.foundation.grant(Purpose.TRAINING, "train", role, self.workspace.id)
         self.realise("experiment-tracking", self.workspace)
+
+    def _workbench(self) -> None:
+        """An instance for each who has one; nobody is the owner of one that nobody works on."""
+        self.workbench = Workbench(self.context, self.foundation, self.data, self.place, opts=self.child())
+        if self.workbench.instances:
+            self.realise("workbench", *self.workbench.instances.values())
+        else:
+            self.context.register.brought("workbench")
+
+    def _training(self) -> None:
+        """The compiled pipeline, with what it is given: events and outcomes of the lake, and the key that signs."""
+        context, data = self.context, self.data
+        self._compute()
+        self.job = pipeline_definition.Job(
+            compute=self.compute.id,
+            identity=self.foundation.identities[Purpose.TRAINING],
+            environment=self.environment_version.id,
+        )
+        self.pipelines = RegisteredPipelines(context, self.place, self.environment_version.id, opts=self.child())
+        self.places = {
+            "archive": data.path(Zone.RAW, EVENTS),
+            "labels": data.path(Zone.RAW, LABELS),
+            "champion": data.path(Zone.MODELS, f"{routing.artifact_path(context.workload.champion)}/"),
+        }
+        self.training_pipeline, self.training_run = self._learning(TRAINING)
+        self.realise("training-pipeline", self.training_pipeline)
+
+    def _retraining(self) -> None:
+        self.retraining_pipeline, self.retraining_run = self._learning(RETRAINING)
+        self.realise("retraining-pipeline", self.retraining_pipeline)
+
+    def _learning(self, name: str) -> tuple[machinelearningservices.ComponentVersion, pipeline_definition.Run]:
+        """A pipeline that ends with a registered model, and what a run of it is.
+
+        The registered version becomes one of the workspace's, and a folder among all models, where deployments look. An
+        experiment's needs no signature.
+        """
+        context, data = self.context, self.data
+        definition, component = self.pipelines.register(name)
+        run = pipeline_definition.Run(
+            component=component.id,
+            experiment=f"{context.name}-{name}",
+            inputs={part: self.places[part] for part in definition.folders},
+            outputs={
+                "registered": data.path(Zone.MODELS, f"registered/{pipeline_definition.RUN}/"),
+                "published": data.path(Zone.MODELS, ""),
+            },
+            words={
+                "environment": context.settings.environment,
+                "key": pipeline_definition.NOTHING if context.settings.experiment else self.signing.reference,
+            },
+            registers={"registered": self.trained_container.name},
+        )
+        return component, run
 
     def _compute(self) -> None:
         """Nodes without public addresses in the workspace's managed network, which are there while a job runs.
 
-        A cluster takes the identities of the jobs that run on it, the first of them for its own needs.
+        A cluster takes the identities of the jobs that run on it, the first of them for its own needs. All steps share
+        one size: a node that one step leaves is warm for the next. Those of an experiment may be taken away.
         """
         context, identities = self.context, self.foundation.identities
         purposes = (Purpose.TRAINING, Purpose.SERVING)
+        priority = machinelearningservices.VmPriority
         self.compute = machinelearningservices.Compute(
             context.logical("jobs"),
             # 2 to 16 characters.
@@ -99,7 +184,7 @@ class Development(AzureLayer, layers.Development):
                 disable_local_auth=True,
                 properties=machinelearningservices.AmlComputePropertiesArgs(
                     vm_size=facts.JOB_VM_SIZE,
-                    vm_priority=machinelearningservices.VmPriority.DEDICATED,
+                    vm_priority=priority.LOW_PRIORITY if context.settings.experiment else priority.DEDICATED,
                     os_type=machinelearningservices.OsType.LINUX,
                     enable_node_public_ip=False,
                     remote_login_port_public_access=machinelearningservices.RemoteLoginPortPublicAccess.DISABLED,
@@ -113,46 +198,13 @@ class Development(AzureLayer, layers.Development):
             **self.place,
         )
 
-    def _training(self) -> None:
-        context, data = self.context, self.data
-        self.job = pipeline_definition.Job(
-            compute=self.compute.id,
-            identity=self.foundation.identities[Purpose.TRAINING],
-            environment=self.environment_version.id,
-        )
-        folders = {"inputs": ("features",), "outputs": ("candidates",)}
-        step = pipeline_definition.command(self.job, "train", facts.COMMANDS["train"], **folders)
-        self.training_command = self.component("train", step)
-        whole = pipeline_definition.pipeline(self.job, "training", "train", self.training_command.id, **folders)
-        self.training_pipeline = self.component("training", whole)
-        self.training = pipeline_definition.Run(
-            component=self.training_pipeline.id,
-            experiment=f"{context.name}-training",
-            inputs={"features": data.path(Zone.FEATURES, "offline/")},
-            outputs={"candidates": data.path(Zone.MODELS, "candidates/")},
-        )
-        self.start_role = self.foundation.role("start", "start pipelines", facts.START_ACTIONS)
-        self.realise("training-pipeline", self.training_pipeline)
-
-    def component(self, name: str, specification: dict[str, object]) -> machinelearningservices.ComponentVersion:
-        """A component of the workspace, by name; another specification is another version of it."""
-        context = self.context
-        container = machinelearningservices.ComponentContainer(
-            context.logical(name),
-            name=name,
-            properties=machinelearningservices.ComponentContainerPropertiesArgs(
-                description=f"{name} of {context.workload.name}", tags=context.tags
-            ),
-            opts=self.child(),
-            **self.place,
-        )
-        return machinelearningservices.ComponentVersion(
-            context.logical(name),
-            name=container.name,
-            version=pipeline_definition.version(specification),
-            properties=machinelearningservices.ComponentVersionPropertiesArgs(
-                component_spec=specification, description=f"{name} of {context.workload.name}", tags=context.tags
-            ),
-            opts=self.child(),
-            **self.place,
-        )
+    def _rights(self) -> None:
+        """Training writes runs and models in the workspace; who starts pipelines has a role for no more than that."""
+        foundation = self.foundation
+        trains = foundation.role("train", "train", facts.TRAINING_ACTIONS)
+        self.ready: list[pulumi.Resource] = [
+            *foundation.grant(Purpose.TRAINING, "train", trains, self.workspace.id),
+            *self.signing.readers,
+            *self.data.grants[Purpose.TRAINING],
+        ]
+        self.start_role = foundation.role("start", "start pipelines", facts.START_ACTIONS)

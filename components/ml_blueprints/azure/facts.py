@@ -27,6 +27,7 @@ LIMITS = Limits(
 # Built-in roles, each granted on one resource.
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 ROLE_KEY_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"  # Key Vault Crypto Service Encryption User
+ROLE_VAULT_READER = "4633458b-17de-408a-b874-0445c86b69e6"  # Key Vault Secrets User
 ROLE_VAULT_ADMINISTRATOR = "00482a5a-887f-4fb3-b363-3b7fe8e74483"  # Key Vault Administrator
 ROLE_CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"  # Contributor
 ROLE_BLOB_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"  # Storage Blob Data Reader
@@ -54,6 +55,7 @@ TRAINING_ACTIONS = (
     f"{_ML}/metadata/artifacts/write",
     f"{_ML}/metrics/resource/write",
     f"{_ML}/models/write",
+    f"{_ML}/models/versions/write",
 )
 START_ACTIONS = (
     f"{_ML}/read",
@@ -63,6 +65,29 @@ START_ACTIONS = (
     f"{_ML}/jobs/write",
     f"{_ML}/metadata/artifacts/write",
     f"{_ML}/metadata/snapshots/write",
+)
+# Runs of one's own are recorded; none is submitted to a compute, and no pipeline is started.
+EXPLORATION_ACTIONS = (
+    f"{_ML}/read",
+    f"{_ML}/*/read",
+    f"{_ML}/experiments/write",
+    f"{_ML}/experiments/runs/write",
+    f"{_ML}/metadata/artifacts/write",
+    f"{_ML}/metrics/resource/write",
+)
+# What a person does with an instance: a personal one opens to its user alone.
+WORKBENCH_ACTIONS = (
+    f"{_ML}/read",
+    f"{_ML}/*/read",
+    f"{_ML}/computes/applicationaccess/action",
+    f"{_ML}/computes/restart/action",
+    f"{_ML}/computes/start/action",
+    f"{_ML}/computes/stop/action",
+)
+# https://learn.microsoft.com/azure/machine-learning/how-to-manage-registries
+PROMOTION_ACTIONS = (
+    "Microsoft.MachineLearningServices/registries/read",
+    "Microsoft.MachineLearningServices/registries/assets/read",
 )
 SCORE_ACTIONS = (f"{_ML}/onlineEndpoints/score/action",)
 FEATURE_JOB_ACTIONS = (
@@ -89,6 +114,7 @@ PRIVATE_ZONES = {
     "file": ("privatelink.file.core.windows.net",),
     "namespace": ("privatelink.servicebus.windows.net",),
     "registry": ("privatelink.azurecr.io",),
+    "amlregistry": ("privatelink.api.azureml.ms",),
     "amlworkspace": ("privatelink.api.azureml.ms", "privatelink.notebooks.azure.net"),
     "redisEnterprise": ("privatelink.redis.azure.net",),
 }
@@ -170,6 +196,12 @@ SCALE_IN_LOAD = 30
 JOB_VM_SIZE = "Standard_DS3_v2"
 JOB_NODES = 4
 
+# Notebooks: small instances, which stop when nobody works on them, and in the evening (cron, UTC).
+# https://learn.microsoft.com/azure/machine-learning/how-to-create-compute-instance#configure-idle-shutdown
+WORKBENCH_VM_SIZE = "Standard_DS3_v2"
+WORKBENCH_IDLE = "PT1H"
+WORKBENCH_STOP = "0 19 * * *"
+
 # Serverless Spark, which runs model monitors, feature jobs and materialization: its smallest nodes, with 4 cores and
 # 32 GB, and the one version that it has. It acts under an identity that is attached to the workspace. In a managed
 # network that lets out only what is approved it can't install packages.
@@ -214,8 +246,6 @@ DRIFT_EVENT_TEXT = "has failed due to one or more features violating metric thre
 COMMANDS = {
     "publish": ("python", "-m", "ml_pipelines.contracts.publish"),
     "process": ("python", "-m", "ml_pipelines.streaming.event_hubs"),
-    "train": ("python", "-m", "ml_pipelines.steps.train"),
-    "score": ("python", "-m", "ml_pipelines.steps.score"),
 }
 
 # Size of the event processor. https://learn.microsoft.com/azure/container-apps/containers#allocations

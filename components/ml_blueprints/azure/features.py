@@ -247,7 +247,7 @@ class Features(AzureLayer, layers.Features):
             resource_group_name=self.foundation.group,
             workspace_name=data.workspace.name,
             name="features",
-            properties=pipeline_definition.schedule(workload.features.schedule, job, context.tags),
+            properties=pipeline_definition.schedule(context, workload.features.schedule, job),
             opts=self.child(depends_on=[*self.grants, *data.workspace_component.outbound_rules]),
         )
         self.realise("feature-engineering", self.job_schedule)

@@ -93,6 +93,7 @@ class Foundation(AzureLayer, layers.Foundation):
         role: pulumi.Input[str],
         scope: pulumi.Input[str],
         opts: pulumi.ResourceOptions,
+        kind: authorization.PrincipalType = authorization.PrincipalType.SERVICE_PRINCIPAL,
     ) -> authorization.RoleAssignment:
         """Give a principal (its object id) a role on one resource."""
         if isinstance(role, str):
@@ -102,7 +103,7 @@ class Foundation(AzureLayer, layers.Foundation):
         return authorization.RoleAssignment(
             self.context.logical(part),
             principal_id=principal,
-            principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
+            principal_type=kind,
             role_definition_id=role,
             scope=scope,
             opts=opts,

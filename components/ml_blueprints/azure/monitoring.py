@@ -149,9 +149,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
             properties=machinelearningservices.SchedulePropertiesArgs(
                 display_name=f"{context.name}-drift",
                 is_enabled=True,
-                trigger=machinelearningservices.CronTriggerArgs(
-                    trigger_type="Cron", expression=drift.schedule, time_zone="UTC"
-                ),
+                trigger=pipeline_definition.cron(context, drift.schedule),
                 action=machinelearningservices.CreateMonitorActionArgs(
                     action_type="CreateMonitor",
                     monitor_definition=drift_monitor.definition(
@@ -173,17 +171,17 @@ class Monitoring(AzureLayer, layers.Monitoring):
         self.realise("drift-detection", self.drift_schedule)
 
     def _retraining(self) -> None:
-        """Drift, a schedule or both start the training pipeline."""
+        """Drift, a schedule or both have the model in use trained again."""
         context, retraining, development = self.context, self.context.workload.retraining, self.development
         if "drift" in retraining.trigger:
             self._drift_events(self._drift_workflow())
         if retraining.schedule:
-            job = pipeline_definition.scheduled(development.job, development.training)
+            job = pipeline_definition.scheduled(development.job, development.retraining_run)
             self.retraining_schedule = machinelearningservices.Schedule(
                 context.logical("retraining"),
                 name="retraining",
-                properties=pipeline_definition.schedule(retraining.schedule, job, context.tags),
-                opts=self.child(depends_on=self.data.grants[Purpose.TRAINING]),
+                properties=pipeline_definition.schedule(context, retraining.schedule, job),
+                opts=self.child(depends_on=development.ready),
                 **self.place,
             )
         self.realise(
@@ -191,7 +189,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
         )
 
     def _drift_workflow(self) -> pulumi.Output[str]:
-        """What starts the training pipeline when it is called; returns the address."""
+        """What starts the retraining pipeline when it is called; returns the address."""
         context, foundation, development = self.context, self.foundation, self.development
         identity = foundation.identities[Purpose.MONITORING]
         may_start = foundation.grant(Purpose.MONITORING, "retraining", development.start_role, development.workspace.id)
@@ -206,10 +204,10 @@ class Monitoring(AzureLayer, layers.Monitoring):
             definition=retraining_workflow.definition(
                 development.workspace.id,
                 identity,
-                pipeline_definition.requested(development.job, development.training),
+                pipeline_definition.requested(development.job, development.retraining_run),
             ),
             tags=context.tags,
-            opts=self.child(depends_on=may_start),
+            opts=self.child(depends_on=[*may_start, *development.ready]),
         )
         foundation.keep_logs("retraining", workflow)
         # The address holds a signature, by which the workflow knows who calls.

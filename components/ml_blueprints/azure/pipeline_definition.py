@@ -1,23 +1,28 @@
-"""Components and jobs of Azure Machine Learning, as data: what runs, on which compute, under which identity.
+"""Pipelines of Azure Machine Learning, as data: the compiled ones with what a stack knows, their runs and schedules.
 
-The formats are those of component specifications (https://learn.microsoft.com/azure/machine-learning/reference-yaml-component-command,
+The formats are those of components (https://learn.microsoft.com/azure/machine-learning/reference-yaml-component-command,
 https://learn.microsoft.com/azure/machine-learning/reference-yaml-component-pipeline) and of the jobs that start them
 (https://learn.microsoft.com/rest/api/azureml/jobs/create-or-update).
 """
 
+import copy
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 from pulumi_azure_native import machinelearningservices
 
-# A job that takes longer is ended.
-TIMEOUT_SECONDS = 4 * 3600
+from ml_blueprints.layers import Context
 
-COMMAND_SCHEMA = "https://azuremlschemas.azureedge.net/latest/commandComponent.schema.json"
-PIPELINE_SCHEMA = "https://azuremlschemas.azureedge.net/latest/pipelineComponent.schema.json"
+# What a run leaves is kept apart by the job that leaves it; the macro is the service's.
+# https://learn.microsoft.com/azure/machine-learning/concept-expressions
+RUN = "${{name}}"
+
+# What a pipeline is told for a parameter that it isn't given.
+NOTHING = "none"
 
 
 @dataclass(frozen=True)
@@ -31,53 +36,51 @@ class Job:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a pipeline component: its id, the experiment that records it, and its folders in the lake."""
+    """One run of a pipeline component: its id, the experiment that records it, what it is given, and what it leaves.
+
+    inputs, outputs: URIs of folders. words: its parameters that aren't as by default. registers: the output that
+    becomes a version of a model, and that model's name.
+    """
 
     component: pulumi.Input[str]
     experiment: str
     inputs: Mapping[str, pulumi.Input[str]]
     outputs: Mapping[str, pulumi.Input[str]]
+    words: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    registers: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
 
 
-def command(job: Job, name: str, words: Sequence[str], inputs: Sequence[str], outputs: Sequence[str]) -> dict[str, Any]:
-    """A component that runs a command of the platform's image; each folder becomes an argument of its name."""
-    arguments = [f"--{part} ${{{{inputs.{part}}}}}" for part in inputs]
-    arguments += [f"--{part} ${{{{outputs.{part}}}}}" for part in outputs]
-    return {
-        "$schema": COMMAND_SCHEMA,
-        "type": "command",
-        "name": name,
-        "display_name": name,
-        "command": " ".join([*words, *arguments]),
-        "environment": pulumi.Output.concat("azureml:", job.environment),
-        "inputs": {part: {"type": "uri_folder"} for part in inputs},
-        "outputs": {part: {"type": "uri_folder"} for part in outputs},
-        "is_deterministic": False,
-    }
+@dataclass(frozen=True)
+class Definition:
+    """A compiled pipeline: the specifications of its steps by name, and that of the pipeline, which names them."""
+
+    steps: Mapping[str, Mapping[str, Any]]
+    pipeline: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, source: str) -> "Definition":
+        """The pipeline of a compiled file's text."""
+        said = json.loads(source)
+        return cls(said["components"], said["pipeline"])
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders that the pipeline must be given."""
+        return tuple(name for name, kind in self.pipeline["inputs"].items() if kind["type"] == "uri_folder")
 
 
-def pipeline(
-    job: Job, name: str, step: str, component: pulumi.Input[str], inputs: Sequence[str], outputs: Sequence[str]
-) -> dict[str, Any]:
-    """A pipeline of one step, which takes the pipeline's folders as its own."""
-    return {
-        "$schema": PIPELINE_SCHEMA,
-        "type": "pipeline",
-        "name": name,
-        "display_name": name,
-        "inputs": {part: {"type": "uri_folder"} for part in inputs},
-        "outputs": {part: {"type": "uri_folder"} for part in outputs},
-        "jobs": {
-            step: {
-                "type": "command",
-                "component": pulumi.Output.concat("azureml:", component),
-                "compute": pulumi.Output.concat("azureml:", job.compute),
-                "limits": {"timeout": TIMEOUT_SECONDS},
-                "inputs": {part: f"${{{{parent.inputs.{part}}}}}" for part in inputs},
-                "outputs": {part: f"${{{{parent.outputs.{part}}}}}" for part in outputs},
-            }
-        },
-    }
+def step(specification: Mapping[str, Any], environment: pulumi.Input[str]) -> dict[str, Any]:
+    """A step in the platform's image (the id of its environment)."""
+    return {**specification, "environment": pulumi.Output.concat("azureml:", environment)}
+
+
+def pipeline(specification: Mapping[str, Any], steps: Mapping[str, pulumi.Input[str]]) -> dict[str, Any]:
+    """A pipeline of registered steps (their ids, by the names by which it refers to them)."""
+    whole = copy.deepcopy(dict(specification))
+    for job in whole["jobs"].values():
+        named = job["trial"] if job["type"] == "sweep" else job
+        named["componentId"] = steps[named["componentId"]]
+    return whole
 
 
 def version(specification: Mapping[str, Any]) -> pulumi.Output[str]:
@@ -88,6 +91,24 @@ def version(specification: Mapping[str, Any]) -> pulumi.Output[str]:
 
 def scheduled(job: Job, run: Run) -> machinelearningservices.PipelineJobArgs:
     """The run as a schedule of the workspace starts it."""
+    inputs: dict[str, machinelearningservices.UriFolderJobInputArgs | machinelearningservices.LiteralJobInputArgs] = {
+        part: machinelearningservices.UriFolderJobInputArgs(job_input_type="uri_folder", uri=uri)
+        for part, uri in run.inputs.items()
+    }
+    inputs |= {
+        part: machinelearningservices.LiteralJobInputArgs(job_input_type="literal", value=word)
+        for part, word in run.words.items()
+    }
+    outputs: dict[
+        str, machinelearningservices.UriFolderJobOutputArgs | machinelearningservices.CustomModelJobOutputArgs
+    ] = {
+        part: machinelearningservices.CustomModelJobOutputArgs(
+            job_output_type="custom_model", uri=uri, asset_name=run.registers[part]
+        )
+        if part in run.registers
+        else machinelearningservices.UriFolderJobOutputArgs(job_output_type="uri_folder", uri=uri)
+        for part, uri in run.outputs.items()
+    }
     return machinelearningservices.PipelineJobArgs(
         job_type="Pipeline",
         component_id=run.component,
@@ -95,34 +116,16 @@ def scheduled(job: Job, run: Run) -> machinelearningservices.PipelineJobArgs:
         experiment_name=run.experiment,
         display_name=run.experiment,
         identity=machinelearningservices.ManagedIdentityArgs(identity_type="Managed", resource_id=job.identity),
-        inputs={
-            part: machinelearningservices.UriFolderJobInputArgs(job_input_type="uri_folder", uri=uri)
-            for part, uri in run.inputs.items()
-        },
-        outputs={
-            part: machinelearningservices.UriFolderJobOutputArgs(job_output_type="uri_folder", uri=uri)
-            for part, uri in run.outputs.items()
-        },
-    )
-
-
-def schedule(
-    expression: str,
-    job: machinelearningservices.PipelineJobArgs | machinelearningservices.SparkJobArgs,
-    tags: dict[str, str],
-) -> machinelearningservices.SchedulePropertiesArgs:
-    """A schedule that starts a job at a cron expression's times, in UTC."""
-    return machinelearningservices.SchedulePropertiesArgs(
-        display_name=job.display_name,
-        is_enabled=True,
-        trigger=machinelearningservices.CronTriggerArgs(trigger_type="Cron", expression=expression, time_zone="UTC"),
-        action=machinelearningservices.JobScheduleActionArgs(action_type="CreateJob", job_definition=job),
-        tags=tags,
+        inputs=inputs,
+        outputs=outputs,
+        settings=_settings(job),
     )
 
 
 def requested(job: Job, run: Run) -> dict[str, Any]:
     """The run as the body of a request to Azure Resource Manager starts it."""
+    folders = {part: {"jobInputType": "uri_folder", "uri": uri} for part, uri in run.inputs.items()}
+    words = {part: {"jobInputType": "literal", "value": word} for part, word in run.words.items()}
     return {
         "properties": {
             "jobType": "Pipeline",
@@ -131,7 +134,44 @@ def requested(job: Job, run: Run) -> dict[str, Any]:
             "experimentName": run.experiment,
             "displayName": run.experiment,
             "identity": {"identityType": "Managed", "resourceId": job.identity},
-            "inputs": {part: {"jobInputType": "uri_folder", "uri": uri} for part, uri in run.inputs.items()},
-            "outputs": {part: {"jobOutputType": "uri_folder", "uri": uri} for part, uri in run.outputs.items()},
+            "inputs": folders | words,
+            "outputs": {
+                part: {"jobOutputType": "custom_model", "uri": uri, "assetName": run.registers[part]}
+                if part in run.registers
+                else {"jobOutputType": "uri_folder", "uri": uri}
+                for part, uri in run.outputs.items()
+            },
+            "settings": _settings(job),
         }
     }
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    """A step that fails ends the pipeline: by this a verdict that says no does."""
+    return {"default_compute": job.compute, "continue_on_step_failure": False}
+
+
+def schedule(
+    context: Context,
+    expression: str,
+    job: machinelearningservices.PipelineJobArgs | machinelearningservices.SparkJobArgs,
+) -> machinelearningservices.SchedulePropertiesArgs:
+    """A schedule that starts a job at a cron expression's times, in UTC."""
+    return machinelearningservices.SchedulePropertiesArgs(
+        display_name=job.display_name,
+        is_enabled=True,
+        trigger=cron(context, expression),
+        action=machinelearningservices.JobScheduleActionArgs(action_type="CreateJob", job_definition=job),
+        tags=context.tags,
+    )
+
+
+def cron(context: Context, expression: str) -> machinelearningservices.CronTriggerArgs:
+    """The times of a cron expression, in UTC; in an experiment they end with its last day."""
+    experiment = context.settings.experiment
+    return machinelearningservices.CronTriggerArgs(
+        trigger_type="Cron",
+        expression=expression,
+        time_zone="UTC",
+        end_time=f"{experiment.expires_on}T23:59:59" if experiment else None,
+    )

@@ -11,6 +11,7 @@ from ml_blueprints.azure.event_processor import EventProcessor
 from ml_blueprints.azure.features import Features
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
+from ml_blueprints.compiled_pipelines import BATCH_SCORING
 from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Mode, Model, Role
@@ -282,23 +283,19 @@ class Serving(AzureLayer, layers.Serving):
         return self.stream_processor
 
     def _batch(self) -> None:
-        """A pipeline scores everything that waits in the features zone, and leaves predictions in the curated zone.
+        """The compiled pipeline scores what is due by the champion, and leaves a folder of scores for each run.
 
-        It is deployed behind a batch endpoint, for whoever wants predictions now, and started on the schedule.
+        It is deployed behind a batch endpoint, for whoever wants predictions now, and started on the schedule. What it
+        makes on its way lies in the curated zone: the identity that serves writes no models.
         """
-        context, development, workload = self.context, self.development, self.context.workload
+        context, development, workload, data = self.context, self.development, self.context.workload, self.data
         job = pipeline_definition.Job(
             compute=development.compute.id,
             identity=self.foundation.identities[Purpose.SERVING],
             environment=development.environment_version.id,
         )
-        folders = {"inputs": ("source", "model"), "outputs": ("predictions",)}
-        step = development.component(
-            "score", pipeline_definition.command(job, "score", facts.COMMANDS["score"], **folders)
-        )
-        pipeline = development.component(
-            "scoring", pipeline_definition.pipeline(job, "scoring", "score", step.id, **folders)
-        )
+        definition, pipeline = development.pipelines.register(BATCH_SCORING)
+        reads = self.foundation.grant(Purpose.SERVING, "events", facts.ROLE_BLOB_READER, data.containers[Zone.RAW].id)
         # Batch endpoints' names are unique in their region, as online endpoints' are.
         self.batch_endpoint = machinelearningservices.BatchEndpoint(
             context.logical("batch"),
@@ -323,7 +320,10 @@ class Serving(AzureLayer, layers.Serving):
                     component_id=machinelearningservices.IdAssetReferenceArgs(
                         reference_type="Id", asset_id=pipeline.id
                     ),
-                    settings={"default_compute": development.compute.name},
+                    settings={
+                        "default_compute": development.compute.name,
+                        "default_datastore": data.datastores[Zone.CURATED].name,
+                    },
                 ),
             ),
             tags=context.tags,
@@ -333,21 +333,22 @@ class Serving(AzureLayer, layers.Serving):
         scoring = pipeline_definition.Run(
             component=pipeline.id,
             experiment=f"{context.name}-batch",
-            inputs={
-                "source": self.data.path(Zone.FEATURES, "to-score/"),
-                "model": self.data.path(Zone.MODELS, f"{routing.artifact_path(workload.champion)}/"),
+            inputs={part: development.places[part] for part in definition.folders},
+            outputs={"scores": data.path(Zone.CURATED, f"predictions/run={pipeline_definition.RUN}/")},
+            words={
+                "environment": context.settings.environment,
+                "trusted": ",".join(context.settings.trusted_keys) or pipeline_definition.NOTHING,
             },
-            outputs={"predictions": self.data.path(Zone.CURATED, "predictions/")},
         )
         self.batch_schedule = machinelearningservices.Schedule(
             context.logical("batch"),
             name="batch-scoring",
             properties=pipeline_definition.schedule(
+                context,
                 required(workload.serving.schedule, "a schedule"),
                 pipeline_definition.scheduled(job, scoring),
-                context.tags,
             ),
-            opts=self.child(depends_on=self.data.grants[Purpose.SERVING]),
+            opts=self.child(depends_on=[*data.grants[Purpose.SERVING], *reads]),
             **self.place,
         )
         self.realise("batch-scoring", self.batch_deployment)

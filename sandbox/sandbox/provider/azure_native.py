@@ -162,6 +162,10 @@ _GIVEN = re.compile(
 )
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
+# What comes into being with the first version in it, as Azure's own SDK relies on: `ComponentOperations` of azure-ai-ml
+# creates versions and never a container. https://learn.microsoft.com/rest/api/azureml/component-versions/create-or-update
+_MADE_WITH_A_VERSION = re.compile(r".*/workspaces/[^/]+/components/[^/]+", re.IGNORECASE)
+
 
 class AzureNative(Cloud):
     """Azure: one subscription of one tenant."""
@@ -235,6 +239,8 @@ class AzureNative(Cloud):
         """The identifiers that the inputs use, the resource in which it lies being one of them."""
         id_ = self.identify(resource, inputs)
         parent = _parent(id_)
+        if _MADE_WITH_A_VERSION.fullmatch(parent):
+            parent = _parent(parent)
         if not self._exists(parent):
             raise CloudError(f"there is no `{parent}` in which `{id_.rpartition('/')[2]}` could be made")
         if resource.token == _BLOB:
