@@ -51,7 +51,9 @@ class Archive(pulumi.ComponentResource):
             role=foundation.identities[Purpose.INGEST],
             package_type="Image",
             image_uri=self.development.image,
-            image_config=lambda_.FunctionImageConfigArgs(commands=[facts.HANDLERS["archive"]]),
+            image_config=lambda_.FunctionImageConfigArgs(
+                entry_points=list(facts.HANDLER_ENTRY_POINT), commands=[facts.HANDLERS["archive"]]
+            ),
             memory_size=512,
             timeout=300,
             reserved_concurrent_executions=facts.ARCHIVE_CONCURRENCY_PER_SHARD

@@ -190,7 +190,9 @@ TRACKER_ENDPOINT = "experiments"
 # Services that are reached by a route, as S3 is. https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
 STREAM_GATEWAY_ENDPOINTS = ("dynamodb",)
 
-# Functions of the platform's image, by what they do.
+# Functions of the platform's image, by what they do, and how Lambda calls them in an image that isn't its own.
+# https://docs.aws.amazon.com/lambda/latest/dg/python-image.html#python-image-clients
+HANDLER_ENTRY_POINT = ("python", "-m", "awslambdaric")
 HANDLERS = {
     "archive": "ml_pipelines.streaming.aws_firehose.handler",
     "process": "ml_pipelines.streaming.aws_lambda.handler",

@@ -276,7 +276,9 @@ class Serving(layers.Serving):
             role=foundation.identities[Purpose.INGEST],
             package_type="Image",
             image_uri=self.development.image,
-            image_config=lambda_.FunctionImageConfigArgs(commands=[facts.HANDLERS["process"]]),
+            image_config=lambda_.FunctionImageConfigArgs(
+                entry_points=list(facts.HANDLER_ENTRY_POINT), commands=[facts.HANDLERS["process"]]
+            ),
             memory_size=1024,
             timeout=60,
             kms_key_arn=foundation.key,

@@ -98,6 +98,7 @@ def test_the_function_runs_the_image_in_the_network_and_knows_its_workload_only(
     assert function["packageType"] == "Image"
     assert "/ml-serving@sha256:" in function["imageUri"]
     assert function["imageConfig"]["commands"] == ["ml_pipelines.streaming.aws_firehose.handler"]
+    assert function["imageConfig"]["entryPoints"] == ["python", "-m", "awslambdaric"]
     assert function["environment"]["variables"] == {"WORKLOAD": "fraud-detection"}
     assert function["role"] == "arn:aws:iam::210987654321:role/house-ingest"
     assert function["kmsKeyArn"] == KEY
