@@ -37,7 +37,9 @@ def with_outcome(workload: str, log: pa.Table, outcome: str) -> pa.Table:
     asked = events.select(keys).append_column("event", pa.array(np.arange(len(events))))
     found = asked.join(newest, keys, join_type="left outer").sort_by("event")["place_max"].combine_chunks()
     events = events.set_column(events.column_names.index(outcome), outcome, told[outcome].take(found))
-    return events.append_column(OUTCOME_AT, told[ARRIVED_AT].take(found))
+    # A log without arrivals is one in which events arrived when they happened.
+    arrival = ARRIVED_AT if ARRIVED_AT in log.column_names else features.event_time
+    return events.append_column(OUTCOME_AT, told[arrival].take(found))
 
 
 def features_before(workload: str, log: pa.Table, asked: pa.Table | None = None) -> pa.Table:
