@@ -96,7 +96,7 @@ class Delivery(layers.Delivery):
                 ),
                 policy.allow(
                     ["sagemaker:DescribePipeline", "sagemaker:StartPipelineExecution", "sagemaker:UpdatePipeline"],
-                    [self.development.pipeline],
+                    [self.development.pipeline, self.development.retraining],
                 ),
             ),
             opts=self.child(),

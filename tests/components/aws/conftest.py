@@ -15,8 +15,9 @@ NETWORK = "vpc-0123456789abcdef0"
 SUBNETS = ("subnet-0123456789abcdef1", "subnet-0123456789abcdef2")
 IDENTITIES = {
     purpose: f"arn:aws:iam::210987654321:role/house-{purpose}"
-    for purpose in ("ingest", "training", "serving", "monitoring")
+    for purpose in ("ingest", "training", "serving", "monitoring", "exploration")
 }
+FENCE = {"expires_on": "2099-01-31", "monthly_usd": 200, "classification": "restricted"}
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,16 @@ def brought_along() -> dict[str, object]:
         "encryption": {"existing_key": KEY},
         "identities": IDENTITIES,
     }
+
+
+@pytest.fixture
+def experiment(once: Callable) -> Callable:
+    """Build the platform of a workload (the stem of its file) as an experiment."""
+
+    def get(workload: str = "fraud_detection", **settings: object) -> Any:
+        return once(workload, environment="experiment", experiment=FENCE, **settings)
+
+    return get
 
 
 @pytest.fixture

@@ -74,7 +74,10 @@ def test_zones_are_encrypted_versioned_and_closed(house, named, zone):
 @pytest.mark.parametrize(("zone", "days"), [("raw", 400), ("curated", 400), ("features", 400), ("models", None)])
 def test_data_goes_when_its_retention_ends_and_models_stay(streaming, named, zone, days):
     lifecycle = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
-    (rule,) = named(streaming, lifecycle, f"fraud-detection-{zone}").inputs["rules"]
+    rule, *others = named(streaming, lifecycle, f"fraud-detection-{zone}").inputs["rules"]
+    # What steps hand over is made of people's data, too.
+    runs = {"id": "runs", "status": "Enabled", "filter": {"prefix": "runs/"}, "expiration": {"days": 400}}
+    assert others == ([runs] if zone == "models" else [])
     assert rule["status"] == "Enabled"
     assert rule.get("expiration", {}).get("days") == days
     assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
@@ -202,8 +205,8 @@ def test_the_stream_has_shards_for_the_workloads_events(once, named, workload, s
     assert stream.inputs["streamModeDetails"] == {"streamMode": "PROVISIONED"}
 
 
-def test_an_experiments_stream_grows_by_itself(once, named):
-    stream = named(once("fraud_detection", environment="experiment"), STREAM, "fraud-detection-events").inputs
+def test_an_experiments_stream_grows_by_itself(experiment, named):
+    stream = named(experiment(), STREAM, "fraud-detection-events").inputs
     assert stream["streamModeDetails"] == {"streamMode": "ON_DEMAND"}
     # Kinesis refuses a number of shards for a stream on demand.
     assert "shardCount" not in stream
@@ -282,3 +285,17 @@ def test_each_identity_reads_and_writes_its_zones_only(streaming, allowed, purpo
     assert zones("s3:PutObject") == dict.fromkeys(writes, "*")
     assert zones("s3:DeleteObject") == computed
     assert not [arn for arn in allowed(streaming, purpose, "s3:PutObject") if "-access-logs-" in arn]
+
+
+def test_what_is_in_a_bucket_keeps_it_but_in_an_experiment(streaming, experiment):
+    buckets = "aws:s3/bucket:Bucket"
+    assert not [bucket.name for bucket in streaming.of_type(buckets) if bucket.inputs.get("forceDestroy")]
+    assert all(bucket.inputs["forceDestroy"] for bucket in experiment().of_type(buckets))
+
+
+def test_people_with_notebooks_see_what_was_made_of_events_and_not_the_events(streaming, allowed):
+    read = allowed(streaming, "exploration", "s3:GetObject")
+    zones = {arn.removeprefix("arn:aws:s3:::fraud-detection-").split("-")[0] for arn in read}
+    # The zone of models holds artifacts of experiments, and nothing else of it is read.
+    assert zones == {"curated", "features", "models"}
+    assert all(arn.endswith("/experiments/*") for arn in read if "-models-" in arn)

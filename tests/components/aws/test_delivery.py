@@ -40,8 +40,9 @@ def test_only_workflows_of_the_repository_assume_the_deploy_role(once, named, pr
 
 
 @pytest.mark.parametrize("environment", ["experiment", "staging", "production"])
-def test_each_environment_has_its_own_trust(once, named, environment):
-    role = named(once("churn", environment=environment), ROLE, "churn-deployer").inputs
+def test_each_environment_has_its_own_trust(once, experiment, named, environment):
+    built = experiment("churn") if environment == "experiment" else once("churn", environment=environment)
+    role = named(built, ROLE, "churn-deployer").inputs
     (trust,) = json.loads(role["assumeRolePolicy"])["Statement"]
     assert trust["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"].endswith(
         f":environment:{environment}"
@@ -67,7 +68,7 @@ def test_an_issuer_that_the_account_knows_is_not_registered_again(streaming):
     assert not streaming.of_type(ISSUER)
 
 
-def test_the_deploy_role_pushes_images_and_changes_the_training_pipeline_only(streaming, named):
+def test_the_deploy_role_pushes_images_and_changes_the_pipelines_that_train_only(streaming, named):
     grant = named(streaming, "aws:iam/rolePolicy:RolePolicy", "fraud-detection-deployer").inputs
     assert grant["role"].startswith("fraud-detection-deployer-")
     token, images, pipeline = json.loads(grant["policy"])["Statement"]
@@ -81,5 +82,5 @@ def test_the_deploy_role_pushes_images_and_changes_the_training_pipeline_only(st
         "sagemaker:StartPipelineExecution",
         "sagemaker:UpdatePipeline",
     ]
-    (changed,) = pipeline["Resource"]
-    assert ":pipeline/fraud-detection-training-" in changed
+    changed = [arn.partition(":pipeline/")[2].rpartition("-")[0] for arn in pipeline["Resource"]]
+    assert changed == ["fraud-detection-training", "fraud-detection-retraining"]

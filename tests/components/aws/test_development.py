@@ -1,13 +1,16 @@
-"""The development layer on AWS: registries, experiments, and the training pipeline."""
+"""The development layer on AWS: registries, the key that signs, experiments, and the pipelines."""
 
 import json
 import re
 
 import pytest
+from ml_blueprints.aws.pipeline_definition import candidates
 
 KEY = "arn:aws:kms:eu-west-1:210987654321:key/5ec0de00-da7a-4000-8000-000000000000"
 PACKAGES = "aws:sagemaker/modelPackageGroup:ModelPackageGroup"
 PIPELINE = "aws:sagemaker/pipeline:Pipeline"
+SECRET = "aws:secretsmanager/secret:Secret"
+EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 
 
 def test_images_are_immutable_scanned_and_encrypted(house):
@@ -36,19 +39,38 @@ def test_identities_pull_the_platforms_images_and_push_none(streaming, allowed, 
 
 
 def test_each_model_has_one_place_however_many_versions_it_has(hybrid, streaming):
-    assert [group.name for group in hybrid.of_type(PACKAGES)] == ["delivery-eta-gradient-boosting"]
-    assert set(streaming.platform.development.registry) == {"gradient-boosting", "sequence-network"}
+    # Those of the workload, and those that training chooses from.
+    assert [group.name for group in hybrid.of_type(PACKAGES)] == [
+        "delivery-eta-gradient-boosting",
+        "delivery-eta-ridge-regression",
+    ]
+    assert set(streaming.platform.development.registry) == {
+        "gradient-boosting",
+        "logistic-regression",
+        "sequence-network",
+    }
     names = [group.inputs["modelPackageGroupName"] for group in streaming.of_type(PACKAGES)]
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModelPackageGroup.html
     assert all(len(name) <= 63 for name in names)
-    assert len(set(names)) == 2
+    assert len(set(names)) == 3
+
+
+def test_the_pipeline_registers_where_there_is_a_place(once):
+    for workload in ("churn", "demand_forecasting", "fraud_detection"):
+        built = once(workload)
+        training = built.named(PIPELINE, f"{built.platform.context.name}-training")
+        chosen = candidates(training.inputs["pipelineDefinition"])
+        places = {group.inputs["modelPackageGroupName"] for group in built.of_type(PACKAGES)}
+        prefix = values(built, "training")["ModelPackageGroupPrefix"]
+        assert len(chosen) > 1
+        assert {f"{prefix}-{one}" for one in chosen} <= places
 
 
 def test_only_training_registers_versions(streaming, allowed):
     registered = allowed(streaming, "training", "sagemaker:CreateModelPackage")
     names = [group.inputs["modelPackageGroupName"] for group in streaming.of_type(PACKAGES)]
     assert {arn.partition(":model-package/")[2] for arn in registered} == {f"{name}/*" for name in names}
-    for purpose in ("ingest", "serving", "monitoring"):
+    for purpose in ("ingest", "serving", "monitoring", "exploration"):
         assert not allowed(streaming, purpose, "sagemaker:CreateModelPackage")
 
 
@@ -59,34 +81,110 @@ def test_experiments_are_kept_in_the_models_zone_under_the_training_identity(hou
     assert tracker.inputs["automaticModelRegistration"] is False
 
 
-def test_only_training_logs_experiments(streaming, allowed):
-    (tracker,) = allowed(streaming, "training", "sagemaker-mlflow:LogMetric")
-    assert ":mlflow-tracking-server/fraud-detection-" in tracker
+def test_training_and_people_log_experiments(streaming, allowed):
+    for purpose in ("training", "exploration"):
+        (tracker,) = allowed(streaming, purpose, "sagemaker-mlflow:LogMetric")
+        assert ":mlflow-tracking-server/fraud-detection-" in tracker
     for purpose in ("ingest", "serving", "monitoring"):
         assert not allowed(streaming, purpose, "sagemaker-mlflow:LogMetric")
 
 
-def test_training_runs_under_its_identity_with_key_and_network(house, named):
-    pipeline = named(house, PIPELINE, "fraud-detection-training").inputs
-    assert pipeline["roleArn"] == "arn:aws:iam::210987654321:role/house-training"
-    (step,) = json.loads(pipeline["pipelineDefinition"])["Steps"]
-    arguments = step["Arguments"]
-    assert arguments["RoleArn"] == "arn:aws:iam::210987654321:role/house-training"
-    assert arguments["ResourceConfig"]["VolumeKmsKeyId"] == arguments["OutputDataConfig"]["KmsKeyId"] == KEY
-    assert arguments["VpcConfig"]["Subnets"] == ["subnet-0123456789abcdef1", "subnet-0123456789abcdef2"]
-    (group,) = arguments["VpcConfig"]["SecurityGroupIds"]
+def values(built, name: str) -> dict[str, str]:
+    """What a pipeline is told unless a run says otherwise."""
+    found = built.named(PIPELINE, f"{built.platform.context.name}-{name}")
+    return {item["Name"]: item["DefaultValue"] for item in json.loads(found.inputs["pipelineDefinition"])["Parameters"]}
+
+
+@pytest.mark.parametrize("name", ["training", "retraining"])
+def test_pipelines_run_under_the_training_identity_with_key_and_network(house, named, name):
+    pipeline = named(house, PIPELINE, f"fraud-detection-{name}").inputs
+    told = values(house, name)
+    assert told["RoleArn"] == pipeline["roleArn"] == "arn:aws:iam::210987654321:role/house-training"
+    assert told["KmsKeyId"] == KEY
     (rule,) = house.of_type("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
-    assert group == rule.inputs["securityGroupId"]
+    assert told["SecurityGroupId"] == rule.inputs["securityGroupId"]
+    assert '"Subnets": ["subnet-0123456789abcdef1", "subnet-0123456789abcdef2"]' in pipeline["pipelineDefinition"]
+    assert "of-the-stack" not in pipeline["pipelineDefinition"]
 
 
-def test_training_reads_what_the_feature_job_writes_and_leaves_candidates(streaming, named):
-    definition = named(streaming, PIPELINE, "fraud-detection-training").inputs["pipelineDefinition"]
-    (step,) = json.loads(definition)["Steps"]
-    (channel,) = step["Arguments"]["InputDataConfig"]
-    table = named(streaming, "aws:glue/catalogTable:CatalogTable", "fraud-detection-features").inputs
-    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == table["storageDescriptor"]["location"]
-    written = step["Arguments"]["OutputDataConfig"]["S3OutputPath"]
-    assert re.fullmatch(r"s3://fraud-detection-models-[0-9a-f]+/candidates", written)
+def test_training_reads_the_archive_with_its_labels_and_leaves_models_in_their_zone(streaming):
+    told = values(streaming, "training")
+    assert re.fullmatch(r"s3://fraud-detection-raw-[0-9a-f]+/events/", told["Archive"])
+    assert re.fullmatch(r"s3://fraud-detection-raw-[0-9a-f]+/labels/", told["Labels"])
+    assert re.fullmatch(r"fraud-detection-models-[0-9a-f]+", told["ModelsBucket"])
+
+
+def test_retraining_starts_from_the_champion(streaming):
+    told = values(streaming, "retraining")
+    assert re.fullmatch(r"s3://fraud-detection-models-[0-9a-f]+/gradient-boosting/1\.2\.0/", told["Champion"])
+    assert told["AsOf"] == "now"
+
+
+def test_models_are_signed_but_in_an_experiment(streaming, experiment):
+    told = values(streaming, "training")
+    (secret,) = streaming.of_type(SECRET)
+    assert (told["Environment"], told["Key"]) == ("production", f"aws-secret:{secret.id}")
+    told = values(experiment(), "training")
+    assert (told["Environment"], told["Key"]) == ("experiment", "none")
+
+
+def test_training_is_interrupted_in_experiments_only(streaming, experiment, named):
+    name = "fraud-detection-training"
+    assert "EnableManagedSpotTraining" not in named(streaming, PIPELINE, name).inputs["pipelineDefinition"]
+    assert '"EnableManagedSpotTraining": true' in named(experiment(), PIPELINE, name).inputs["pipelineDefinition"]
+
+
+def test_the_signing_key_has_a_place_and_no_value(streaming, house):
+    (secret,) = house.of_type(SECRET)
+    assert secret.inputs["kmsKeyId"] == KEY
+    assert secret.inputs["recoveryWindowInDays"] == 30
+    assert not streaming.of_type("aws:secretsmanager/secretVersion:SecretVersion")
+
+
+def test_training_alone_reads_the_signing_key(streaming, allowed):
+    (secret,) = streaming.of_type(SECRET)
+    assert allowed(streaming, "training", "secretsmanager:GetSecretValue") == [secret.id]
+    for purpose in ("ingest", "serving", "monitoring", "exploration"):
+        assert not allowed(streaming, purpose, "secretsmanager:GetSecretValue")
+    (own,) = streaming.of_type("aws:secretsmanager/secretPolicy:SecretPolicy")
+    assert own.inputs["blockPublicPolicy"] is True
+    (refused,) = json.loads(own.inputs["policy"])["Statement"]
+    assert (refused["Effect"], refused["Principal"]) == ("Deny", "*")
+    assert refused["Action"] == ["secretsmanager:GetSecretValue"]
+    assert ":role/fraud-detection-training-" in refused["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+
+
+def test_an_experiment_leaves_nothing_behind(experiment):
+    (secret,) = experiment().of_type(SECRET)
+    assert secret.inputs["recoveryWindowInDays"] == 0
+    (images,) = experiment().of_type("aws:ecr/repository:Repository")
+    assert images.inputs["forceDelete"] is True
+
+
+def test_accounts_that_take_models_on_read_packages_images_and_files(once, named):
+    built = once("fraud_detection", promotes_to=["210987654321"])
+    theirs = {"AWS": ["arn:aws:iam::210987654321:root"]}
+    policies = built.of_type("aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy")
+    assert len(policies) == len(built.of_type(PACKAGES))
+    for found in policies:
+        group, packages = json.loads(found.inputs["resourcePolicy"])["Statement"]
+        assert group["Principal"] == packages["Principal"] == theirs
+        assert packages["Action"] == ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"]
+        assert packages["Resource"][0].endswith(f":model-package/{found.inputs['modelPackageGroupName']}/*")
+    (images,) = built.of_type("aws:ecr/repositoryPolicy:RepositoryPolicy")
+    (pull,) = json.loads(images.inputs["policy"])["Statement"]
+    assert pull["Principal"] == theirs
+    assert not [action for action in pull["Action"] if "Put" in action or "Upload" in action]
+    bucket = named(built, "aws:s3/bucketPolicy:BucketPolicy", "fraud-detection-models").inputs["policy"]
+    _, read = json.loads(bucket)["Statement"]
+    assert (read["Principal"], read["Action"]) == (theirs, ["s3:GetObject"])
+    # Runs hold data of people, and stay here.
+    assert {arn.split("/", 1)[1] for arn in read["Resource"]} == {"gradient-boosting/*", "sequence-network/*"}
+
+
+def test_without_accounts_that_take_models_on_nothing_is_shared(streaming):
+    assert not streaming.of_type("aws:sagemaker/modelPackageGroupPolicy:ModelPackageGroupPolicy")
+    assert not streaming.of_type("aws:ecr/repositoryPolicy:RepositoryPolicy")
 
 
 @pytest.mark.parametrize(
@@ -97,24 +195,42 @@ def test_training_reads_what_the_feature_job_writes_and_leaves_candidates(stream
     ],
     ids=["ours", "theirs"],
 )
-def test_training_runs_the_image_of_the_settings(once, named, given, used):
+def test_training_runs_the_image_of_the_settings(once, given, used):
     digest = f"sha256:{'0a' * 32}"
     built = once("credit_scoring", serving_image=f"{given}@{digest}")
-    definition = named(built, PIPELINE, "credit-scoring-training").inputs["pipelineDefinition"]
-    (step,) = json.loads(definition)["Steps"]
-    image = step["Arguments"]["AlgorithmSpecification"]["TrainingImage"]
-    assert re.fullmatch(f"{used}@{digest}", image)
+    assert re.fullmatch(f"{used}@{digest}", values(built, "training")["ImageUri"])
 
 
-def test_pipelines_start_jobs_of_their_own_and_pass_on_the_training_identity_only(streaming, rights, allowed):
-    for action in ("sagemaker:CreateTrainingJob", "sagemaker:CreateTransformJob"):
-        (jobs,) = allowed(streaming, "training", action)
-        assert jobs.endswith("-job/pipelines-*")
+def test_pipelines_start_jobs_of_their_own_in_this_network_only(streaming, rights):
+    creating = {
+        action: statement
+        for statement in rights(streaming, "training")
+        for action in statement["Action"]
+        if action.startswith("sagemaker:Create") and action.endswith("Job")
+    }
+    assert set(creating) == {
+        "sagemaker:CreateProcessingJob",
+        "sagemaker:CreateTrainingJob",
+        "sagemaker:CreateHyperParameterTuningJob",
+    }
+    (group,) = {item.inputs["securityGroupId"] for item in streaming.of_type(EGRESS)}
+    for statement in creating.values():
+        # A job without a network has no such key, and all of none are ours.
+        assert statement["Condition"] == {
+            "ForAllValues:StringEquals": {"sagemaker:VpcSecurityGroupIds": [group]},
+            "Null": {"sagemaker:VpcSecurityGroupIds": "false"},
+        }
+    for kind in ("Processing", "Training"):
+        for arn in creating[f"sagemaker:Create{kind}Job"]["Resource"]:
+            assert arn.endswith("-job/pipelines-*")
+
+
+def test_pipelines_pass_on_the_training_identity_only(streaming, rights, allowed):
     (passing,) = [statement for statement in rights(streaming, "training") if "iam:PassRole" in statement["Action"]]
     (role,) = passing["Resource"]
     assert ":role/fraud-detection-training-" in role
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
-    for purpose in ("ingest", "serving"):
+    for purpose in ("ingest", "serving", "exploration"):
         assert not allowed(streaming, purpose, "iam:PassRole")
 
 

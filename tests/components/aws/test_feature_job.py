@@ -94,7 +94,8 @@ def test_the_job_reads_the_archived_events_and_writes_its_own_folder(request, pl
     built = request.getfixturevalue(platform)
     name = built.platform.context.name
     told = arguments(built)
-    assert set(told) == {"--source", "--format", "--destination", "--since"}
+    # Files of a batch come later than they happened, and none is left out; a stream's archive is made up for by days.
+    assert set(told) == {"--source", "--format", "--destination"} | (set() if platform == "batch" else {"--since"})
     raw = named(built, TABLE, f"{name}-raw").inputs
     assert told["--source"] == raw["storageDescriptor"]["location"]
     assert told["--format"] == "parquet"

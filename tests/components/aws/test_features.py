@@ -147,8 +147,8 @@ def test_the_state_of_windows_is_encrypted_kept_and_goes_when_it_is_empty(reques
 
 
 @pytest.mark.parametrize(("environment", "protected"), [("production", True), ("experiment", False)])
-def test_production_keeps_the_state_of_windows_from_being_deleted(once, environment, protected):
-    (state,) = once("fraud_detection", environment=environment).of_type(TABLE)
+def test_production_keeps_the_state_of_windows_from_being_deleted(streaming, experiment, environment, protected):
+    (state,) = (streaming if environment == "production" else experiment()).of_type(TABLE)
     assert state.inputs["deletionProtectionEnabled"] is protected
 
 

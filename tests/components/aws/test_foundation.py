@@ -57,6 +57,7 @@ def test_an_existing_key_is_used_and_its_owner_grants_it(house, named):
         ("training", ["sagemaker.amazonaws.com"]),
         ("serving", ["sagemaker.amazonaws.com"]),
         ("monitoring", ["sagemaker.amazonaws.com", "scheduler.amazonaws.com", "events.amazonaws.com"]),
+        ("exploration", ["sagemaker.amazonaws.com"]),
         ("flow-logs", ["vpc-flow-logs.amazonaws.com"]),
         ("archive", ["firehose.amazonaws.com"]),
         ("lake-formation", ["glue.amazonaws.com", "lakeformation.amazonaws.com"]),
@@ -130,6 +131,9 @@ WITHOUT_RESOURCE = {
     # By a version's id: https://docs.aws.amazon.com/glue/latest/dg/schema-registry-gs.html, for deserializers.
     "glue:GetSchemaVersion",
     "lakeformation:GetDataAccess",
+    "sagemaker:ListApps",
+    "sagemaker:ListSpaces",
+    "sagemaker:ListUserProfiles",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }
@@ -200,3 +204,24 @@ def test_the_longest_name_fits_a_sagemaker_model():
     # 63 characters; a deployment has at most 32, and auto-naming adds a hyphen and seven characters.
     assert LIMITS.name_length + len("-gradient-boosting-10-10-10") + 8 <= 63
     assert LIMITS.name_length >= len("demand-forecasting")
+
+
+def test_rights_of_an_experiment_end_with_it(streaming, experiment):
+    (boundary,) = streaming.of_type("aws:iam/policy:Policy")
+    (most,) = statements(boundary.inputs["policy"])
+    assert "Condition" not in most
+    (boundary,) = experiment().of_type("aws:iam/policy:Policy")
+    (most,) = statements(boundary.inputs["policy"])
+    # To the end of the last day; every role of the platform is under this boundary.
+    assert most["Condition"] == {"DateLessThanEquals": {"aws:CurrentTime": "2099-01-31T23:59:59Z"}}
+
+
+def test_accounts_that_take_models_on_decrypt_them_from_s3_and_ecr_only(once, streaming):
+    (key,) = once("fraud_detection", promotes_to=["210987654321"]).of_type(KMS_KEY)
+    (taken,) = [one for one in statements(key.inputs["policy"]) if "210987654321" in json.dumps(one["Principal"])]
+    assert taken["Action"] == ["kms:Decrypt", "kms:DescribeKey"]
+    assert taken["Condition"] == {
+        "StringEquals": {"kms:ViaService": ["s3.eu-west-1.amazonaws.com", "ecr.eu-west-1.amazonaws.com"]}
+    }
+    (key,) = streaming.of_type(KMS_KEY)
+    assert "kms:ViaService" not in key.inputs["policy"]

@@ -156,12 +156,12 @@ def test_the_endpoints_requests_are_compared_with_the_champions_baseline(streami
         )
 
 
-def test_batch_compares_what_batch_scoring_captured(batch, named):
+def test_batch_compares_what_is_kept_beside_the_scores(batch, named):
     (definition,) = batch.of_type(DEFINITION)
     source = definition.inputs["dataQualityJobInput"]["batchTransformInput"]
     pipeline = named(batch, "aws:sagemaker/pipeline:Pipeline", "credit-scoring-batch").inputs["pipelineDefinition"]
-    (step,) = json.loads(pipeline)["Steps"]
-    assert source["dataCapturedDestinationS3Uri"] == step["Arguments"]["DataCaptureConfig"]["DestinationS3Uri"]
+    values = {item["Name"]: item["DefaultValue"] for item in json.loads(pipeline)["Parameters"]}
+    assert source["dataCapturedDestinationS3Uri"] == f"{values['Predictions']}/captured"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_the_drift_monitor_runs_on_its_schedule(once, workload, expression):
     assert definition.urn in schedule.depends_on
 
 
-def test_violations_start_the_training_pipeline_and_tell_the_owner(streaming, named):
+def test_violations_start_the_retraining_pipeline_and_tell_the_owner(streaming, named):
     rule = named(streaming, RULE, "fraud-detection-drift")
     pattern = json.loads(rule.inputs["eventPattern"])
     assert pattern["source"] == ["aws.sagemaker"]
@@ -190,7 +190,7 @@ def test_violations_start_the_training_pipeline_and_tell_the_owner(streaming, na
     assert ":monitoring-schedule/fraud-detection-drift-" in monitor
     assert pattern["detail"]["ExitMessage"] == [{"prefix": "CompletedWithViolations"}]
     training = named(streaming, TARGET, "fraud-detection-retraining")
-    assert ":pipeline/fraud-detection-training-" in training.inputs["arn"]
+    assert ":pipeline/fraud-detection-retraining-" in training.inputs["arn"]
     assert ":role/fraud-detection-monitoring-" in training.inputs["roleArn"]
     alert = named(streaming, TARGET, "fraud-detection-drift-alert")
     assert ":fraud-detection-alerts-" in alert.inputs["arn"]
@@ -225,7 +225,7 @@ def test_training_starts_again_by_what_the_workload_says(once, workload, by_drif
     schedules = [schedule.inputs for schedule in built.of_type(SCHEDULE) if schedule.name.endswith("-retraining")]
     assert any(target.name.endswith("-retraining") for target in built.of_type(TARGET)) is by_drift
     assert [schedule["scheduleExpression"] for schedule in schedules] == by_schedule
-    assert all("-training-" in schedule["target"]["arn"] for schedule in schedules)
+    assert all("-retraining-" in schedule["target"]["arn"] for schedule in schedules)
 
 
 def test_scheduled_training_is_encrypted_and_started_by_monitoring(house, named):
@@ -238,7 +238,7 @@ def test_only_monitoring_starts_pipelines(hybrid, allowed):
     started = allowed(hybrid, "monitoring", "sagemaker:StartPipelineExecution")
     assert {arn.partition(":pipeline/")[2].rpartition("-")[0] for arn in started} == {
         "delivery-eta-batch",
-        "delivery-eta-training",
+        "delivery-eta-retraining",
     }
     for purpose in ("ingest", "training", "serving"):
         assert not allowed(hybrid, purpose, "sagemaker:StartPipelineExecution")

@@ -25,6 +25,8 @@ GATEWAYS = {"s3", "dynamodb"}
 
 def services(built) -> set[str]:
     names = {endpoint.inputs["serviceName"] for endpoint in built.of_type(ENDPOINT)}
+    # The tracker of experiments is reached by an endpoint of SageMaker's own.
+    names.remove("aws.sagemaker.eu-west-1.experiments")
     assert all(name.startswith("com.amazonaws.eu-west-1.") for name in names)
     return {name.removeprefix("com.amazonaws.eu-west-1.") for name in names}
 
@@ -125,6 +127,7 @@ def test_endpoints_of_streams_are_there_only_with_streams(streaming, hybrid, bat
         "s3",
         "sagemaker.api",
         "sagemaker.runtime",
+        "secretsmanager",
         "sts",
     }
     assert services(batch) == everywhere

@@ -1,89 +1,114 @@
-"""SageMaker pipeline definitions: what runs in the step, where, and with which key."""
+"""Compiled pipelines as SageMaker gets them: what the stack fills in, and what must be there to be started."""
 
 import json
+from pathlib import Path
 
 import pulumi
 import pytest
 from ml_blueprints.aws import pipeline_definition
 from ml_blueprints.aws.pipeline_definition import Job
+from ml_blueprints.errors import BlueprintError
+
+COMPILED = Path(__file__).parents[3] / "pipelines" / "ml_pipelines" / "platforms" / "compiled" / "sagemaker"
+GIVEN = {
+    "Archive": "s3://raw/events/",
+    "ModelPackageGroupPrefix": "churn-0123456",
+    "Environment": "staging",
+    "Key": "aws-secret:arn",
+}
+
+
+def job(spot: bool = False) -> Job:
+    """Where pipelines run."""
+    return Job(
+        role="trainer",
+        image="registry/image@sha256:0",
+        key="keys/k",
+        subnets=[pulumi.Output.from_input("subnet-1"), pulumi.Output.from_input("subnet-2")],
+        security_group=pulumi.Output.from_input("sg-1"),
+        models_bucket="models",
+        spot=spot,
+    )
 
 
 @pytest.fixture
-def step(run_program):
-    """The one step of a pipeline; a program makes it, and it is looked at when that has ended."""
+def filled(run_program):
+    """A compiled pipeline of churn, filled in; a program does it, and it is looked at when that has ended."""
 
-    def resolve(define) -> dict:
+    def resolve(name: str = "training", spot: bool = False, **given: str) -> dict:
         definitions: list[str] = []
 
         def program(_) -> None:
-            job = Job(
-                role="trainer",
-                image="registry/image@sha256:0",
-                key="keys/k",
-                subnets=[pulumi.Output.from_input("subnet-1"), pulumi.Output.from_input("subnet-2")],
-                security_group=pulumi.Output.from_input("sg-1"),
-            )
-            pulumi.export("definition", define(job).apply(definitions.append))
+            source = (COMPILED / "churn" / f"{name}.json").read_text()
+            found = pipeline_definition.filled(source, job(spot), GIVEN | given)
+            pulumi.export("definition", found.apply(definitions.append))
 
         run_program("aws", program)
-        (text,) = definitions
-        definition = json.loads(text)
-        assert definition["Version"] == "2020-12-01"
-        (found,) = definition["Steps"]
-        return found
+        return json.loads(definitions[0])
 
     return resolve
 
 
-@pytest.fixture
-def training(step):
-    return step(lambda job: pipeline_definition.training(job, "s3://features", "s3://models"))
+def steps(definition: dict) -> list[dict]:
+    """All steps, those of branches, too."""
+    branches = [
+        inner
+        for step in definition["Steps"]
+        for branch in ("IfSteps", "ElseSteps")
+        for inner in step["Arguments"].get(branch, [])
+    ]
+    return definition["Steps"] + branches
 
 
-@pytest.fixture
-def scoring(step):
-    return step(lambda job: pipeline_definition.batch_scoring(job, "model", "s3://to-score", "s3://predictions"))
+def jobs(definition: dict) -> list[tuple[str, dict]]:
+    """Kind and arguments of what runs on machines."""
+    return [
+        (step["Type"], step["Arguments"].get("TrainingJobDefinition", step["Arguments"]))
+        for step in steps(definition)
+        if step["Type"] in ("Processing", "Training", "Tuning")
+    ]
 
 
-def test_training_runs_the_image_on_the_data_and_leaves_the_model(training):
-    assert (training["Name"], training["Type"]) == ("Train", "Training")
-    arguments = training["Arguments"]
-    assert arguments["AlgorithmSpecification"]["TrainingImage"] == "registry/image@sha256:0"
-    (channel,) = arguments["InputDataConfig"]
-    assert channel["ChannelName"] == "features"
-    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == "s3://features"
-    assert arguments["OutputDataConfig"] == {"S3OutputPath": "s3://models", "KmsKeyId": "keys/k"}
+def test_every_parameter_has_a_value_so_that_a_schedule_can_start_the_pipeline(filled):
+    values = {item["Name"]: item["DefaultValue"] for item in filled()["Parameters"]}
+    assert {"RoleArn": "trainer", "KmsKeyId": "keys/k", "ModelsBucket": "models"}.items() <= values.items()
+    assert values["ImageUri"] == "registry/image@sha256:0"
+    assert (values["Environment"], values["Key"], values["Since"]) == ("staging", "aws-secret:arn", "none")
+    assert values["InstanceType"].startswith("ml.")
 
 
-def test_training_is_isolated_in_the_network_and_encrypted(training):
-    arguments = training["Arguments"]
-    assert arguments["RoleArn"] == "trainer"
-    assert arguments["VpcConfig"] == {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
-    assert arguments["EnableNetworkIsolation"] is True
-    assert arguments["EnableInterContainerTrafficEncryption"] is True
-    assert arguments["ResourceConfig"]["VolumeKmsKeyId"] == "keys/k"
+def test_a_parameter_without_a_value_is_refused_by_name():
+    source = (COMPILED / "churn" / "batch-scoring.json").read_text()
+    with pytest.raises(BlueprintError, match=r"Parameters\.Champion.*a default in the file, or one of Archive"):
+        pipeline_definition.filled(source, job(), GIVEN)
 
 
-def test_training_ends(training):
-    assert training["Arguments"]["StoppingCondition"] == {"MaxRuntimeInSeconds": 4 * 3600}
+def test_every_job_runs_in_the_platforms_network(filled):
+    found = jobs(filled())
+    assert len(found) > 10
+    for _, arguments in found:
+        network = arguments.get("NetworkConfig", arguments)
+        assert network["VpcConfig"] == {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1", "subnet-2"]}
 
 
-def test_batch_scoring_reads_lines_and_writes_lines(scoring):
-    assert (scoring["Name"], scoring["Type"]) == ("Score", "Transform")
-    arguments = scoring["Arguments"]
-    assert arguments["ModelName"] == "model"
-    assert arguments["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"] == "s3://to-score"
-    assert arguments["TransformInput"]["SplitType"] == arguments["TransformOutput"]["AssembleWith"] == "Line"
-    assert arguments["TransformInput"]["ContentType"] == arguments["TransformOutput"]["Accept"]
-    assert arguments["TransformOutput"]["S3OutputPath"] == "s3://predictions"
+@pytest.mark.parametrize("spot", [True, False])
+def test_training_alone_may_be_interrupted_and_only_where_that_is_wanted(filled, spot):
+    for kind, arguments in jobs(filled(spot=spot)):
+        stop = arguments["StoppingCondition"]
+        assert arguments.get("EnableManagedSpotTraining", False) is (spot and kind != "Processing")
+        if spot and kind != "Processing":
+            assert stop["MaxWaitTimeInSeconds"] == 2 * stop["MaxRuntimeInSeconds"]
+        else:
+            assert set(stop) == {"MaxRuntimeInSeconds"}
 
 
-def test_batch_scoring_encrypts_what_it_keeps_and_captures_it_for_the_drift_monitor(scoring):
-    arguments = scoring["Arguments"]
-    assert arguments["TransformOutput"]["KmsKeyId"] == "keys/k"
-    assert arguments["TransformResources"]["VolumeKmsKeyId"] == "keys/k"
-    assert arguments["DataCaptureConfig"] == {
-        "DestinationS3Uri": "s3://predictions/captured",
-        "KmsKeyId": "keys/k",
-        "GenerateInferenceId": True,
-    }
+def test_the_rest_stays_as_it_was_compiled(filled):
+    before, after = json.loads((COMPILED / "churn" / "training.json").read_text()), filled()
+    assert [step["Name"] for step in steps(before)] == [step["Name"] for step in steps(after)]
+    assert before["PipelineExperimentConfig"] == after["PipelineExperimentConfig"]
+
+
+def test_models_that_training_chooses_from_are_those_it_searches_for():
+    source = (COMPILED / "churn" / "training.json").read_text()
+    assert pipeline_definition.candidates(source) == ("gradient-boosting", "logistic-regression", "scorecard")
+    assert pipeline_definition.candidates((COMPILED / "churn" / "retraining.json").read_text()) == ()

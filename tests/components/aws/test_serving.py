@@ -44,16 +44,22 @@ def test_each_version_that_runs_is_a_model_isolated_in_the_network(house):
         assert model.inputs["executionRoleArn"] == "arn:aws:iam::210987654321:role/house-serving"
 
 
-def test_a_challenger_is_registered_but_does_not_run(batch):
-    assert [model.name for model in batch.of_type(MODEL)] == ["credit-scoring-scorecard-3-1-0"]
+def test_what_answers_nobody_is_registered_and_does_not_run(batch, hybrid):
+    # The challenger isn't there, and a batch is scored by a step that loads the model itself.
+    assert not batch.of_type(MODEL)
+    assert [model.name for model in hybrid.of_type(MODEL)] == [
+        "delivery-eta-gradient-boosting-4-0-0",
+        "delivery-eta-gradient-boosting-4-1-0",
+    ]
 
 
 def test_a_model_loads_its_artifact_and_knows_its_role(streaming, named):
     shadow = named(streaming, MODEL, "fraud-detection-sequence-network-0-3-0").inputs
     container = shadow["primaryContainer"]
-    assert re.fullmatch(
-        r"s3://fraud-detection-models-[0-9a-f]+/sequence-network/0\.3\.0/model\.tar\.gz", container["modelDataUrl"]
-    )
+    (source,) = container["modelDataSource"]["s3DataSources"]
+    assert re.fullmatch(r"s3://fraud-detection-models-[0-9a-f]+/sequence-network/0\.3\.0/", source["s3Uri"])
+    # The folder as it was registered: its manifest names the files in it.
+    assert (source["s3DataType"], source["compressionType"]) == ("S3Prefix", "None")
     assert "/ml-serving@sha256:" in container["image"]
     (told,) = json.loads(container["environment"]["ML_BLUEPRINTS_ROUTING"])["models"]
     assert (told["name"], told["role"], told["traffic"]) == ("sequence-network", "shadow", 20)
@@ -192,6 +198,7 @@ def test_the_processor_runs_the_image_and_knows_where_all_is_kept(streaming, nam
     assert function.inputs["packageType"] == "Image"
     assert "/ml-serving@sha256:" in function.inputs["imageUri"]
     assert function.inputs["imageConfig"]["commands"] == ["ml_pipelines.streaming.aws_lambda.handler"]
+    assert function.inputs["imageConfig"]["entryPoints"] == ["python", "-m", "awslambdaric"]
     told = function.inputs["environment"]["variables"]
     assert told["WORKLOAD"] == "fraud-detection"
     (state,) = streaming.of_type("aws:dynamodb/table:Table")
@@ -222,8 +229,8 @@ def test_decisions_are_a_stream_as_wide_encrypted_and_kept_as_the_events(house, 
     assert decisions["kmsKeyId"] == KEY
 
 
-def test_an_experiments_decisions_grow_by_themselves(once, named):
-    decisions = named(once("fraud_detection", environment="experiment"), STREAM, "fraud-detection-decisions").inputs
+def test_an_experiments_decisions_grow_by_themselves(experiment, named):
+    decisions = named(experiment(), STREAM, "fraud-detection-decisions").inputs
     assert decisions["streamModeDetails"] == {"streamMode": "ON_DEMAND"}
     assert "shardCount" not in decisions
 
@@ -282,7 +289,10 @@ def test_hybrid_has_an_endpoint_and_batch_and_a_processor_that_only_keeps_featur
 
 
 def test_streaming_has_no_scheduled_batch(streaming):
-    assert [pipeline.name for pipeline in streaming.of_type(PIPELINE)] == ["fraud-detection-training"]
+    assert [pipeline.name for pipeline in streaming.of_type(PIPELINE)] == [
+        "fraud-detection-retraining",
+        "fraud-detection-training",
+    ]
     assert streaming.platform.serving.batch is None
 
 
@@ -322,13 +332,26 @@ def test_batch_scoring_is_encrypted_and_started_by_monitoring(hybrid_house, name
     assert schedule["target"]["retryPolicy"] == {"maximumRetryAttempts": 3}
 
 
-def test_batch_scoring_uses_the_champion_on_the_features(hybrid, named):
+def test_batch_scoring_uses_the_champion_on_what_is_due(hybrid, named):
     pipeline = named(hybrid, PIPELINE, "delivery-eta-batch").inputs
-    (step,) = json.loads(pipeline["pipelineDefinition"])["Steps"]
-    arguments = step["Arguments"]
-    assert arguments["ModelName"].startswith("delivery-eta-gradient-boosting-4-0-0-")
-    read = arguments["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
-    assert re.fullmatch(r"s3://delivery-eta-features-[0-9a-f]+/to-score", read)
-    written = arguments["TransformOutput"]["S3OutputPath"]
-    assert re.fullmatch(r"s3://delivery-eta-curated-[0-9a-f]+/predictions", written)
-    assert ":role/delivery-eta-training-" in pipeline["roleArn"]
+    definition = json.loads(pipeline["pipelineDefinition"])
+    assert [step["Name"] for step in definition["Steps"]] == ["collect", "due", "batch-score"]
+    values = {item["Name"]: item["DefaultValue"] for item in definition["Parameters"]}
+    assert re.fullmatch(r"s3://delivery-eta-models-[0-9a-f]+/gradient-boosting/4\.0\.0/", values["Champion"])
+    assert re.fullmatch(r"s3://delivery-eta-raw-[0-9a-f]+/events/", values["Archive"])
+    assert re.fullmatch(r"s3://delivery-eta-curated-[0-9a-f]+/predictions", values["Predictions"])
+    assert ":role/delivery-eta-training-" in values["RoleArn"] == pipeline["roleArn"]
+
+
+def test_batch_scoring_trusts_the_keys_of_the_settings_and_unsigned_models_in_experiments_only(
+    hybrid, experiment, named
+):
+    told = {}
+    for built in (hybrid, experiment("delivery_eta")):
+        pipeline = named(built, PIPELINE, "delivery-eta-batch").inputs["pipelineDefinition"]
+        values = {item["Name"]: item["DefaultValue"] for item in json.loads(pipeline)["Parameters"]}
+        told[values["Environment"]] = values["Trusted"]
+    assert told == {
+        "production": "ed25519:u0eLuYxoWsIhPj6ab8/6P/4nBD0s5MYZ6+Qt0RrWo10=",
+        "experiment": "none",
+    }

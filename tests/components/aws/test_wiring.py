@@ -49,12 +49,12 @@ def test_everything_that_takes_tags_has_them(request, platform):
     [
         ("aws:kinesis/stream:Stream", "events", {"key"}),
         ("aws:sagemaker/featureGroup:FeatureGroup", "features", {"key", "features", "ingest"}),
-        ("aws:sagemaker/pipeline:Pipeline", "training", {"key", "features", "models", "images", "training"}),
+        ("aws:sagemaker/pipeline:Pipeline", "training", {"key", "raw", "models", "images", "training", "signing"}),
         ("aws:sagemaker/model:Model", "gradient-boosting-1-2-0", {"models", "images", "serving", "workloads"}),
         ("aws:lambda/function:Function", "processor", {"features", "endpoint", "images", "ingest", "private-1"}),
         ("aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition", "drift", {"endpoint", "curated", "models"}),
-        ("aws:cloudwatch/eventTarget:EventTarget", "retraining", {"training", "monitoring", "drift"}),
-        ("aws:iam/rolePolicy:RolePolicy", "deployer", {"images", "training"}),
+        ("aws:cloudwatch/eventTarget:EventTarget", "retraining", {"retraining", "monitoring", "drift"}),
+        ("aws:iam/rolePolicy:RolePolicy", "deployer", {"images", "training", "retraining"}),
     ],
 )
 def test_each_layers_principal_resource_refers_to_its_neighbours(streaming, named, token, name, uses):
