@@ -12,8 +12,9 @@ ARRIVAL_COLUMNS = {
     "attributes": "STRING",
 }
 
-# Where the pipelines of this cloud's platform are compiled to.
+# Where the pipelines of this cloud's platform are compiled to, and how they call the image of their steps.
 PIPELINES = CompiledPipelines("vertexai", "yaml")
+RUNTIME_IMAGE = "ml-blueprints-python-runtime"
 
 LIMITS = Limits(
     cloud="gcp",
@@ -52,7 +53,9 @@ SERVICES = (
     "iamcredentials",
     "logging",
     "monitoring",
+    "notebooks",
     "pubsub",
+    "secretmanager",
     "servicedirectory",
     "storage",
     "sts",
@@ -63,10 +66,10 @@ ONLINE_SERVICES = ("bigtable", "bigtableadmin", "binaryauthorization", "run")
 
 # Services whose agent encrypts with the platform's key and is made on request; the agents of Cloud Storage, BigQuery
 # and Cloud Logging have an API of their own to be asked for. https://cloud.google.com/kms/docs/compatible-services
-KEY_USERS = ("aiplatform", "artifactregistry", "dataproc", "pubsub", "workflows")
+KEY_USERS = ("aiplatform", "artifactregistry", "dataproc", "pubsub", "secretmanager", "workflows")
 ONLINE_KEY_USERS = ("bigtableadmin", "run")
 
-# The agent of Compute Engine, which encrypts the disks of Spark, is there as soon as its API is enabled.
+# The agent of Compute Engine, which encrypts disks of Spark and of notebooks, is there as soon as its API is enabled.
 # https://cloud.google.com/dataproc-serverless/docs/guides/cmek-serverless
 COMPUTE_AGENT = "service-{number}@compute-system.iam.gserviceaccount.com"
 
@@ -89,6 +92,7 @@ ROLE_BIGTABLE_USER = "roles/bigtable.user"
 ROLE_ARTIFACT_READER = "roles/artifactregistry.reader"
 ROLE_ARTIFACT_WRITER = "roles/artifactregistry.writer"
 ROLE_INVOKER = "roles/run.invoker"
+ROLE_SECRET_READER = "roles/secretmanager.secretAccessor"  # noqa: S105 (a role, no secret)
 
 # What can only be granted on the project, as a role of the platform's own for each purpose.
 # https://cloud.google.com/iam/docs/permissions-reference
@@ -99,11 +103,42 @@ _TELEMETRY = (
     "monitoring.timeSeries.create",
 )
 _JOBS = ("aiplatform.customJobs.create", "aiplatform.customJobs.get")
+# A run of a pipeline: its start, the store that its lineage is written to, and a task, which is a job.
+# https://cloud.google.com/vertex-ai/docs/pipelines/configure-project#service-account
+PIPELINE_PERMISSIONS = (
+    *_JOBS,
+    "aiplatform.artifacts.create",
+    "aiplatform.artifacts.get",
+    "aiplatform.artifacts.list",
+    "aiplatform.artifacts.update",
+    "aiplatform.contexts.addContextArtifactsAndExecutions",
+    "aiplatform.contexts.addContextChildren",
+    "aiplatform.contexts.create",
+    "aiplatform.contexts.get",
+    "aiplatform.contexts.list",
+    "aiplatform.contexts.update",
+    "aiplatform.executions.addExecutionEvents",
+    "aiplatform.executions.create",
+    "aiplatform.executions.get",
+    "aiplatform.executions.list",
+    "aiplatform.executions.update",
+    "aiplatform.metadataStores.create",
+    "aiplatform.metadataStores.get",
+    "aiplatform.pipelineJobs.create",
+    "aiplatform.pipelineJobs.get",
+    "bigquery.jobs.create",
+)
 PROJECT_PERMISSIONS = {
     Purpose.INGEST: _TELEMETRY,
     Purpose.TRAINING: (
         *_TELEMETRY,
-        *_JOBS,
+        *PIPELINE_PERMISSIONS,
+        "aiplatform.hyperparameterTuningJobs.cancel",
+        "aiplatform.hyperparameterTuningJobs.create",
+        "aiplatform.hyperparameterTuningJobs.get",
+        "aiplatform.models.get",
+        "aiplatform.models.list",
+        "aiplatform.models.upload",
         "aiplatform.tensorboardExperiments.create",
         "aiplatform.tensorboardExperiments.get",
         "aiplatform.tensorboardExperiments.write",
@@ -113,7 +148,6 @@ PROJECT_PERMISSIONS = {
         "aiplatform.tensorboardTimeSeries.batchCreate",
         "aiplatform.tensorboardTimeSeries.get",
         "aiplatform.tensorboards.get",
-        "bigquery.jobs.create",
     ),
     Purpose.SERVING: (*_TELEMETRY, "bigquery.jobs.create"),
     Purpose.MONITORING: (
@@ -171,6 +205,14 @@ CONTRACT_PERMISSIONS = ("pubsub.schemas.get",)
 # What reading a feature view takes; the predefined roles that hold it can read all of Vertex AI.
 FEATURE_PERMISSIONS = ("aiplatform.featureViews.fetchFeatureValues", "aiplatform.featureViews.get")
 
+# What whoever owns a notebook may do with it. https://cloud.google.com/iam/docs/roles-permissions/notebooks
+NOTEBOOK_PERMISSIONS = (
+    "notebooks.instances.get",
+    "notebooks.instances.start",
+    "notebooks.instances.stop",
+    "notebooks.instances.use",
+)
+
 # What Vertex AI's service agent needs to attach its jobs to the network.
 # https://cloud.google.com/vertex-ai/docs/general/vpc-psc-i-setup
 ATTACHMENT_PERMISSIONS = (
@@ -188,13 +230,20 @@ DEPLOYER_PERMISSIONS = (
     "workflows.workflows.update",
 )
 
-# Domains of Google's APIs, of Artifact Registry and of Cloud Run, which resolve to the private endpoint.
+# Domains of Google's APIs, of Artifact Registry, of Cloud Run and of notebooks, which resolve to the private endpoint.
 # https://cloud.google.com/vpc/docs/configure-private-service-connect-apis
-PRIVATE_DOMAINS = ("googleapis.com.", "pkg.dev.", "run.app.")
+PRIVATE_DOMAINS = (
+    "googleapis.com.",
+    "notebooks.cloud.google.com.",
+    "notebooks.googleusercontent.com.",
+    "pkg.dev.",
+    "run.app.",
+)
 
 # Resource types whose logs are kept in the platform's bucket. https://cloud.google.com/logging/docs/api/v2/resource-list
 LOGGED_RESOURCES = (
     "aiplatform.googleapis.com/FeatureOnlineStore",
+    "aiplatform.googleapis.com/PipelineJob",
     "audited_resource",
     "bigquery_dataset",
     "cloud_dataproc_batch",
@@ -212,6 +261,9 @@ LOG_RETENTION_DAYS = 365
 
 # Who writes the usage logs of buckets. https://cloud.google.com/storage/docs/access-logs#delivery
 USAGE_LOG_WRITER = "group:cloud-storage-analytics@google.com"
+
+# Days for which a version of a secret can be had back that was destroyed.
+SECRET_RETENTION_DAYS = 30
 
 # Days after which an image that no tag names any more is deleted.
 UNTAGGED_IMAGE_DAYS = 30
@@ -252,16 +304,34 @@ MAXIMUM_EXECUTORS = 32
 EVENTS_PER_BIGTABLE_NODE = 4000
 BIGTABLE_CPU_TARGET = 60
 
-# Machine of training, batch scoring and drift jobs, which run and end.
+# Machine of drift jobs, which run and end.
 # https://cloud.google.com/vertex-ai/docs/training/configure-compute
 JOB_MACHINE_TYPE = "n2-standard-4"
 JOB_DISK_GIB = 100
 
+# Machine, zone, disks and image of a notebook. https://cloud.google.com/vertex-ai/docs/workbench/instances/create and,
+# for zones, which all regions have by this letter, https://cloud.google.com/compute/docs/regions-zones
+NOTEBOOK_MACHINE_TYPE = "e2-standard-4"
+NOTEBOOK_ZONE = "b"
+NOTEBOOK_BOOT_GIB, NOTEBOOK_DATA_GIB = 150, 100
+NOTEBOOK_IMAGE = {"project": "cloud-notebooks-managed", "family": "workbench-instances"}
+# An hour without work, and upgrades on Monday nights.
+# https://cloud.google.com/vertex-ai/docs/workbench/instances/manage-metadata
+NOTEBOOK_METADATA = {
+    "idle-timeout-seconds": "3600",
+    "notebook-upgrade-schedule": "0 3 * * MON",
+    "report-event-health": "true",
+    "block-project-ssh-keys": "true",
+    "serial-port-logging-enable": "false",
+}
+
+# How a run of a pipeline asks for the machines of its trials: in an experiment for those that Google may take back.
+# https://cloud.google.com/vertex-ai/docs/reference/rest/v1/CustomJobSpec#Strategy
+STRATEGIES = {True: "SPOT", False: "STANDARD"}
+
 # What a container of the platform's image runs; without a command it is the scoring service.
 COMMANDS = {
     "process": ("python", "-m", "ml_pipelines.streaming.cloud_run"),
-    "train": ("python", "-m", "ml_pipelines.steps.train"),
-    "score": ("python", "-m", "ml_pipelines.steps.score"),
     "drift": ("python", "-m", "ml_pipelines.steps.drift"),
 }
 

@@ -15,6 +15,7 @@ import pulumi
 from ml_blueprints import schedules
 from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.gcp import facts
+from ml_blueprints.gcp.pipeline_definition import asked
 from ml_blueprints.workload import Workload
 
 # Seconds between two looks at a batch that runs.
@@ -90,9 +91,9 @@ def workflow(batch: Batch) -> pulumi.Output[str]:
     request = {"query": {"requestId": '${sys.get_env("GOOGLE_CLOUD_WORKFLOW_EXECUTION_ID")}'}, "body": _body(batch)}
     started = f'${{"{facts.DATAPROC_URL}" + started.body.metadata.batch}}'
     steps = [
-        {"start": _asked("http.post", {"url": batches, **request}, "started")},
+        {"start": asked("http.post", {"url": batches, **request}, "started")},
         {"wait": {"call": "sys.sleep", "args": {"seconds": PATIENCE}}},
-        {"look": _asked("http.get", {"url": started}, "batch")},
+        {"look": asked("http.get", {"url": started}, "batch")},
         {
             "judge": {
                 "switch": [
@@ -109,15 +110,6 @@ def workflow(batch: Batch) -> pulumi.Output[str]:
         {"finish": {"return": "${batch.body.name}"}},
     ]
     return pulumi.Output.json_dumps({"main": {"params": ["input"], "steps": steps}})
-
-
-def _asked(method: str, arguments: dict[str, Any], result: str) -> dict[str, Any]:
-    """A request under the workflow's own identity, which is repeated where nobody answered.
-
-    https://cloud.google.com/workflows/docs/reference/stdlib/http/default_retry
-    """
-    call = {"call": method, "args": {**arguments, "auth": {"type": "OAuth2"}}, "result": result}
-    return {"try": call, "retry": "${http.default_retry}"}
 
 
 def _body(batch: Batch) -> dict[str, Any]:

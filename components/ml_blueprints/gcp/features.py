@@ -226,7 +226,7 @@ class Features(layers.Features):
         self.realise("feature-engineering", self.feature_schedule)
 
     def _rights(self) -> None:
-        """The job and ingest write features, training and serving read their history, and only serving the latest."""
+        """The job and ingest write features; training, serving and explorers read their history, serving the latest."""
         foundation, data = self.foundation, self.data
         self._feature_account()
         computes = self.feature_account.member
@@ -239,7 +239,7 @@ class Features(layers.Features):
             self._grant_bucket("staging", data.buckets[Zone.FEATURES], facts.ROLE_OBJECT_WRITER),
             self._grant_bucket("staging-bucket", data.buckets[Zone.FEATURES], facts.ROLE_BUCKET_READER),
         ]
-        for purpose in (Purpose.TRAINING, Purpose.SERVING):
+        for purpose in (Purpose.TRAINING, Purpose.SERVING, Purpose.EXPLORATION):
             for part, table in (("features", self.table), ("history", self.history)):
                 self._grant_table(f"{purpose}-{part}-table", table, facts.ROLE_TABLE_READER, foundation.member(purpose))
         if self.feature_view is None:

@@ -7,6 +7,9 @@ from ml_blueprints.gcp import facts
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.layers import Context, Zone
 
+# The folder of a zone in which runs of pipelines leave what their steps hand to one another.
+RUNS = "runs"
+
 Rule = tuple[str, storage.BucketLifecycleRuleConditionArgs]
 
 
@@ -21,10 +24,10 @@ class Lake(pulumi.ComponentResource):
         super().__init__("ml-blueprints:gcp:Lake", context.logical("lake"), None, opts)
         self.context, self.foundation = context, foundation
         self._access_logs()
-        data_ends = _deleted(context.workload.data.retention_days)
-        self.buckets: dict[Zone, storage.Bucket] = {
-            zone: self._logged(zone, [] if zone is Zone.MODELS else [data_ends]) for zone in Zone
-        }
+        days = context.workload.data.retention_days
+        # Models stay; what they were made of is data, and goes when data go.
+        ends = {zone: _deleted(days) for zone in Zone} | {Zone.MODELS: _deleted(days, f"{RUNS}/")}
+        self.buckets: dict[Zone, storage.Bucket] = {zone: self._logged(zone, [ends[zone]]) for zone in Zone}
         self.code = self._logged("code", [])
         self.register_outputs({"zones": {zone: bucket.url for zone, bucket in self.buckets.items()}})
 
@@ -56,6 +59,8 @@ class Lake(pulumi.ComponentResource):
         return storage.Bucket(
             self.context.logical(part),
             location=self.foundation.region,
+            # An experiment ends with all that it holds.
+            force_destroy=self.context.settings.experiment is not None,
             uniform_bucket_level_access=True,
             public_access_prevention="enforced",
             versioning=storage.BucketVersioningArgs(enabled=True),
@@ -74,5 +79,8 @@ class Lake(pulumi.ComponentResource):
         )
 
 
-def _deleted(days: int) -> Rule:
-    return "Delete", storage.BucketLifecycleRuleConditionArgs(age=days, with_state="LIVE")
+def _deleted(days: int, *prefixes: str) -> Rule:
+    condition = storage.BucketLifecycleRuleConditionArgs(
+        age=days, with_state="LIVE", matches_prefixes=list(prefixes) or None
+    )
+    return ("Delete", condition)

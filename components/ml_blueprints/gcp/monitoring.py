@@ -72,6 +72,8 @@ class Monitoring(layers.Monitoring):
         """Errors and latency of the endpoint, failed runs of jobs, events that wait and those that nobody could use."""
         objectives = self.context.workload.monitoring
         self._alarm("features-failed", alarm_conditions.failed_runs(self.serving.features.feature_pipeline.name))
+        self._alarm("training-failed", alarm_conditions.failed_runs(self.development.training_pipeline.name))
+        self._alarm("retraining-failed", alarm_conditions.failed_runs(self.development.retraining_pipeline.name))
         if self.serving.real_time is not None:
             service = self.serving.real_time.name
             self._alarm("errors", alarm_conditions.error_rate(service, objectives.error_rate_objective))
@@ -184,7 +186,7 @@ class Monitoring(layers.Monitoring):
         )
 
     def _retraining(self) -> None:
-        """Drift, a schedule or both start the training pipeline."""
+        """Drift, a schedule or both start the retraining pipeline."""
         context, retraining = self.context, self.context.workload.retraining
         if "drift" in retraining.trigger:
             self.drift_trigger = eventarc.Trigger(
@@ -198,14 +200,14 @@ class Monitoring(layers.Monitoring):
                 transport=eventarc.TriggerTransportArgs(
                     pubsub=eventarc.TriggerTransportPubsubArgs(topic=self.drift_topic.id)
                 ),
-                destination=eventarc.TriggerDestinationArgs(workflow=self.development.pipeline),
+                destination=eventarc.TriggerDestinationArgs(workflow=self.development.retraining),
                 service_account=self.foundation.identities[Purpose.MONITORING],
                 labels=context.tags,
                 opts=self.child(),
             )
         if retraining.schedule:
             self.retraining_schedule = self._schedule(
-                "retraining", retraining.schedule, self.development.training_pipeline
+                "retraining", retraining.schedule, self.development.retraining_pipeline
             )
         self.realise(
             "retraining-trigger", *(trigger for trigger in (self.drift_trigger, self.retraining_schedule) if trigger)

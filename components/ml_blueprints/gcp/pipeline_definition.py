@@ -5,7 +5,7 @@ of Vertex AI's customJobs.create (https://cloud.google.com/vertex-ai/docs/refere
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -38,13 +38,6 @@ class Run:
     identity: pulumi.Input[str]
     destination: pulumi.Input[str]
     arguments: Sequence[pulumi.Input[str]] = ()
-    environment: dict[str, pulumi.Input[str]] = field(default_factory=dict)
-    tensorboard: pulumi.Input[str] | None = None
-
-
-def run_job(job: Job, run: Run) -> pulumi.Output[str]:
-    """A workflow that runs a job, waits for it and returns its name."""
-    return _workflow(_job_step(job, run), {"finish": {"return": "${job.name}"}})
 
 
 def run_and_publish(
@@ -54,7 +47,7 @@ def run_and_publish(
 
     `report` is the URL of the object in the JSON API of Cloud Storage.
     """
-    return _workflow(
+    return workflow(
         _job_step(job, run),
         {
             "read": {
@@ -85,8 +78,18 @@ def start(workflow: pulumi.Input[str], identity: pulumi.Input[str]) -> cloudsche
     )
 
 
-def _workflow(*steps: dict[str, Any]) -> pulumi.Output[str]:
+def workflow(*steps: dict[str, Any]) -> pulumi.Output[str]:
+    """The source of a workflow."""
     return pulumi.Output.json_dumps({"main": {"params": ["input"], "steps": list(steps)}})
+
+
+def asked(method: str, arguments: dict[str, Any], result: str) -> dict[str, Any]:
+    """A request under the workflow's own identity, which is repeated where nobody answered.
+
+    https://cloud.google.com/workflows/docs/reference/stdlib/http/default_retry
+    """
+    call = {"call": method, "args": {**arguments, "auth": {"type": "OAuth2"}}, "result": result}
+    return {"try": call, "retry": "${http.default_retry}"}
 
 
 def _job_step(job: Job, run: Run) -> dict[str, Any]:
@@ -100,7 +103,6 @@ def _job_step(job: Job, run: Run) -> dict[str, Any]:
                     "imageUri": job.image,
                     "command": list(run.command),
                     "args": list(run.arguments),
-                    "env": [{"name": name, "value": value} for name, value in run.environment.items()],
                 },
             }
         ],
@@ -109,8 +111,6 @@ def _job_step(job: Job, run: Run) -> dict[str, Any]:
         "baseOutputDirectory": {"outputUriPrefix": run.destination},
         "scheduling": {"timeout": f"{TIMEOUT_SECONDS}s"},
     }
-    if run.tensorboard is not None:
-        specification["tensorboard"] = run.tensorboard
     return {
         "run": {
             "call": "googleapis.aiplatform.v1.projects.locations.customJobs.create",

@@ -1,15 +1,18 @@
 """The serving layer on Google Cloud: the scoring service on Cloud Run, a processor of events, scheduled batch."""
 
 import pulumi
-from pulumi_gcp import cloudrunv2, cloudscheduler, pubsub, workflows
+from pulumi_gcp import bigquery, cloudrunv2, cloudscheduler, pubsub, workflows
 
 from ml_blueprints import layers, routing
-from ml_blueprints.gcp import cloud_run, facts, pipeline_definition, topics
+from ml_blueprints.compiled_pipelines import BATCH_SCORING
+from ml_blueprints.gcp import cloud_run, facts, pipeline_definition, topics, vertex_pipeline
 from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.development import Development
 from ml_blueprints.gcp.event_processor import EventProcessor
 from ml_blueprints.gcp.features import Features
 from ml_blueprints.gcp.foundation import Foundation
+from ml_blueprints.gcp.lake import RUNS
+from ml_blueprints.gcp.vertex_pipeline import VertexPipeline
 from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Mode, Role
@@ -19,8 +22,8 @@ class Serving(layers.Serving):
     """Predictions on Google Cloud.
 
     Native resources: with real time `real_time`; where events come in `stream_processor`, `event_source`, and
-    `decision_topic` where they are scored; with batch `batch_pipeline`, `batch_schedule`. `captured` is the URI of what
-    was asked and answered.
+    `decision_topic` where they are scored; with batch `batch_run`, its workflow `batch_pipeline`, and `batch_schedule`.
+    `captured` is the URI of what was asked and answered.
     """
 
     cloud = "gcp"
@@ -125,34 +128,28 @@ class Serving(layers.Serving):
         return processor
 
     def _batch(self) -> None:
-        """A job scores everything that waits in the features zone, and leaves the predictions in the curated zone."""
-        context, foundation, zones = self.context, self.foundation, self.data.zones
-        scoring = pipeline_definition.Run(
-            name=f"{context.name}-batch",
-            command=facts.COMMANDS["score"],
-            identity=foundation.identities[Purpose.SERVING],
-            destination=pulumi.Output.concat(zones[Zone.CURATED], "/predictions"),
-            arguments=["--source", pulumi.Output.concat(zones[Zone.FEATURES], "/to-score")],
-            environment=self._models(),
+        """The compiled pipeline scores all that is due, and leaves the scores in the curated zone."""
+        context, foundation, data, settings = self.context, self.foundation, self.data, self.context.settings
+        run = vertex_pipeline.Run(
+            pipeline=BATCH_SCORING,
+            identity=Purpose.SERVING,
+            image=self.development.image,
+            root=pulumi.Output.concat(data.zones[Zone.CURATED], f"/{RUNS}"),
+            told={
+                **self.development.events(),
+                "champion": self.development.champion(),
+                "predictions": pulumi.Output.concat(data.zones[Zone.CURATED], "/predictions"),
+                "environment": settings.environment,
+                "trusted": ",".join(settings.trusted_keys) or "none",
+            },
         )
-        self.batch_pipeline = workflows.Workflow(
-            context.logical("batch"),
-            region=foundation.region,
-            description=f"Scores the population of {context.workload.name}",
-            service_account=foundation.identities[Purpose.TRAINING],
-            source_contents=pipeline_definition.run_job(self.development.job, scoring),
-            crypto_key_name=foundation.key,
-            call_log_level="LOG_ERRORS_ONLY",
-            deletion_protection=False,
-            labels=context.tags,
-            opts=self.child(
-                depends_on=[
-                    *foundation.ready,
-                    *foundation.act_as(Purpose.TRAINING, Purpose.SERVING),
-                    *self.data.grants[Purpose.SERVING],
-                ]
-            ),
-        )
+        ready = [
+            *foundation.act_as(Purpose.SERVING, Purpose.SERVING),
+            *data.grants[Purpose.SERVING],
+            *self._batch_rights(),
+        ]
+        self.batch_run = VertexPipeline("batch", context, foundation, data.lake.code, run, self.child(), ready)
+        self.batch_pipeline = self.batch_run.workflow
         self.batch_schedule = cloudscheduler.Job(
             context.logical("batch"),
             region=foundation.region,
@@ -164,3 +161,19 @@ class Serving(layers.Serving):
             opts=self.child(),
         )
         self.realise("batch-scoring", self.batch_schedule)
+
+    def _batch_rights(self) -> list[pulumi.Resource]:
+        """What scoring in batch takes beside what serving may anyhow: to run a pipeline, and to read events."""
+        context, foundation, table = self.context, self.foundation, self.data.table
+        serving = foundation.member(Purpose.SERVING)
+        return [
+            foundation.grant_on_project("batch", "score in batch", facts.PIPELINE_PERMISSIONS, serving),
+            bigquery.IamMember(
+                context.logical("serving-raw-table"),
+                dataset_id=table.dataset_id,
+                table_id=table.table_id,
+                role=facts.ROLE_TABLE_READER,
+                member=serving,
+                opts=self.child(),
+            ),
+        ]

@@ -56,7 +56,7 @@ def parameters(one: Graph) -> dict[str, str | None]:
     if any(step.trials for step in one.steps):
         told |= {"network_attachment": None, "tensorboard": None, "strategy": "STANDARD"}
     if one.registers:
-        told |= {"models": None, "parent_model": "none"}
+        told |= {"models": None, "registered_as": str(one.task.workload), "parent_model": "none"}
     if one.name is Pipeline.BATCH_SCORING:
         told |= {"predictions": None}
     return dict(sorted(told.items(), key=lambda item: item[1] is not None))
@@ -160,7 +160,7 @@ class _Tasks:
             reimport=False,
         )
         version = {
-            "display_name": str(self.task.workload),
+            "display_name": told["registered_as"],
             "location": vertex.LOCATION_PLACEHOLDER,
             "unmanaged_container_model": unmanaged.outputs["artifact"],
             "description": published.outputs["description"],

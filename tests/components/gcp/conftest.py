@@ -8,7 +8,8 @@ SUBNETS = (
     "projects/network/regions/europe-west1/subnetworks/services",
     "projects/network/regions/europe-west1/subnetworks/jobs",
 )
-IDENTITIES = {purpose: f"{purpose}@house.iam" for purpose in ("ingest", "training", "serving", "monitoring")}
+PURPOSES = ("ingest", "training", "serving", "monitoring", "exploration")
+IDENTITIES = {purpose: f"{purpose}@house.iam" for purpose in PURPOSES}
 
 
 @pytest.fixture(scope="session")

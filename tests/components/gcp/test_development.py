@@ -1,11 +1,10 @@
-"""The development layer on Google Cloud: registries, experiments, and the training pipeline."""
+"""The development layer on Google Cloud: registries, the key that signs, experiments, and pipelines."""
 
-import json
 
 KEY = "projects/security/locations/europe-west1/keyRings/ml/cryptoKeys/data"
 REPOSITORY = "gcp:artifactregistry/repository:Repository"
 GRANT = "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember"
-WORKFLOW = "gcp:workflows/workflow:Workflow"
+SECRET = "gcp:secretmanager/secret:Secret"
 
 
 def test_images_are_immutable_and_encrypted(house, named):
@@ -24,7 +23,7 @@ def test_images_without_a_tag_go_after_a_month(house, named):
 
 def test_each_model_has_one_place_however_many_versions_it_has(hybrid, streaming):
     places = [repository.name for repository in hybrid.of_type(REPOSITORY)]
-    assert places == ["delivery-eta-images", "delivery-eta-model-gradient-boosting"]
+    assert places == ["delivery-eta-images", "delivery-eta-model-gradient-boosting", "delivery-eta-pipelines"]
     assert set(streaming.platform.development.registry) == {"gradient-boosting", "sequence-network"}
 
 
@@ -57,30 +56,41 @@ def test_experiments_are_encrypted(house):
     assert tensorboard.inputs["region"] == "europe-west1"
 
 
-def test_training_runs_under_its_identity_with_key_network_and_tracker(house, named):
-    pipeline = named(house, WORKFLOW, "fraud-detection-training").inputs
-    assert pipeline["serviceAccount"] == "training@house.iam"
-    assert pipeline["cryptoKeyName"] == KEY
-    body = json.loads(pipeline["sourceContents"])["main"]["steps"][0]["run"]["args"]["body"]
-    assert body["encryptionSpec"] == {"kmsKeyName": KEY}
-    assert body["labels"]["workload"] == "fraud-detection"
-    specification = body["jobSpec"]
-    assert specification["serviceAccount"] == "training@house.iam"
-    assert "fraud-detection-jobs" in specification["pscInterfaceConfig"]["networkAttachment"]
-    (tensorboard,) = house.of_type("gcp:vertex/aiTensorboard:AiTensorboard")
-    assert specification["tensorboard"] == tensorboard.id
-    assert specification["baseOutputDirectory"]["outputUriPrefix"].endswith("/candidates")
-
-
-def test_training_runs_the_image_of_the_settings_from_our_own_repository(streaming, named):
-    source = named(streaming, WORKFLOW, "fraud-detection-training").inputs["sourceContents"]
-    (pool,) = json.loads(source)["main"]["steps"][0]["run"]["args"]["body"]["jobSpec"]["workerPoolSpecs"]
-    image = pool["containerSpec"]["imageUri"]
-    assert image.startswith("europe-west1-docker.pkg.dev/")
-    assert "/ml-serving@sha256:" in image
-
-
 def test_training_may_start_jobs_under_itself_only(streaming):
     grants = {grant.name: grant.inputs["role"] for grant in streaming.of_type("gcp:serviceaccount/iAMMember:IAMMember")}
     assert grants["fraud-detection-training-as-training"] == "roles/iam.serviceAccountUser"
     assert "fraud-detection-training-as-serving" not in grants
+
+
+def test_compiled_pipelines_have_a_registry_of_their_own(house, named):
+    pipelines = named(house, REPOSITORY, "fraud-detection-pipelines").inputs
+    assert pipelines["format"] == "KFP"
+    assert pipelines["kmsKeyName"] == KEY
+
+
+def test_the_key_that_signs_is_a_secret_without_a_value(house, named):
+    secret = named(house, SECRET, "fraud-detection-signing-key").inputs
+    (replica,) = secret["replication"]["userManaged"]["replicas"]
+    assert replica == {"location": "europe-west1", "customerManagedEncryption": {"kmsKeyName": KEY}}
+    assert not house.of_type("gcp:secretmanager/secretVersion:SecretVersion")
+    assert "expireTime" not in secret
+
+
+def test_training_alone_reads_the_key_that_signs(house):
+    (reader,) = house.of_type("gcp:secretmanager/secretIamMember:SecretIamMember")
+    assert reader.inputs["role"] == "roles/secretmanager.secretAccessor"
+    assert reader.inputs["member"] == "serviceAccount:training@house.iam"
+
+
+def test_who_takes_models_on_reads_models_and_no_data(once):
+    taker = "training@next.iam"
+    built = once("fraud_detection", promotes_to=[taker])
+    readers = [grant.inputs for grant in built.of_type(GRANT) if grant.inputs["member"] == f"serviceAccount:{taker}"]
+    assert {reader["role"] for reader in readers} == {"roles/artifactregistry.reader"}
+    (objects,) = (
+        grant.inputs
+        for grant in built.of_type("gcp:storage/bucketIAMMember:BucketIAMMember")
+        if grant.inputs["member"] == f"serviceAccount:{taker}"
+    )
+    assert "objects/runs/" in objects["condition"]["expression"]
+    assert objects["condition"]["expression"].startswith("!")

@@ -16,13 +16,11 @@ JOB = Job(
     labels={"workload": "w"},
 )
 RUN = Run(
-    name="w-training",
-    command=("python", "-m", "train"),
-    identity="trainer@house",
-    destination="gs://models/candidates",
-    arguments=["--features", "group"],
-    environment={"MODELS": "gs://models"},
-    tensorboard="tensorboards/t",
+    name="w-drift",
+    command=("python", "-m", "drift"),
+    identity="monitor@house",
+    destination="gs://curated/drift",
+    arguments=["--metric", "psi"],
 )
 
 
@@ -40,18 +38,22 @@ def steps(source: pulumi.Output[str]) -> list[dict]:
 
 
 @pytest.fixture
-def body() -> dict:
-    (run, _) = steps(pipeline_definition.run_job(JOB, RUN))
-    return run["run"]["args"]["body"]
+def arguments() -> dict:
+    run, *_ = steps(pipeline_definition.run_and_publish(JOB, RUN, "https://report", "drifted", "topics/t"))
+    return run["run"]["args"]
+
+
+@pytest.fixture
+def body(arguments) -> dict:
+    return arguments["body"]
 
 
 def test_a_job_runs_the_command_in_the_image(body):
     (pool,) = body["jobSpec"]["workerPoolSpecs"]
     assert pool["containerSpec"] == {
         "imageUri": "registry/image@sha256:0",
-        "command": ["python", "-m", "train"],
-        "args": ["--features", "group"],
-        "env": [{"name": "MODELS", "value": "gs://models"}],
+        "command": ["python", "-m", "drift"],
+        "args": ["--metric", "psi"],
     }
     assert pool["replicaCount"] == "1"
 
@@ -60,25 +62,15 @@ def test_a_job_runs_under_its_identity_in_the_network_with_the_key(body):
     assert body["encryptionSpec"] == {"kmsKeyName": "keys/k"}
     assert body["labels"] == {"workload": "w"}
     specification = body["jobSpec"]
-    assert specification["serviceAccount"] == "trainer@house"
+    assert specification["serviceAccount"] == "monitor@house"
     assert specification["pscInterfaceConfig"] == {"networkAttachment": "attachments/a"}
-    assert specification["baseOutputDirectory"] == {"outputUriPrefix": "gs://models/candidates"}
-    assert specification["tensorboard"] == "tensorboards/t"
+    assert specification["baseOutputDirectory"] == {"outputUriPrefix": "gs://curated/drift"}
     assert specification["scheduling"] == {"timeout": "14400s"}
 
 
-def test_the_workflow_waits_longer_than_its_job_may_take():
-    (run, finish) = steps(pipeline_definition.run_job(JOB, RUN))
-    arguments = run["run"]["args"]
+def test_the_workflow_waits_longer_than_its_job_may_take(arguments):
     assert arguments["parent"] == "projects/house/locations/europe-west1"
     assert arguments["connector_params"]["timeout"] > 4 * 3600
-    assert finish["finish"] == {"return": "${job.name}"}
-
-
-def test_a_run_without_experiments_names_no_tensorboard():
-    plain = Run(name="n", command=("c",), identity="i", destination="gs://d")
-    (run, _) = steps(pipeline_definition.run_job(JOB, plain))
-    assert "tensorboard" not in run["run"]["args"]["body"]["jobSpec"]
 
 
 def test_a_report_is_published_only_if_its_flag_is_true():

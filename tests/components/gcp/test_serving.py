@@ -159,9 +159,23 @@ def test_batch_scoring_is_started_on_the_workloads_schedule(hybrid_house, named)
 def test_batch_scoring_runs_under_the_serving_identity(hybrid_house, hybrid, named):
     pipeline = named(hybrid_house, WORKFLOW, "delivery-eta-batch").inputs
     assert pipeline["cryptoKeyName"] == KEY
-    assert pipeline["serviceAccount"] == "training@house.iam"
-    body = json.loads(pipeline["sourceContents"])["main"]["steps"][0]["run"]["args"]["body"]
-    assert body["jobSpec"]["serviceAccount"] == "serving@house.iam"
+    assert pipeline["serviceAccount"] == "serving@house.iam"
+    (start,) = (step["start"] for step in json.loads(pipeline["sourceContents"])["main"]["steps"] if "start" in step)
+    body = start["try"]["args"]["body"]
+    assert body["serviceAccount"] == "serving@house.iam"
     assert body["encryptionSpec"] == {"kmsKeyName": KEY}
+    told = body["runtimeConfig"]["parameterValues"]
+    assert told["predictions"].endswith("/predictions")
+    assert told["champion"].split("/")[-2] == "gradient-boosting"
     may_act = [grant.name for grant in hybrid.of_type("gcp:serviceaccount/iAMMember:IAMMember")]
-    assert "delivery-eta-training-as-serving" in may_act
+    assert "delivery-eta-serving-as-serving" in may_act
+    assert "delivery-eta-training-as-serving" not in may_act
+
+
+def test_serving_reads_events_and_runs_a_pipeline_only_where_it_scores_in_batch(hybrid, streaming):
+    def rights(built):
+        grants = built.of_type("gcp:bigquery/iamMember:IamMember") + built.of_type("gcp:projects/iAMMember:IAMMember")
+        return {grant.name.removeprefix(f"{built.platform.context.name}-") for grant in grants}
+
+    assert {"serving-raw-table", "batch"} <= rights(hybrid)
+    assert not {"serving-raw-table", "batch"} & rights(streaming)
