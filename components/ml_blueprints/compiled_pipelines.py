@@ -25,7 +25,7 @@ class CompiledPipelines:
         except OSError as error:
             right = f"{path} can't be read ({error.strerror}); `make compile` writes those of our tasks"
             raise BlueprintError(
-                f"workload {workload.name}", [Problem("pipelines", workload.pipelines, right)]
+                f"workload {workload.name}", [Problem("pipelines", f"`{workload.pipelines}`", right)]
             ) from None
 
     def check(self, workload: Workload) -> None:

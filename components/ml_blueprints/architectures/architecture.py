@@ -20,7 +20,8 @@ class Architecture(pulumi.ComponentResource):
 
     The layers are attributes of the same names. `endpoint_url` is where predictions are requested (None without real
     time), `capabilities` says which resources realise what. Raises BlueprintError, before any resource is registered,
-    if the workload belongs to another architecture, does not fit the cloud, or is kept out by an experiment's fence.
+    if the workload belongs to another architecture, does not fit the cloud, lacks a compiled pipeline, or is kept out
+    by an experiment's fence.
     """
 
     kind: ClassVar[ArchitectureKind]
@@ -45,6 +46,7 @@ class Architecture(pulumi.ComponentResource):
         fence.check(workload, settings, datetime.datetime.now(datetime.UTC).date())
         cloud = importlib.import_module(f"ml_blueprints.{settings.cloud}")
         cloud.LIMITS.check(workload)
+        cloud.PIPELINES.check(workload)
         super().__init__(f"ml-blueprints:architectures:{type(self).__name__}", name, None, opts)
 
         register = capabilities.Register(settings.cloud, capabilities.asked_by(self.kind, workload))
