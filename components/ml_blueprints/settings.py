@@ -180,8 +180,8 @@ class Settings(Strict):
         ],
         Field(
             default_factory=dict,
-            description="People with a notebook by name: who each is (user of the AWS account, Google e-mail, Entra "
-            "object id)",
+            description="People with a notebook by name: who each is (user of IAM Identity Center, Google e-mail, "
+            "Entra object id)",
         ),
     ]
     promotes_to: Annotated[

@@ -154,13 +154,12 @@ class Foundation(layers.Foundation):
         self.boundary = iam.Policy(
             self.context.logical("boundary"),
             description=f"The most that a role of {self.context.name} may be granted",
-            policy=policy.document(policy.allow(facts.BOUNDARY_ACTIONS, ["*"], **self.until)),
+            policy=policy.document(policy.allow(facts.BOUNDARY_ACTIONS, ["*"], **self._until())),
             tags=self.context.tags,
             opts=self.child(),
         )
 
-    @property
-    def until(self) -> dict[str, dict[str, str]]:
+    def _until(self) -> dict[str, dict[str, str]]:
         """The condition on all rights: those of an experiment end with it, whatever is left of its resources."""
         experiment = self.context.settings.experiment
         return {"DateLessThanEquals": {"aws:CurrentTime": f"{experiment.expires_on}T23:59:59Z"}} if experiment else {}

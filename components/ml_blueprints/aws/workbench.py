@@ -3,7 +3,7 @@
 from typing import Any
 
 import pulumi
-from pulumi_aws import iam, sagemaker
+from pulumi_aws import sagemaker
 
 from ml_blueprints.aws import facts, policy
 from ml_blueprints.aws.data import Data
@@ -20,7 +20,7 @@ _HIDDEN_APPS = ("JupyterServer", "KernelGateway", "CodeEditor", "Canvas", "RStud
 
 
 class Workbench(pulumi.ComponentResource):
-    """`domain`; `profiles` and `spaces` by person; `entries`: the right of each person to open their own notebook.
+    """`domain`; `profiles` and `spaces` by person, who come through IAM Identity Center.
 
     Who starts a notebook is the superuser of its container, as SageMaker has it, and of nothing beyond it.
     """
@@ -48,7 +48,7 @@ class Workbench(pulumi.ComponentResource):
         self.domain = sagemaker.Domain(
             context.logical("workbench"),
             domain_name=f"{context.name}-{context.token}",
-            auth_mode="IAM",
+            auth_mode="SSO",
             app_network_access_type="VpcOnly",
             vpc_id=foundation.network,
             subnet_ids=foundation.subnets,
@@ -105,12 +105,13 @@ class Workbench(pulumi.ComponentResource):
         """Each person has a profile, and a private space of the same name, so that rights can tell them apart."""
         self.profiles: dict[str, sagemaker.UserProfile] = {}
         self.spaces: dict[str, sagemaker.Space] = {}
-        self.entries: dict[str, iam.UserPolicy] = {}
         for name, user in self.context.settings.workbench_users.items():
             profile = sagemaker.UserProfile(
                 self.context.logical(name),
                 domain_id=self.domain.id,
                 user_profile_name=name,
+                single_sign_on_user_identifier="UserName",
+                single_sign_on_user_value=user,
                 user_settings=sagemaker.UserProfileUserSettingsArgs(
                     execution_role=self.foundation.identities[Purpose.EXPLORATION],
                     security_groups=[self.foundation.security_group.id],
@@ -119,14 +120,6 @@ class Workbench(pulumi.ComponentResource):
                 opts=self._child(),
             )
             self.profiles[name], self.spaces[name] = profile, self._space(name, profile)
-            self.entries[name] = iam.UserPolicy(
-                self.context.logical(name),
-                user=user,
-                policy=policy.document(
-                    policy.allow(["sagemaker:CreatePresignedDomainUrl"], [profile.arn], **self.foundation.until)
-                ),
-                opts=self._child(),
-            )
 
     def _space(self, name: str, profile: sagemaker.UserProfile) -> sagemaker.Space:
         return sagemaker.Space(

@@ -76,7 +76,6 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
     "aws:iam/policy:Policy": ("{arn}", "arn:aws:iam::{account}:policy/{name}"),
     "aws:iam/role:Role": ("{name}", "arn:aws:iam::{account}:role/{name}"),
     "aws:iam/rolePolicy:RolePolicy": ("{role}:{name}", None),
-    "aws:iam/userPolicy:UserPolicy": ("{user}:{name}", None),
     "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream": (
         "{arn}",
         "arn:aws:firehose:{region}:{account}:deliverystream/{name}",

@@ -7,7 +7,6 @@ import pytest
 DOMAIN = "aws:sagemaker/domain:Domain"
 PROFILE = "aws:sagemaker/userProfile:UserProfile"
 SPACE = "aws:sagemaker/space:Space"
-ENTRY = "aws:iam/userPolicy:UserPolicy"
 PERSON = "${aws:SourceIdentity}"
 
 
@@ -17,7 +16,7 @@ def test_the_domain_is_private_and_encrypted(house):
     assert domain.inputs["vpcId"] == "vpc-0123456789abcdef0"
     assert domain.inputs["subnetIds"] == ["subnet-0123456789abcdef1", "subnet-0123456789abcdef2"]
     assert domain.inputs["kmsKeyId"].endswith(":key/5ec0de00-da7a-4000-8000-000000000000")
-    assert domain.inputs["authMode"] == "IAM"
+    assert domain.inputs["authMode"] == "SSO"
     assert domain.inputs["domainSettings"]["dockerSettings"] == {"enableDockerAccess": "DISABLED"}
 
 
@@ -48,17 +47,15 @@ def test_each_person_has_a_notebook_that_only_they_open(once):
         assert space.inputs["spaceSharingSettings"] == {"sharingType": "Private"}
         # Rights tell people apart by this.
         assert space.inputs["ownershipSettings"] == {"ownerUserProfileName": space.inputs["spaceName"]}
-    entries = {entry.inputs["user"]: json.loads(entry.inputs["policy"])["Statement"] for entry in built.of_type(ENTRY)}
-    assert set(entries) == {"ada.lovelace", "grace.hopper"}
-    ((ada,), (grace,)) = entries["ada.lovelace"], entries["grace.hopper"]
-    assert ada["Action"] == grace["Action"] == ["sagemaker:CreatePresignedDomainUrl"]
-    assert [arn.rpartition("/")[2] for arn in ada["Resource"] + grace["Resource"]] == ["ada", "grace"]
+    signed_in = {one.inputs["userProfileName"]: one.inputs["singleSignOnUserValue"] for one in built.of_type(PROFILE)}
+    assert signed_in == {"ada": "ada.lovelace", "grace": "grace.hopper"}
+    assert {one.inputs["singleSignOnUserIdentifier"] for one in built.of_type(PROFILE)} == {"UserName"}
 
 
 def test_without_people_there_is_a_domain_and_nobody_in_it(once):
     built = once("churn", workbench_users={})
     assert len(built.of_type(DOMAIN)) == 1
-    assert not built.of_type(PROFILE) + built.of_type(SPACE) + built.of_type(ENTRY)
+    assert not built.of_type(PROFILE) + built.of_type(SPACE)
 
 
 def test_explorers_write_their_own_files_and_artifacts_of_experiments_only(streaming, allowed):
@@ -105,11 +102,3 @@ def test_homes_outlive_the_domain_but_in_an_experiment(request, streaming, exper
     built = streaming if environment == "production" else experiment()
     (domain,) = built.of_type(DOMAIN)
     assert domain.inputs["retentionPolicy"] == {"homeEfsFileSystem": kept}
-
-
-def test_who_opens_a_notebook_of_an_experiment_does_so_until_it_ends(streaming, experiment):
-    ends = {"DateLessThanEquals": {"aws:CurrentTime": "2099-01-31T23:59:59Z"}}
-    for built, condition in ((experiment(), ends), (streaming, None)):
-        (entry,) = built.of_type(ENTRY)
-        (opens,) = json.loads(entry.inputs["policy"])["Statement"]
-        assert opens.get("Condition") == condition
