@@ -225,6 +225,7 @@ class Data(layers.Data):
                 opts=self.child(),
             )
         )
+        self.grants[Purpose.TRAINING].append(self.let_read_code(Purpose.TRAINING))
         if self.dead_letter_topic is None:
             return
         ingest = self.foundation.member(Purpose.INGEST)
@@ -239,6 +240,17 @@ class Data(layers.Data):
                 opts=self.child(),
             ),
         ]
+
+    def let_read_code(self, purpose: Purpose) -> storage.BucketIAMMember:
+        """Let an identity read what its jobs and pipelines run."""
+        return storage.BucketIAMMember(
+            self.context.logical(f"{purpose}-code"),
+            bucket=self.lake.code.name,
+            role=facts.ROLE_OBJECT_READER,
+            member=self.foundation.member(purpose),
+            condition=self.foundation.until(storage.BucketIAMMemberConditionArgs),
+            opts=self.child(),
+        )
 
     def _grant(self, purpose: Purpose, zone: Zone, role: str) -> storage.BucketIAMMember:
         return storage.BucketIAMMember(

@@ -280,6 +280,7 @@ class Features(layers.Features):
                 service_account_id=self.feature_account.name,
                 role=facts.ROLE_ACT_AS,
                 member=self.feature_account.member,
+                condition=self.foundation.until(serviceaccount.IAMMemberConditionArgs),
                 opts=self.child(),
             ),
         ]

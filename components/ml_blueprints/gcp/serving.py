@@ -163,11 +163,12 @@ class Serving(layers.Serving):
         self.realise("batch-scoring", self.batch_schedule)
 
     def _batch_rights(self) -> list[pulumi.Resource]:
-        """What scoring in batch takes beside what serving may anyhow: to run a pipeline, and to read events."""
+        """What scoring in batch takes beside what serving may anyhow: to run a pipeline and read it, and events."""
         context, foundation, table = self.context, self.foundation, self.data.table
         serving = foundation.member(Purpose.SERVING)
         return [
             foundation.grant_on_project("batch", "score in batch", facts.PIPELINE_PERMISSIONS, serving),
+            self.data.let_read_code(Purpose.SERVING),
             bigquery.IamMember(
                 context.logical("serving-raw-table"),
                 dataset_id=table.dataset_id,

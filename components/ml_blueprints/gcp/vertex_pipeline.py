@@ -79,14 +79,6 @@ class VertexPipeline(pulumi.ComponentResource):
             content_type="application/json",
             opts=self._child(),
         )
-        may_read = storage.BucketIAMMember(
-            context.logical(f"{part}-code"),
-            bucket=code.name,
-            role=facts.ROLE_OBJECT_READER,
-            member=foundation.member(run.identity),
-            condition=foundation.until(storage.BucketIAMMemberConditionArgs),
-            opts=self._child(),
-        )
         self.workflow = workflows.Workflow(
             context.logical(part),
             region=foundation.region,
@@ -97,7 +89,7 @@ class VertexPipeline(pulumi.ComponentResource):
             call_log_level="LOG_ERRORS_ONLY",
             deletion_protection=False,
             labels=context.tags,
-            opts=self._child(depends_on=[*foundation.ready, may_read, *ready]),
+            opts=self._child(depends_on=[*foundation.ready, *ready]),
         )
         self.register_outputs({"workflow": self.workflow.id})
 

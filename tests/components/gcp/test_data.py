@@ -51,7 +51,14 @@ def test_data_goes_when_its_retention_ends_and_models_and_code_stay(streaming, n
 
     assert deleted_after("raw") == [400]
     assert deleted_after("curated") == [400]
-    assert deleted_after("models") == []
+    # Models stay; what they were made of goes.
+    assert deleted_after("models") == [400]
+    (runs,) = (
+        rule["condition"]["matchesPrefixes"]
+        for rule in named(streaming, BUCKET, "fraud-detection-models").inputs["lifecycleRules"]
+        if "matchesPrefixes" in rule["condition"]
+    )
+    assert runs == ["runs/"]
     assert deleted_after("code") == []
     assert deleted_after("access-logs") == [365]
 
@@ -169,4 +176,7 @@ def test_each_identity_reads_and_writes_its_zones_only(house):
         ("serving", "fraud-detection-serving-curated", write),
         ("monitoring", "fraud-detection-monitoring-models", read),
         ("monitoring", "fraud-detection-monitoring-curated", write),
+        ("exploration", "fraud-detection-exploration-curated", read),
+        ("exploration", "fraud-detection-exploration-features", read),
+        ("training", "fraud-detection-training-code", read),
     }

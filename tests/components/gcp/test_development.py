@@ -1,6 +1,5 @@
 """The development layer on Google Cloud: registries, the key that signs, experiments, and pipelines."""
 
-
 KEY = "projects/security/locations/europe-west1/keyRings/ml/cryptoKeys/data"
 REPOSITORY = "gcp:artifactregistry/repository:Repository"
 GRANT = "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember"

@@ -103,6 +103,8 @@ def test_who_computes_features_writes_them_and_who_learns_from_them_reads(house)
         ("training-history-table", "dataViewer"),
         ("serving-features-table", "dataViewer"),
         ("serving-history-table", "dataViewer"),
+        ("exploration-features-table", "dataViewer"),
+        ("exploration-history-table", "dataViewer"),
     }
 
 
@@ -116,7 +118,7 @@ def test_in_batch_only_the_job_writes_features(batch):
 
 
 def test_the_job_lies_by_the_hash_of_its_content(streaming):
-    (file,) = streaming.of_type("gcp:storage/bucketObject:BucketObject")
+    file = streaming.named("gcp:storage/bucketObject:BucketObject", "fraud-detection-feature-job")
     source = streaming.platform.context.workload.features.job_source
     # The SDK keeps what an object holds as a secret.
     assert file.inputs["content"]["value"] == source

@@ -53,6 +53,7 @@ def test_each_service_that_encrypts_may_use_the_key_and_nothing_more(streaming, 
         "logging",
         "pubsub",
         "run",
+        "secretmanager",
         "storage",
         "workflows",
     }
@@ -127,6 +128,7 @@ def test_existing_identities_are_used_and_get_no_rights_on_the_project(house):
         "fraud-detection-read-contract",
         "fraud-detection-read-features",
         "fraud-detection-scan-data",
+        "fraud-detection-use-notebook",
     }
 
 

@@ -30,6 +30,8 @@ def test_the_owner_is_told_of_every_alarm(streaming):
         "fraud-detection-features-failed",
         "fraud-detection-archive-behind",
         "fraud-detection-events-behind",
+        "fraud-detection-training-failed",
+        "fraud-detection-retraining-failed",
     }
     for alarm in alarms:
         assert alarm.inputs["notificationChannels"] == [channel.id]
@@ -124,13 +126,13 @@ def test_drift_is_published_on_an_encrypted_topic_by_monitoring_only(house, name
     assert (grant["role"], grant["member"]) == ("roles/pubsub.publisher", "serviceAccount:monitoring@house.iam")
 
 
-def test_drift_starts_the_training_pipeline(house, named):
+def test_drift_starts_the_retraining_pipeline(house, named):
     trigger = named(house, TRIGGER, "fraud-detection-retraining").inputs
     assert trigger["matchingCriterias"] == [
         {"attribute": "type", "value": "google.cloud.pubsub.topic.v1.messagePublished"}
     ]
     assert "fraud-detection-drift" in trigger["transport"]["pubsub"]["topic"]
-    assert "fraud-detection-training" in trigger["destination"]["workflow"]
+    assert "fraud-detection-retraining" in trigger["destination"]["workflow"]
     assert trigger["serviceAccount"] == "monitoring@house.iam"
 
 
@@ -143,7 +145,7 @@ def test_training_starts_again_by_what_the_workload_says(build, workload, by_dri
     schedules = [job.inputs for job in built.of_type(JOB) if job.name.endswith("-retraining")]
     assert bool(built.of_type(TRIGGER)) is by_drift
     assert [schedule["schedule"] for schedule in schedules] == [by_schedule]
-    assert "-training" in schedules[0]["httpTarget"]["uri"]
+    assert "-retraining" in schedules[0]["httpTarget"]["uri"]
 
 
 def test_the_budget_counts_what_carries_the_workloads_label(streaming):

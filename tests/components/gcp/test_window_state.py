@@ -31,7 +31,8 @@ def test_the_cluster_stays_in_its_zone_when_the_region_gets_another(streaming):
 
 @pytest.mark.parametrize(("environment", "kept"), [("production", True), ("experiment", False)])
 def test_windows_are_protected_where_they_are_needed(once, environment, kept):
-    built = once("fraud_detection", environment=environment)
+    fence = {"expires_on": "2099-12-30", "monthly_usd": 100, "classification": "restricted"}
+    built = once("fraud_detection", environment=environment, experiment=None if kept else fence)
     (instance,), (table,) = built.of_type(INSTANCE), built.of_type(TABLE)
     assert instance.inputs["deletionProtection"] is kept
     assert instance.inputs["forceDestroy"] is not kept
