@@ -7,19 +7,20 @@ from typing import Any
 
 import pulumi
 import pytest
+from ml_blueprints.settings import Purpose
 
 _HOUSE = "/subscriptions/5ec0de00-0000-4000-8000-000000000000/resourceGroups/house/providers"
 KEY = f"{_HOUSE}/Microsoft.KeyVault/vaults/house-keys/keys/data/versions/0123456789abcdef"
 NETWORK = f"{_HOUSE}/Microsoft.Network/virtualNetworks/shared"
 SUBNETS = (f"{NETWORK}/subnets/endpoints", f"{NETWORK}/subnets/apps")
 IDENTITIES = {
-    purpose: f"{_HOUSE}/Microsoft.ManagedIdentity/userAssignedIdentities/house-{purpose}"
-    for purpose in ("ingest", "training", "serving", "monitoring")
+    purpose: f"{_HOUSE}/Microsoft.ManagedIdentity/userAssignedIdentities/house-{purpose}" for purpose in Purpose
 }
 
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 ROLES = {
     "e147488a-f6f5-4113-8e2d-b22465e65bf6": "Key Vault Crypto Service Encryption User",
+    "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
     "00482a5a-887f-4fb3-b363-3b7fe8e74483": "Key Vault Administrator",
     "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
     "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": "Storage Blob Data Reader",

@@ -21,13 +21,14 @@ def test_each_zone_is_a_closed_container_of_the_lake(streaming, named, zone):
 
 
 @pytest.mark.parametrize(("platform", "days"), [("streaming", 400), ("batch", 2555), ("hybrid", 365)])
-def test_data_goes_when_its_retention_ends_and_models_stay(request, platform, days):
-    (policy,) = request.getfixturevalue(platform).of_type("azure-native:storage:ManagementPolicy")
+def test_data_goes_when_its_retention_ends_and_models_stay(request, named, platform, days):
+    built = request.getfixturevalue(platform)
+    policy = named(built, "azure-native:storage:ManagementPolicy", f"{built.platform.context.name}-lake")
     (rule,) = policy.inputs["policy"]["rules"]
     assert rule["enabled"] is True
     assert rule["definition"]["filters"] == {
         "blobTypes": ["blockBlob"],
-        "prefixMatch": ["raw/", "curated/", "features/"],
+        "prefixMatch": ["raw/", "curated/", "features/", "models/runs/"],
     }
     assert rule["definition"]["actions"] == {
         "baseBlob": {"delete": {"daysAfterModificationGreaterThan": days}},
@@ -150,12 +151,15 @@ def test_batch_has_a_contract_but_no_stream(batch):
         ("training", {("raw", READ), ("curated", WRITE), ("features", READ), ("models", WRITE)}),
         ("serving", {("curated", WRITE), ("features", READ), ("models", READ)}),
         ("monitoring", {("curated", WRITE), ("models", READ)}),
+        ("exploration", {("curated", READ), ("features", READ)}),
     ],
 )
 def test_each_identity_reads_and_writes_its_zones_only(request, granted, platform, purpose, expected):
     found = granted(request.getfixturevalue(platform), purpose)
     containers = {(scope.removeprefix("BlobContainer "), role) for role, scope in found if role in (READ, WRITE)}
-    assert containers - {("checkpoints", WRITE)} == expected
+    # What is scored on a schedule is made of the events themselves.
+    scores = {("raw", READ)} if purpose == "serving" and platform != "streaming" else set()
+    assert containers - {("checkpoints", WRITE), ("scratch", WRITE)} == expected | scores
 
 
 @pytest.mark.parametrize("platform", ["streaming", "hybrid"])

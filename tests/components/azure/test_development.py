@@ -1,4 +1,7 @@
-"""The development layer on Azure: images, models, experiments, compute, and the training pipeline."""
+"""The development layer on Azure: images, models, experiments, compute, and the pipelines that train."""
+
+import json
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +10,8 @@ MODEL = f"{ML}:ModelContainer"
 ENVIRONMENT = f"{ML}:EnvironmentVersion"
 COMPONENT = f"{ML}:ComponentVersion"
 COMPUTE = f"{ML}:Compute"
+VAULT = "azure-native:keyvault:Vault"
+COMPILED = Path(__file__).parents[3] / "pipelines" / "ml_pipelines" / "platforms" / "compiled" / "azureml"
 DIGEST = "5f70bf18" * 8
 
 
@@ -17,18 +22,26 @@ def ours(built) -> str:
     return workspace.id.rpartition("/")[2]
 
 
+def cluster(built):
+    """The compute of pipelines, apart from those of people."""
+    (found,) = [found for found in built.of_type(COMPUTE) if found.inputs["computeName"] == "jobs"]
+    return found
+
+
 @pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid"])
 def test_everything_of_this_layer_lies_in_the_workspace_of_the_data_layer(request, named, platform):
     built = request.getfixturevalue(platform)
     layer = named(built, "ml-blueprints:azure:Development", f"{built.platform.context.name}-development")
-    children = [resource for resource in built.resources if resource.parent == layer.urn]
-    assert {child.inputs["workspaceName"] for child in children} == {ours(built)}
-    assert {child.type.rpartition(":")[2] for child in children} == {
-        "ModelContainer",
-        "Compute",
-        "ComponentContainer",
-        "ComponentVersion",
-    }
+    above, below = {layer.urn}, []
+    for resource in built.resources:
+        if resource.parent in above:
+            above.add(resource.urn)
+            below.append(resource)
+    kinds = {"ModelContainer", "Compute", "ComponentVersion"}
+    inside = [found for found in below if found.custom and "workspaceName" in found.inputs]
+    assert {found.inputs["workspaceName"] for found in inside} == {ours(built)}
+    assert {found.type.rpartition(":")[2] for found in inside} == kinds
+    assert not {found.type.rpartition(":")[2] for found in below if found not in inside} & kinds
 
 
 def test_the_platforms_image_is_an_environment_by_digest(streaming):
@@ -63,18 +76,31 @@ def test_identities_pull_the_platforms_images_and_push_none(streaming, granted, 
 
 
 def test_each_model_has_one_place_however_many_versions_it_has(hybrid, streaming):
-    assert [model.inputs["name"] for model in hybrid.of_type(MODEL)] == ["gradient-boosting"]
-    assert [model.inputs["name"] for model in streaming.of_type(MODEL)] == ["gradient-boosting", "sequence-network"]
+    def deployed(built) -> list[str]:
+        names = [model.inputs["name"] for model in built.of_type(MODEL)]
+        names.remove(f"{built.platform.context.name}-trained")
+        return names
+
+    assert deployed(hybrid) == ["gradient-boosting"]
+    assert deployed(streaming) == ["gradient-boosting", "sequence-network"]
     assert set(streaming.platform.development.registry) == {"gradient-boosting", "sequence-network"}
 
 
 def test_a_challenger_has_its_place_too(batch):
-    assert [model.inputs["name"] for model in batch.of_type(MODEL)] == ["gradient-boosting", "scorecard"]
+    assert {"gradient-boosting", "scorecard"} <= {model.inputs["name"] for model in batch.of_type(MODEL)}
+
+
+@pytest.mark.parametrize("part", ["training", "retraining"])
+def test_what_training_makes_has_a_place_whichever_candidate_it_is(streaming, part):
+    development = streaming.platform.development
+    run = {"training": development.training_run, "retraining": development.retraining_run}[part]
+    assert set(run.registers) == {"registered"}
+    assert "fraud-detection-trained" in [model.inputs["name"] for model in streaming.of_type(MODEL)]
 
 
 def test_only_training_writes_runs_and_registers_models(streaming, granted, named):
     assert ("train", "Workspace ml") in granted(streaming, "training")
-    for purpose in ("ingest", "serving", "monitoring"):
+    for purpose in ("ingest", "serving", "monitoring", "exploration"):
         assert "train" not in {role for role, _ in granted(streaming, purpose)}
     role = named(streaming, "azure-native:authorization:RoleDefinition", "fraud-detection-train").inputs
     (permission,) = role["permissions"]
@@ -85,11 +111,12 @@ def test_only_training_writes_runs_and_registers_models(streaming, granted, name
         "metadata/artifacts/write",
         "metrics/resource/write",
         "models/write",
+        "models/versions/write",
     }
 
 
 def test_compute_has_no_public_address_and_no_passwords(streaming):
-    (compute,) = streaming.of_type(COMPUTE)
+    compute = cluster(streaming)
     properties = compute.inputs["properties"]
     assert properties["disableLocalAuth"] is True
     assert properties["properties"]["enableNodePublicIp"] is False
@@ -98,22 +125,21 @@ def test_compute_has_no_public_address_and_no_passwords(streaming):
 
 
 def test_compute_is_there_while_a_job_runs(streaming):
-    (compute,) = streaming.of_type(COMPUTE)
+    compute = cluster(streaming)
     scale = compute.inputs["properties"]["properties"]["scaleSettings"]
     assert scale == {"minNodeCount": 0, "maxNodeCount": 4, "nodeIdleTimeBeforeScaleDown": "PT5M"}
 
 
 def test_compute_has_the_identities_of_its_jobs(streaming, house, identity):
     def identities(built) -> list[str]:
-        (compute,) = built.of_type(COMPUTE)
-        return compute.inputs["identity"]["userAssignedIdentities"]
+        return cluster(built).inputs["identity"]["userAssignedIdentities"]
 
     assert identities(streaming) == [identity(streaming, "training"), identity(streaming, "serving")]
     assert [used.rpartition("/")[2] for used in identities(house)] == ["house-training", "house-serving"]
 
 
 def test_compute_waits_until_it_can_reach_the_lake_and_pull_the_image(streaming, waits_for):
-    (compute,) = streaming.of_type(COMPUTE)
+    compute = cluster(streaming)
     assert {
         "ManagedNetworkSettingsRule ml-to-lake-dfs",
         "ManagedNetworkSettingsRule ml-to-lake-blob",
@@ -122,16 +148,64 @@ def test_compute_waits_until_it_can_reach_the_lake_and_pull_the_image(streaming,
     } <= waits_for(streaming, compute)
 
 
-def test_the_training_pipeline_runs_the_image_on_the_compute(streaming, named):
-    step = named(streaming, COMPONENT, "fraud-detection-train")
-    whole = named(streaming, COMPONENT, "fraud-detection-training").inputs["properties"]["componentSpec"]
-    (environment,) = streaming.of_type(ENVIRONMENT)
-    (compute,) = streaming.of_type(COMPUTE)
-    command = step.inputs["properties"]["componentSpec"]
-    assert command["environment"] == f"azureml:{environment.id}"
-    assert command["command"].startswith("python -m ml_pipelines.steps.train --features ")
-    assert whole["jobs"]["train"]["component"] == f"azureml:{step.id}"
-    assert whole["jobs"]["train"]["compute"] == f"azureml:{compute.id}"
+@pytest.fixture
+def experiment(once):
+    """Batch centric, churn, as an experiment."""
+    fence = {"expires_on": "2199-12-31", "monthly_usd": 100, "classification": "confidential"}
+    return once("churn", environment="experiment", experiment=fence)
+
+
+@pytest.mark.parametrize(("platform", "priority"), [("experiment", "LowPriority"), ("streaming", "Dedicated")])
+def test_only_nodes_of_an_experiment_may_be_taken_away(request, platform, priority):
+    properties = cluster(request.getfixturevalue(platform)).inputs["properties"]["properties"]
+    assert properties["vmPriority"] == priority
+
+
+@pytest.mark.parametrize("pipeline", ["training", "retraining"])
+@pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid"])
+def test_a_pipeline_is_the_compiled_one_on_steps_that_run_the_image(request, named, platform, pipeline):
+    built = request.getfixturevalue(platform)
+    name = built.platform.context.name
+    whole = named(built, COMPONENT, f"{name}-{pipeline}").inputs["properties"]["componentSpec"]
+    compiled = json.loads((COMPILED / name / f"{pipeline}.json").read_text())
+    (environment,) = built.of_type(ENVIRONMENT)
+    steps = {found.id: found for found in built.of_type(COMPONENT)}
+    assert set(whole["jobs"]) == set(compiled["pipeline"]["jobs"])
+    for step, job in whole["jobs"].items():
+        registered = steps[job["trial"]["componentId"] if job["type"] == "sweep" else job["componentId"]]
+        own = compiled["pipeline"]["jobs"][step]
+        part = compiled["components"][own["trial"]["componentId"] if job["type"] == "sweep" else own["componentId"]]
+        specification = registered.inputs["properties"]["componentSpec"]
+        assert specification == part | {"environment": f"azureml:{environment.id}"}
+
+
+def test_a_step_of_two_pipelines_is_registered_once(hybrid):
+    names = [found.inputs["name"] for found in hybrid.of_type(COMPONENT)]
+    assert len(set(names)) == len(names)
+    assert {"prepare", "train", "retraining_train", "batch_score"} <= set(names)
+
+
+def test_a_run_is_given_events_outcomes_and_the_key_and_leaves_a_version_among_all_models(streaming, named):
+    workflow = named(streaming, "azure-native:logic:Workflow", "fraud-detection-retraining").inputs["definition"]
+    job = workflow["actions"]["event"]["else"]["actions"]["start"]["inputs"]["body"]["properties"]
+    vault = named(streaming, VAULT, f"signing-{streaming.platform.context.token}")
+    address = f"https://{vault.id.rpartition('/')[2]}.vault.azure.net/secrets/model-signing"
+    assert job["inputs"]["key"]["value"] == f"azure-secret:{address}"
+    assert job["inputs"]["environment"]["value"] == "production"
+    left = {
+        name: (found["jobOutputType"], found["uri"].partition("/datastores/")[2])
+        for name, found in job["outputs"].items()
+    }
+    assert left == {
+        "registered": ("custom_model", "models/paths/registered/${{name}}/"),
+        "published": ("uri_folder", "models/paths/"),
+    }
+    assert job["outputs"]["registered"]["assetName"] == "fraud-detection-trained"
+
+
+def test_models_of_an_experiment_need_no_signature(experiment):
+    words = experiment.platform.development.training_run.words
+    assert words == {"environment": "experiment", "key": "none"}
 
 
 @pytest.mark.parametrize("platform", ["streaming", "house", "other"])
@@ -141,3 +215,13 @@ def test_another_specification_is_another_version(request, platform):
     for found in versions.values():
         assert len(found["version"]) == 12
         assert found["name"] == found["properties"]["componentSpec"]["name"]
+
+
+def test_schedules_of_an_experiment_end_with_it_and_others_do_not(experiment, streaming):
+    def ends(built) -> set[str | None]:
+        schedules = built.of_type(f"{ML}:Schedule")
+        return {found.inputs["properties"]["trigger"].get("endTime") for found in schedules}
+
+    assert ends(experiment) == {"2199-12-31T23:59:59"}
+    assert ends(streaming) == {None}
+    assert experiment.platform.context.tags["expires-on"] == "2199-12-31"

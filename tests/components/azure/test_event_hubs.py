@@ -60,9 +60,9 @@ def test_a_namespace_is_closed_and_takes_identities_only(request, platform):
     assert namespace.inputs["sku"] == {"name": "Premium", "tier": "Premium", "capacity": 1}
 
 
-def test_a_namespace_is_encrypted_with_the_key(streaming, identity, waits_for):
+def test_a_namespace_is_encrypted_with_the_key(streaming, named, identity, waits_for):
     (namespace,) = streaming.of_type(NAMESPACE)
-    (vault,) = streaming.of_type("azure-native:keyvault:Vault")
+    vault = named(streaming, "azure-native:keyvault:Vault", f"vault-{streaming.platform.context.token}")
     (key,) = streaming.of_type("azure-native:keyvault:Key")
     assert namespace.inputs["encryption"] == {
         "keySource": "Microsoft.KeyVault",

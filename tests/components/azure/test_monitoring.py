@@ -176,7 +176,7 @@ def test_the_monitor_looks_where_the_champions_requests_are_captured(request, na
 def test_batch_scoring_leaves_what_the_monitor_looks_at(batch, named):
     job = named(batch, SCHEDULE, "credit-scoring-batch").inputs["properties"]["action"]["jobDefinition"]
     watched = monitor(batch, named)["signals"]["drift"]["productionData"]["uri"]
-    assert watched == job["outputs"]["predictions"]["uri"]
+    assert job["outputs"]["scores"]["uri"] == watched + "run=${{name}}/"
 
 
 def test_the_monitor_runs_under_its_identity_and_waits_for_its_rights(streaming, house, named, identity, waits_for):
@@ -213,21 +213,32 @@ def test_training_starts_again_by_what_the_workload_says(request, platform, by_d
     assert len(built.platform.monitoring.retraining) == by_drift + len(by_schedule)
 
 
-def test_drift_and_schedule_start_the_same_run_of_the_training_pipeline(streaming, named):
+def test_drift_and_schedule_start_the_same_run_of_the_retraining_pipeline(streaming, named):
     (workflow,) = streaming.of_type(WORKFLOW)
     start = workflow.inputs["definition"]["actions"]["event"]["else"]["actions"]["start"]
     requested = start["inputs"]["body"]["properties"]
     schedule = named(streaming, SCHEDULE, "fraud-detection-retraining").inputs["properties"]
     scheduled = schedule["action"]["jobDefinition"]
-    assert requested["componentId"] == named(streaming, f"{ML}:ComponentVersion", "fraud-detection-training").id
-    for key in ("componentId", "computeId", "experimentName", "identity"):
+    assert requested["componentId"] == named(streaming, f"{ML}:ComponentVersion", "fraud-detection-retraining").id
+    assert {name: path(given["uri"]) for name, given in requested["inputs"].items() if "uri" in given} == {
+        "archive": "raw/paths/events/",
+        "labels": "raw/paths/labels/",
+        "champion": "models/paths/gradient-boosting/1.2.0/",
+    }
+    for key in ("componentId", "computeId", "experimentName", "identity", "settings"):
         assert requested[key] == scheduled[key]
-    assert path(requested["inputs"]["features"]["uri"]) == "features/paths/offline/"
-    assert path(requested["outputs"]["candidates"]["uri"]) == "models/paths/candidates/"
-    for folders in ("inputs", "outputs"):
-        assert {name: folder["uri"] for name, folder in requested[folders].items()} == {
-            name: folder["uri"] for name, folder in scheduled[folders].items()
-        }
+    for given in ("inputs", "outputs"):
+        # The SDK writes out how folders are mounted by default.
+        plain = {name: {key: found[key] for key in found if key != "mode"} for name, found in scheduled[given].items()}
+        assert requested[given] == plain
+
+
+def test_what_is_retrained_waits_until_its_identity_may_read_and_sign(streaming, named, waits_for):
+    (workflow,) = streaming.of_type(WORKFLOW)
+    schedule = named(streaming, SCHEDULE, "fraud-detection-retraining")
+    needed = {f"RoleAssignment training-{part}" for part in ("train", "signing", "raw", "models")}
+    for found in (workflow, schedule):
+        assert needed <= waits_for(streaming, found)
 
 
 def test_training_runs_under_its_own_identity_and_is_started_by_monitoring(streaming, identity, named, waits_for):

@@ -18,6 +18,7 @@ THEIRS = ["house", "hybrid_house"]
 # What each platform reaches by a private endpoint of its own: the group id of the service, and the resource.
 EVERYWHERE = {
     "vault": ("vault", "Vault vault"),
+    "signing": ("vault", "Vault signing"),
     "lake-blob": ("blob", "StorageAccount lake"),
     "lake-dfs": ("dfs", "StorageAccount lake"),
     "mlstore-blob": ("blob", "StorageAccount mlstore"),

@@ -1,65 +1,61 @@
 """Components and jobs of Azure Machine Learning: what runs, where, as whom, and on which folders."""
 
+import json
+from types import SimpleNamespace
+
 import pulumi
 import pytest
 from ml_blueprints.azure import pipeline_definition
-from ml_blueprints.azure.pipeline_definition import Job, Run
+from ml_blueprints.azure.pipeline_definition import Definition, Job, Run
 
 JOB = Job(compute="/computes/jobs", identity="/identities/trainer", environment="/environments/image/versions/1")
 RUN = Run(
     component="/components/training/versions/1",
     experiment="w-training",
-    inputs={"features": "azureml://features"},
-    outputs={"candidates": "azureml://candidates"},
+    inputs={"archive": "azureml://archive"},
+    outputs={"registered": "azureml://registered", "published": "azureml://published"},
+    words={"key": "azure-secret:https://vault/secrets/key"},
+    registers={"registered": "w-trained"},
 )
-FOLDERS = {"inputs": ("source", "model"), "outputs": ("predictions",)}
+COMPILED = {
+    "components": {
+        "collect": {"name": "collect", "environment": "azureml:image-of-the-stack:1", "command": "python"},
+        "tune": {"name": "tune", "environment": "azureml:image-of-the-stack:1", "command": "python"},
+    },
+    "pipeline": {
+        "name": "training",
+        "inputs": {"archive": {"type": "uri_folder"}, "key": {"type": "string", "default": "none"}},
+        "jobs": {
+            "collect": {"type": "command", "componentId": "collect"},
+            "tune": {"type": "sweep", "trial": {"componentId": "tune"}},
+        },
+    },
+}
 
 
 @pytest.fixture
-def step(resolved):
-    """A component that runs a command."""
-    return resolved(lambda: pipeline_definition.command(JOB, "score", ("python", "-m", "score"), **FOLDERS))
+def definition():
+    """A compiled pipeline."""
+    return Definition.parse(json.dumps(COMPILED))
 
 
-@pytest.fixture
-def whole(resolved):
-    """A pipeline of one step."""
-    component = "/components/score/versions/1"
-    return resolved(lambda: pipeline_definition.pipeline(JOB, "scoring", "score", component, **FOLDERS))
+def test_a_compiled_pipeline_says_which_folders_it_must_be_given(definition):
+    assert definition.folders == ("archive",)
+    assert list(definition.steps) == ["collect", "tune"]
 
 
-def test_a_command_takes_each_folder_as_an_argument_of_its_name(step):
-    assert step["command"] == (
-        "python -m score --source ${{inputs.source}} --model ${{inputs.model}} --predictions ${{outputs.predictions}}"
-    )
-    assert step["inputs"] == {"source": {"type": "uri_folder"}, "model": {"type": "uri_folder"}}
-    assert step["outputs"] == {"predictions": {"type": "uri_folder"}}
-    assert step["type"] == "command"
+def test_a_step_runs_in_the_stacks_image_and_is_else_as_it_was_compiled(definition, resolved):
+    step = resolved(lambda: pipeline_definition.step(definition.steps["collect"], JOB.environment))
+    assert step == COMPILED["components"]["collect"] | {"environment": "azureml:/environments/image/versions/1"}
 
 
-def test_a_command_without_folders_has_no_arguments(resolved):
-    plain = resolved(lambda: pipeline_definition.command(JOB, "plain", ("run",), inputs=(), outputs=()))
-    assert plain["command"] == "run"
-    assert plain["inputs"] == plain["outputs"] == {}
-
-
-def test_a_command_is_run_again_though_nothing_of_it_has_changed(step):
-    assert step["is_deterministic"] is False
-
-
-def test_a_pipeline_hands_its_folders_to_its_step(whole):
-    (job,) = whole["jobs"].values()
-    assert set(whole["inputs"]) == {"source", "model"}
-    assert job["inputs"] == {"source": "${{parent.inputs.source}}", "model": "${{parent.inputs.model}}"}
-    assert job["outputs"] == {"predictions": "${{parent.outputs.predictions}}"}
-    assert job["limits"] == {"timeout": 4 * 3600}
-    assert (whole["type"], whole["name"]) == ("pipeline", "scoring")
-
-
-def test_image_component_and_compute_are_named_as_azure_machine_learning_names_them(step, whole):
-    assert step["environment"] == "azureml:/environments/image/versions/1"
-    assert whole["jobs"]["score"]["component"] == "azureml:/components/score/versions/1"
-    assert whole["jobs"]["score"]["compute"] == "azureml:/computes/jobs"
+def test_a_pipeline_names_the_steps_that_the_stack_registered(definition, resolved):
+    ids = {"collect": pulumi.Output.from_input("/components/collect/versions/7"), "tune": "/components/tune/versions/8"}
+    jobs = resolved(lambda: pipeline_definition.pipeline(definition.pipeline, ids))["jobs"]
+    assert jobs["collect"]["componentId"] == "/components/collect/versions/7"
+    assert jobs["tune"]["trial"]["componentId"] == "/components/tune/versions/8"
+    # What was compiled stays what it was.
+    assert definition.pipeline == COMPILED["pipeline"]
 
 
 def test_a_version_follows_from_what_is_specified_and_not_from_its_order(resolved):
@@ -85,8 +81,23 @@ def test_a_scheduled_run_is_a_job_under_its_identity():
     assert job.compute_id == "/computes/jobs"
     assert (job.identity.identity_type, job.identity.resource_id) == ("Managed", "/identities/trainer")
     assert job.experiment_name == job.display_name == "w-training"
-    assert job.inputs["features"].uri == "azureml://features"
-    assert job.outputs["candidates"].uri == "azureml://candidates"
+    assert job.inputs["archive"].uri == "azureml://archive"
+    assert job.inputs["key"].value == "azure-secret:https://vault/secrets/key"
+    assert job.outputs["published"].uri == "azureml://published"
+
+
+def test_what_a_run_registers_becomes_a_version_of_a_model():
+    left = pipeline_definition.scheduled(JOB, RUN).outputs["registered"]
+    assert (left.job_output_type, left.asset_name, left.uri) == ("custom_model", "w-trained", "azureml://registered")
+
+
+def test_a_step_that_fails_ends_the_run():
+    """By this a verdict that says no does."""
+    for settings in (
+        pipeline_definition.scheduled(JOB, RUN).settings,
+        pipeline_definition.requested(JOB, RUN)["properties"]["settings"],
+    ):
+        assert settings == {"default_compute": "/computes/jobs", "continue_on_step_failure": False}
 
 
 def test_a_requested_run_says_the_same_as_a_scheduled_one():
@@ -98,16 +109,33 @@ def test_a_requested_run_says_the_same_as_a_scheduled_one():
         "experimentName": "w-training",
         "displayName": "w-training",
         "identity": {"identityType": "Managed", "resourceId": "/identities/trainer"},
-        "inputs": {"features": {"jobInputType": "uri_folder", "uri": "azureml://features"}},
-        "outputs": {"candidates": {"jobOutputType": "uri_folder", "uri": "azureml://candidates"}},
+        "inputs": {
+            "archive": {"jobInputType": "uri_folder", "uri": "azureml://archive"},
+            "key": {"jobInputType": "literal", "value": "azure-secret:https://vault/secrets/key"},
+        },
+        "outputs": {
+            "registered": {"jobOutputType": "custom_model", "uri": "azureml://registered", "assetName": "w-trained"},
+            "published": {"jobOutputType": "uri_folder", "uri": "azureml://published"},
+        },
+        "settings": {"default_compute": "/computes/jobs", "continue_on_step_failure": False},
     }
+
+
+def context(experiment=None):
+    """What a schedule needs to know of a platform."""
+    return SimpleNamespace(tags={"workload": "w"}, settings=SimpleNamespace(experiment=experiment))
 
 
 def test_a_schedule_starts_its_job_in_utc():
     job = pipeline_definition.scheduled(JOB, RUN)
-    found = pipeline_definition.schedule("15 2 * * *", job, {"workload": "w"})
+    found = pipeline_definition.schedule(context(), "15 2 * * *", job)
     assert found.is_enabled is True
     assert (found.trigger.trigger_type, found.trigger.expression) == ("Cron", "15 2 * * *")
-    assert found.trigger.time_zone == "UTC"
+    assert (found.trigger.time_zone, found.trigger.end_time) == ("UTC", None)
     assert (found.action.action_type, found.action.job_definition) == ("CreateJob", job)
     assert found.tags == {"workload": "w"}
+
+
+def test_a_schedule_of_an_experiment_ends_with_its_last_day():
+    found = pipeline_definition.cron(context(SimpleNamespace(expires_on="2027-01-31")), "15 2 * * *")
+    assert found.end_time == "2027-01-31T23:59:59"

@@ -167,13 +167,13 @@ def test_a_population_can_be_scored_now_by_the_same_pipeline_as_on_schedule(requ
     name = built.platform.context.name
     (endpoint,) = built.of_type(f"{ML}:BatchEndpoint")
     (deployment,) = built.of_type(f"{ML}:BatchDeployment")
-    scoring = named(built, f"{ML}:ComponentVersion", f"{name}-scoring")
+    scoring = named(built, f"{ML}:ComponentVersion", f"{name}-batch-scoring")
     assert endpoint.inputs["properties"]["authMode"] == "AADToken"
     assert len(endpoint.inputs["endpointName"]) <= 32
     assert deployment.inputs["endpointName"] == endpoint.inputs["endpointName"]
     configuration = deployment.inputs["properties"]["deploymentConfiguration"]
     assert configuration["componentId"] == {"referenceType": "Id", "assetId": scoring.id}
-    assert configuration["settings"] == {"default_compute": "jobs"}
+    assert configuration["settings"] == {"default_compute": "jobs", "default_datastore": "curated"}
     job = named(built, SCHEDULE, f"{name}-batch").inputs["properties"]["action"]["jobDefinition"]
     assert job["componentId"] == scoring.id
 
@@ -190,9 +190,7 @@ def test_batch_scoring_is_started_on_the_workloads_schedule(request, named, wait
         "expression": expression,
         "timeZone": "UTC",
     }
-    assert {f"RoleAssignment serving-{zone}" for zone in ("features", "models", "curated")} <= waits_for(
-        built, schedule
-    )
+    assert {f"RoleAssignment serving-{zone}" for zone in ("events", "models", "curated")} <= waits_for(built, schedule)
 
 
 def test_batch_scoring_runs_under_the_serving_identity(hybrid, hybrid_house, named, identity):
@@ -205,14 +203,18 @@ def test_batch_scoring_runs_under_the_serving_identity(hybrid, hybrid_house, nam
     assert used(hybrid_house).endswith("/house-serving")
 
 
-def test_batch_scoring_uses_the_champion_on_what_waits_and_leaves_predictions(hybrid, named):
+def test_batch_scoring_scores_what_is_due_by_the_champion_and_leaves_a_folder_for_each_run(hybrid, named):
     job = named(hybrid, SCHEDULE, "delivery-eta-batch").inputs["properties"]["action"]["jobDefinition"]
-    assert {name: place(folder["uri"]) for name, folder in job["inputs"].items()} == {
-        "source": "features/paths/to-score/",
-        "model": "models/paths/gradient-boosting/4.0.0/",
+    assert {name: place(given["uri"]) for name, given in job["inputs"].items() if "uri" in given} == {
+        "archive": "raw/paths/events/",
+        "champion": "models/paths/gradient-boosting/4.0.0/",
+    }
+    assert {name: given["value"] for name, given in job["inputs"].items() if "value" in given} == {
+        "environment": "production",
+        "trusted": hybrid.platform.context.settings.trusted_keys[0],
     }
     assert {name: place(folder["uri"]) for name, folder in job["outputs"].items()} == {
-        "predictions": "curated/paths/predictions/"
+        "scores": "curated/paths/predictions/run=${{name}}/"
     }
-    (compute,) = hybrid.of_type(f"{ML}:Compute")
+    compute = named(hybrid, f"{ML}:Compute", "delivery-eta-jobs")
     assert job["computeId"] == compute.id

@@ -30,7 +30,7 @@ def test_accounts_take_identities_and_no_keys(streaming, named, part):
 @ACCOUNTS
 def test_accounts_are_encrypted_with_the_key_under_the_identity_for_it(streaming, named, identity, waits_for, part):
     account = named(streaming, ACCOUNT, f"fraud-detection-{part}")
-    (vault,) = streaming.of_type("azure-native:keyvault:Vault")
+    vault = named(streaming, "azure-native:keyvault:Vault", f"vault-{streaming.platform.context.token}")
     (key,) = streaming.of_type("azure-native:keyvault:Key")
     encryption = account.inputs["encryption"]
     assert encryption["keySource"] == "Microsoft.Keyvault"

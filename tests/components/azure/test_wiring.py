@@ -53,6 +53,9 @@ def test_every_resource_hangs_on_its_layer_and_is_named_after_the_platform(reque
         ("Workspace features", "Features features"),
         ("CodeStore code", "Features features"),
         ("OnlineStore online", "Features features"),
+        ("SigningVault signing", "Development development"),
+        ("Workbench workbench", "Development development"),
+        ("RegisteredPipelines pipelines", "Development development"),
         ("EventProcessor processor", "Serving serving"),
     ],
 )
@@ -135,7 +138,7 @@ def test_nothing_takes_a_shared_key_where_azure_lets_it_be_turned_off(request, p
         (
             "azure-native:machinelearningservices:ComponentVersion",
             "training",
-            {"ComponentVersion train", "Compute jobs", "Workspace ml"},
+            {"ComponentVersion train", "ComponentVersion publish", "Workspace ml"},
         ),
         (
             "azure-native:machinelearningservices:ModelVersion",
@@ -176,7 +179,7 @@ def test_nothing_takes_a_shared_key_where_azure_lets_it_be_turned_off(request, p
         (
             "azure-native:logic:Workflow",
             "retraining",
-            {"ComponentVersion training", "Compute jobs", "UserAssignedIdentity training", "Workspace ml"},
+            {"ComponentVersion retraining", "Compute jobs", "UserAssignedIdentity training", "Workspace ml"},
         ),
     ],
 )

@@ -28,9 +28,9 @@ def test_workspaces_are_closed_and_their_stores_take_identities(streaming, works
 
 
 @PARTS
-def test_workspaces_are_encrypted_with_our_key(streaming, workspace, identity, part):
+def test_workspaces_are_encrypted_with_our_key(streaming, named, workspace, identity, part):
     inputs = workspace(streaming, part).inputs
-    (vault,) = streaming.of_type("azure-native:keyvault:Vault")
+    vault = named(streaming, "azure-native:keyvault:Vault", f"vault-{streaming.platform.context.token}")
     (key,) = streaming.of_type("azure-native:keyvault:Key")
     user = identity(streaming, "encryption")
     assert inputs["encryption"]["status"] == "Enabled"
@@ -53,12 +53,13 @@ def test_serverless_spark_acts_under_identities_that_are_attached(streaming, wor
 
 
 @PARTS
-def test_workspaces_are_encrypted_with_a_key_that_is_brought_along(house, workspace, part):
+def test_workspaces_are_encrypted_with_a_key_that_is_brought_along(house, named, workspace, part):
     inputs = workspace(house, part).inputs
     properties = inputs["encryption"]["keyVaultProperties"]
     assert properties["keyIdentifier"] == "https://house-keys.vault.azure.net/keys/data"
     assert properties["keyVaultArmId"].endswith("/resourceGroups/house/providers/Microsoft.KeyVault/vaults/house-keys")
-    assert inputs["keyVault"] == house.of_type("azure-native:keyvault:Vault")[0].id
+    vault = named(house, "azure-native:keyvault:Vault", f"vault-{house.platform.context.token}")
+    assert inputs["keyVault"] == vault.id
 
 
 @pytest.mark.parametrize(
@@ -129,8 +130,8 @@ def test_their_identity_has_the_roles_that_azure_asks_for_and_workspaces_wait_fo
 @pytest.mark.parametrize(
     ("platform", "rules"),
     [
-        ("streaming", ["lake-dfs", "lake-blob", "contracts", "online-features"]),
-        ("batch", ["lake-dfs", "lake-blob", "contracts"]),
+        ("streaming", ["lake-dfs", "lake-blob", "contracts", "online-features", "signing"]),
+        ("batch", ["lake-dfs", "lake-blob", "contracts", "signing"]),
     ],
 )
 def test_jobs_and_endpoints_reach_lake_and_online_features_one_rule_at_a_time(
@@ -142,6 +143,7 @@ def test_jobs_and_endpoints_reach_lake_and_online_features_one_rule_at_a_time(
         "lake-blob": ("blob", "StorageAccount lake", True),
         "contracts": ("namespace", "Namespace events", False),
         "online-features": ("redisEnterprise", "RedisEnterprise online", False),
+        "signing": ("vault", "Vault signing", False),
     }
     prefix = f"{built.platform.context.name}-ml-to-"
     assert {rule.name for rule in built.of_type(RULE) if rule.name.startswith(prefix)} == {
