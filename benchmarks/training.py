@@ -122,8 +122,8 @@ def _reached(task: Task, parts: Sequence[tuple[pa.Table, pa.Table]]) -> Quality:
         sizes.append(len(test))
     drawn = np.concatenate([clusters(test, task) + 10**9 * place for place, (_, test) in enumerate(parts)])
     whole = np.unique(drawn, return_inverse=True)[1]
-    reached = estimates([_mean(one, sizes) for one in measured], whole, SEED)
-    return Quality(*reached, chosen, sum(sizes))
+    ours, theirs, our_unit, their_unit = estimates([_mean(one, sizes) for one in measured], whole, SEED)
+    return Quality(ours, theirs, our_unit, their_unit, chosen, sum(sizes))
 
 
 def _in_unit(task: Task, outcomes: np.ndarray, scores: np.ndarray) -> Weighted:
