@@ -316,10 +316,35 @@ RULES = (
             "aws:iam/userLoginProfile:UserLoginProfile": never("no password: people come through IAM Identity Center"),
             f"{_ML}:Compute": when(
                 equals("properties.computeType", "ComputeInstance"),
-                equals("properties.properties.enableSso", True, True, f"{_AZURE_API}/machinelearningservices/compute/"),
+                equals("properties.properties.enableSSO", True, True, f"{_AZURE_API}/machinelearningservices/compute/"),
             ),
         },
         missing={"gcp": "Workbench, Colab Enterprise and Vertex AI open with a Google or federated identity only."},
         references=("checkov:CKV_AWS_273", "prowler:sagemaker_domain_sso_configured"),
+    ),
+    Rule(
+        "MLB-IAM-020",
+        "A notebook opens to the one person whose it is.",
+        Severity.MEDIUM,
+        "Make the space private, name the owner of the instance, and let no other user open its applications.",
+        checks={
+            "aws:sagemaker/space:Space": all_of(
+                present("ownershipSettings.ownerUserProfileName"),
+                equals("spaceSharingSettings.sharingType", "Private"),
+            ),
+            "gcp:workbench/instance:Instance": present("instanceOwners"),
+            f"{_ML}:Compute": when(
+                equals("properties.computeType", "ComputeInstance"),
+                all_of(
+                    present("properties.properties.personalComputeInstanceSettings.assignedUser.objectId"),
+                    equals(
+                        "properties.properties.applicationSharingPolicy",
+                        "Personal",
+                        "Shared",
+                        f"{_AZURE_API}/machinelearningservices/compute/",
+                    ),
+                ),
+            ),
+        },
     ),
 )

@@ -62,6 +62,9 @@ _trains_gcp = mentions(
     "sourceContents", r"trainingPipelines|pipelineJobs|hyperparameterTuningJobs|\btrain\b", "a call that trains"
 )
 _trains_azure = mentions("properties", r"(?i)train", "training")
+# Pipelines of Vertex AI keep parameters and metrics of a run in the store of their lineage.
+# https://cloud.google.com/vertex-ai/docs/pipelines/lineage
+_TRACKED = r"(?i)tensorboard|mlflow|experiment|metadataStores"
 _UNTRACKED = "nothing in the stack keeps its experiments"
 _UNTRAINED = "no pipeline in the stack trains it"
 
@@ -81,7 +84,7 @@ def _never(path: str, pattern: str, words: str) -> Check:
 def _expires(tags: str) -> Check:
     return when(
         one_of(f"{tags}.environment", _EXPERIMENTS),
-        matches(f"{tags}.expires", r"20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", "a date as 2030-01-31"),
+        matches(f"{tags}.expires-on", r"20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", "a date as 2030-01-31"),
     )
 
 
@@ -151,7 +154,7 @@ RULES = (
                 _trains_gcp,
                 one_relation(
                     related(dependencies(TENSORBOARD, METADATA_STORE), _UNTRACKED),
-                    itself(mentions("sourceContents", r"(?i)tensorboard|mlflow|experiment", "an experiment")),
+                    itself(mentions("sourceContents", _TRACKED, "an experiment")),
                 ),
             ),
         },
@@ -171,7 +174,7 @@ RULES = (
         "MLB-MOD-019",
         "What is made for an experiment has a date on which it goes.",
         Severity.MEDIUM,
-        "Tag what is in an environment for experiments with `expires` and a date.",
+        "Tag what is in an environment for experiments with `expires-on` and a date.",
         checks={
             AWS_ENDPOINT: _expires("tags"),
             "aws:sagemaker/notebookInstance:NotebookInstance": _expires("tags"),
