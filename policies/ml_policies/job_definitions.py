@@ -10,11 +10,12 @@ import yaml
 from ml_policies.checks import Check, Result, Scope, Undecided, parsed
 from ml_policies.resource import UNKNOWN
 
+# By a connector, or by a request to the service itself.
 # https://cloud.google.com/workflows/docs/reference/googleapis/aiplatform/Overview
-_VERTEX_JOB = re.compile(
-    r"googleapis\.aiplatform\.\w+\.projects\.locations\."
-    r"(customJobs|hyperparameterTuningJobs|batchPredictionJobs|trainingPipelines|pipelineJobs)\.create"
-)
+_JOBS = r"(customJobs|hyperparameterTuningJobs|batchPredictionJobs|trainingPipelines|pipelineJobs)"
+_VERTEX_CALL = re.compile(rf"googleapis\.aiplatform\.\w+\.projects\.locations\.{_JOBS}\.create")
+_VERTEX_REQUEST = re.compile(rf"https://[\w-]*aiplatform\.googleapis\.com/\w+/.*/{_JOBS}")
+_VERTEX_JOB = re.compile(f"{_VERTEX_CALL.pattern}|{_VERTEX_REQUEST.pattern}")
 # https://cloud.google.com/dataproc-serverless/docs/reference/rest/v1/projects.locations.batches/create
 _SPARK_BATCHES = re.compile(r"https://dataproc\.googleapis\.com/\w+/.*/batches")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -78,8 +79,10 @@ def _each_body(
                     yield from check(scope.inside(f"{path}.{name}", arguments.get("body")))
 
 
-def _vertex_job(call: str, _: Mapping[str, Any]) -> str | None:
-    found = _VERTEX_JOB.fullmatch(call)
+def _vertex_job(call: str, arguments: Mapping[str, Any]) -> str | None:
+    found = _VERTEX_CALL.fullmatch(call)
+    if call == "http.post":
+        found = _VERTEX_REQUEST.fullmatch(str(arguments.get("url")))
     return f"{found[1]}.create" if found else None
 
 

@@ -97,8 +97,8 @@ _LATENCY_METRICS = ("ModelLatency", "OverheadLatency")
 FAILED_RUNS = r"Failed Runs|AmlRunStatusChangedEvent|AmlComputeJobEvent"
 
 # Steps of pipelines, and calls in workflows, that score in batches.
-scores_in_batches = mentions("pipelineDefinition", r'"Type":\s*"Transform"', "a transform step")
-workflow_scores = mentions("sourceContents", r"batchPredictionJobs|\bscore\b", "a call that scores")
+scores_in_batches = mentions("pipelineDefinition", r'"Type":\s*"Transform"|\bbatch_score\b', "a step that scores")
+workflow_scores = mentions("sourceContents", r"batchPredictionJobs|\bscore\b|batch-scoring", "a call that scores")
 
 RULES = (
     Rule(
