@@ -224,7 +224,7 @@ class Development(layers.Development):
             pipeline_name=f"{context.name}-{name}-{context.token}",
             pipeline_display_name=f"{context.name}-{name}",
             pipeline_definition=pipeline_definition.filled(
-                facts.PIPELINES.source(context.workload, name), self.job, self.pipeline_parameters
+                facts.PIPELINES.source(context.workload, name), self.job, self.pipeline_values
             ),
             role_arn=self.job.role,
             tags=context.tags,
@@ -232,7 +232,7 @@ class Development(layers.Development):
         )
 
     @property
-    def pipeline_parameters(self) -> dict[str, pulumi.Input[str]]:
+    def pipeline_values(self) -> dict[str, pulumi.Input[str]]:
         """What the compiled pipelines are told; an experiment may register models that nobody signed."""
         context, zones = self.context, self.data.zones
         key: pulumi.Input[str] = "none"

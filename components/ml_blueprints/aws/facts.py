@@ -238,8 +238,9 @@ SECRET_RECOVERY_DAYS = 30
 # https://docs.aws.amazon.com/sagemaker/latest/dg/model-managed-spot-training.html
 SPOT_WAIT_FACTOR = 2
 
-# Instance of drift jobs, which run and end; the compiled pipelines say those of their steps.
+# Instances of jobs, which run and end: of those that look at all events, and of the others.
 JOB_INSTANCE_TYPE = "ml.m5.xlarge"
+SMALL_JOB_INSTANCE_TYPE = "ml.m5.large"
 JOB_VOLUME_GIB = 30
 
 # Requests per minute and instance at which SageMaker adds another one.

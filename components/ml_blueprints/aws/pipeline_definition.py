@@ -15,6 +15,7 @@ from ml_blueprints.errors import BlueprintError, Problem
 
 # The steps that search are called by the candidate whose parameters they search.
 _SEARCH = "tune-"
+_PARAMETER = "Parameters."
 
 
 @dataclass(frozen=True)
@@ -30,34 +31,35 @@ class Job:
     spot: bool
 
     @property
-    def parameters(self) -> dict[str, pulumi.Input[str]]:
-        """Its values of the parameters that each pipeline has."""
+    def values(self) -> dict[str, pulumi.Input[str]]:
+        """What it has for the parameters of each compiled pipeline."""
         return {
             "RoleArn": self.role,
             "ImageUri": self.image,
             "KmsKeyId": self.key,
             "SecurityGroupId": self.security_group,
             "ModelsBucket": self.models_bucket,
+            "InstanceType": facts.JOB_INSTANCE_TYPE,
+            "SmallInstanceType": facts.SMALL_JOB_INSTANCE_TYPE,
         }
 
 
 def filled(source: str, job: Job, given: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
-    """A compiled pipeline with the job's place in the network, and values of its parameters, which a run may replace.
+    """A compiled pipeline with the job's values, and others by the names of parameters, in the place of parameters.
 
-    Raises BlueprintError for a parameter without a value, so that a schedule can start the pipeline as it is.
+    What the stack decides is no parameter any more: no run brings an image, a role or a key of its own, and a policy
+    sees which it is. The other parameters stay. Raises BlueprintError for one without a default, since a schedule
+    starts the pipeline as it is.
     """
-    definition, values = json.loads(source), {**job.parameters, **given}
-    parameters = [
-        {**item, "DefaultValue": values.get(item["Name"], item.get("DefaultValue"))}
-        for item in definition.get("Parameters", [])
-    ]
-    if missing := [item["Name"] for item in parameters if item["DefaultValue"] is None]:
+    definition, values = json.loads(source), {**job.values, **given}
+    kept = [item for item in definition.get("Parameters", []) if item["Name"] not in values]
+    if missing := [item["Name"] for item in kept if "DefaultValue" not in item]:
         right = f"a default in the file, or one of {', '.join(sorted(values))}, which the platform gives"
         raise BlueprintError(
             "pipelines, sagemaker", [Problem(f"Parameters.{name}", "no value", right) for name in missing]
         )
     return pulumi.Output.json_dumps(
-        {**definition, "Parameters": parameters, "Steps": _placed(definition["Steps"], job)}
+        {**definition, "Parameters": kept, "Steps": _placed(definition["Steps"], job, values)}
     )
 
 
@@ -73,13 +75,17 @@ def _names(steps: list[dict[str, Any]]) -> Iterator[str]:
             yield from _names(step["Arguments"].get(branch, []))
 
 
-def _placed(value: Any, job: Job) -> Any:
-    """A part of a definition whose jobs run in our subnets, and training on spot instances where the job may."""
-    if isinstance(value, list):
-        return [_placed(item, job) for item in value]
-    if not isinstance(value, dict):
-        return value
-    placed = {key: _placed(item, job) for key, item in value.items()}
+def _placed(value: Any, job: Job, values: Mapping[str, pulumi.Input[str]]) -> Any:
+    """A part of a definition with our values; jobs run in our subnets, and train on spot instances where they may."""
+    match value:
+        case list():
+            return [_placed(item, job, values) for item in value]
+        case {"Get": str(name)} if name.removeprefix(_PARAMETER) in values and name.startswith(_PARAMETER):
+            return values[name.removeprefix(_PARAMETER)]
+        case dict():
+            placed = {key: _placed(item, job, values) for key, item in value.items()}
+        case _:
+            return value
     if "VpcConfig" in placed:
         placed["VpcConfig"] = {"SecurityGroupIds": [job.security_group], "Subnets": job.subnets}
     if job.spot and "AlgorithmSpecification" in placed:

@@ -373,7 +373,7 @@ class Serving(layers.Serving):
             pipeline_definition=pipeline_definition.filled(
                 facts.PIPELINES.source(context.workload, BATCH_SCORING),
                 self.development.job,
-                self.development.pipeline_parameters,
+                self.development.pipeline_values,
             ),
             role_arn=self.foundation.identities[Purpose.TRAINING],
             tags=context.tags,

@@ -61,7 +61,7 @@ def test_the_pipeline_registers_where_there_is_a_place(once):
         training = built.named(PIPELINE, f"{built.platform.context.name}-training")
         chosen = candidates(training.inputs["pipelineDefinition"])
         places = {group.inputs["modelPackageGroupName"] for group in built.of_type(PACKAGES)}
-        prefix = values(built, "training")["ModelPackageGroupPrefix"]
+        prefix = steps(built, "training")["package"]["ModelPackageGroupName"]["Std:Join"]["Values"][0]
         assert len(chosen) > 1
         assert {f"{prefix}-{one}" for one in chosen} <= places
 
@@ -89,43 +89,63 @@ def test_training_and_people_log_experiments(streaming, allowed):
         assert not allowed(streaming, purpose, "sagemaker-mlflow:LogMetric")
 
 
-def values(built, name: str) -> dict[str, str]:
-    """What a pipeline is told unless a run says otherwise."""
-    found = built.named(PIPELINE, f"{built.platform.context.name}-{name}")
-    return {item["Name"]: item["DefaultValue"] for item in json.loads(found.inputs["pipelineDefinition"])["Parameters"]}
+def steps(built, name: str) -> dict[str, dict]:
+    """The arguments of the steps of a pipeline, those of branches, too."""
+    text = built.named(PIPELINE, f"{built.platform.context.name}-{name}").inputs["pipelineDefinition"]
+    top = json.loads(text)["Steps"]
+    inner = [step for one in top for step in one["Arguments"].get("IfSteps", [])]
+    return {step["Name"]: step["Arguments"] for step in top + inner}
+
+
+def told(built, name: str, step: str, option: str) -> str:
+    """What a step of a pipeline is told by an option."""
+    words = steps(built, name)[step]["AppSpecification"]["ContainerArguments"]
+    return words[words.index(option) + 1]
+
+
+def read(built, name: str, step: str) -> dict[str, str]:
+    """What a step of a pipeline reads, by where it is mounted."""
+    found = steps(built, name)[step]["ProcessingInputs"]
+    return {one["InputName"]: one["S3Input"]["S3Uri"] for one in found}
 
 
 @pytest.mark.parametrize("name", ["training", "retraining"])
 def test_pipelines_run_under_the_training_identity_with_key_and_network(house, named, name):
     pipeline = named(house, PIPELINE, f"fraud-detection-{name}").inputs
-    told = values(house, name)
-    assert told["RoleArn"] == pipeline["roleArn"] == "arn:aws:iam::210987654321:role/house-training"
-    assert told["KmsKeyId"] == KEY
-    (rule,) = house.of_type("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
-    assert told["SecurityGroupId"] == rule.inputs["securityGroupId"]
-    assert '"Subnets": ["subnet-0123456789abcdef1", "subnet-0123456789abcdef2"]' in pipeline["pipelineDefinition"]
+    assert pipeline["roleArn"] == "arn:aws:iam::210987654321:role/house-training"
+    (rule,) = house.of_type(EGRESS)
+    collect = steps(house, name)["collect"]
+    assert collect["RoleArn"] == pipeline["roleArn"]
+    assert collect["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == KEY
+    assert collect["NetworkConfig"]["VpcConfig"] == {
+        "SecurityGroupIds": [rule.inputs["securityGroupId"]],
+        "Subnets": ["subnet-0123456789abcdef1", "subnet-0123456789abcdef2"],
+    }
     assert "of-the-stack" not in pipeline["pipelineDefinition"]
 
 
 def test_training_reads_the_archive_with_its_labels_and_leaves_models_in_their_zone(streaming):
-    told = values(streaming, "training")
-    assert re.fullmatch(r"s3://fraud-detection-raw-[0-9a-f]+/events/", told["Archive"])
-    assert re.fullmatch(r"s3://fraud-detection-raw-[0-9a-f]+/labels/", told["Labels"])
-    assert re.fullmatch(r"fraud-detection-models-[0-9a-f]+", told["ModelsBucket"])
+    found = read(streaming, "training", "collect")
+    assert re.fullmatch(r"s3://fraud-detection-raw-[0-9a-f]+/events/", found["archive"])
+    assert re.fullmatch(r"s3://fraud-detection-raw-[0-9a-f]+/labels/", found["labels"])
+    (output,) = steps(streaming, "training")["publish"]["ProcessingOutputConfig"]["Outputs"]
+    place, bucket, *_ = output["S3Output"]["S3Uri"]["Std:Join"]["Values"]
+    assert place == "s3:/"
+    assert re.fullmatch(r"fraud-detection-models-[0-9a-f]+", bucket)
 
 
 def test_retraining_starts_from_the_champion(streaming):
-    told = values(streaming, "retraining")
-    assert re.fullmatch(r"s3://fraud-detection-models-[0-9a-f]+/gradient-boosting/1\.2\.0/", told["Champion"])
-    assert told["AsOf"] == "now"
+    champion = read(streaming, "retraining", "evaluate")["champion"]
+    assert re.fullmatch(r"s3://fraud-detection-models-[0-9a-f]+/gradient-boosting/1\.2\.0/", champion)
+    assert told(streaming, "retraining", "validate", "--as-of") == {"Get": "Parameters.AsOf"}
 
 
 def test_models_are_signed_but_in_an_experiment(streaming, experiment):
-    told = values(streaming, "training")
     (secret,) = streaming.of_type(SECRET)
-    assert (told["Environment"], told["Key"]) == ("production", f"aws-secret:{secret.id}")
-    told = values(experiment(), "training")
-    assert (told["Environment"], told["Key"]) == ("experiment", "none")
+    assert told(streaming, "training", "register", "--environment") == "production"
+    assert told(streaming, "training", "register", "--key") == f"aws-secret:{secret.id}"
+    assert told(experiment(), "training", "register", "--environment") == "experiment"
+    assert told(experiment(), "training", "register", "--key") == "none"
 
 
 def test_training_is_interrupted_in_experiments_only(streaming, experiment, named):
@@ -198,7 +218,8 @@ def test_without_accounts_that_take_models_on_nothing_is_shared(streaming):
 def test_training_runs_the_image_of_the_settings(once, given, used):
     digest = f"sha256:{'0a' * 32}"
     built = once("credit_scoring", serving_image=f"{given}@{digest}")
-    assert re.fullmatch(f"{used}@{digest}", values(built, "training")["ImageUri"])
+    image = steps(built, "training")["prepare"]["AppSpecification"]["ImageUri"]
+    assert re.fullmatch(f"{used}@{digest}", image)
 
 
 def test_pipelines_start_jobs_of_their_own_in_this_network_only(streaming, rights):

@@ -160,8 +160,9 @@ def test_batch_compares_what_is_kept_beside_the_scores(batch, named):
     (definition,) = batch.of_type(DEFINITION)
     source = definition.inputs["dataQualityJobInput"]["batchTransformInput"]
     pipeline = named(batch, "aws:sagemaker/pipeline:Pipeline", "credit-scoring-batch").inputs["pipelineDefinition"]
-    values = {item["Name"]: item["DefaultValue"] for item in json.loads(pipeline)["Parameters"]}
-    assert source["dataCapturedDestinationS3Uri"] == f"{values['Predictions']}/captured"
+    (output,) = json.loads(pipeline)["Steps"][-1]["Arguments"]["ProcessingOutputConfig"]["Outputs"]
+    scores = output["S3Output"]["S3Uri"]["Std:Join"]["Values"][0]
+    assert source["dataCapturedDestinationS3Uri"] == f"{scores}/captured"
 
 
 @pytest.mark.parametrize(

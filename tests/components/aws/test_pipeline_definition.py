@@ -1,6 +1,7 @@
 """Compiled pipelines as SageMaker gets them: what the stack fills in, and what must be there to be started."""
 
 import json
+import re
 from pathlib import Path
 
 import pulumi
@@ -69,12 +70,32 @@ def jobs(definition: dict) -> list[tuple[str, dict]]:
     ]
 
 
-def test_every_parameter_has_a_value_so_that_a_schedule_can_start_the_pipeline(filled):
-    values = {item["Name"]: item["DefaultValue"] for item in filled()["Parameters"]}
-    assert {"RoleArn": "trainer", "KmsKeyId": "keys/k", "ModelsBucket": "models"}.items() <= values.items()
-    assert values["ImageUri"] == "registry/image@sha256:0"
-    assert (values["Environment"], values["Key"], values["Since"]) == ("staging", "aws-secret:arn", "none")
-    assert values["InstanceType"].startswith("ml.")
+def test_what_the_stack_decides_is_no_parameter_of_a_run_any_more(filled):
+    definition = filled()
+    assert definition["Parameters"] == [{"Name": "Since", "Type": "String", "DefaultValue": "none"}]
+    names = re.findall(r'"Parameters\.(\w+)"', json.dumps(definition))
+    assert set(names) == {"Since"}
+
+
+def test_every_job_has_the_stacks_role_image_key_and_machine(filled):
+    for kind, arguments in jobs(filled()):
+        assert arguments["RoleArn"] == "trainer"
+        if kind == "Processing":
+            said, resources = arguments["AppSpecification"], arguments["ProcessingResources"]["ClusterConfig"]
+            output, image = arguments["ProcessingOutputConfig"], said["ImageUri"]
+        else:
+            said, resources = arguments["AlgorithmSpecification"], arguments["ResourceConfig"]
+            output, image = arguments["OutputDataConfig"], said["TrainingImage"]
+        assert image == "registry/image@sha256:0"
+        assert output["KmsKeyId"] == resources["VolumeKmsKeyId"] == "keys/k"
+        assert resources["InstanceType"] in ("ml.m5.xlarge", "ml.m5.large")
+
+
+def test_words_of_the_stack_are_in_the_commands(filled):
+    (register,) = [step for step in steps(filled()) if step["Name"] == "register"]
+    words = register["Arguments"]["AppSpecification"]["ContainerArguments"]
+    assert words[words.index("--environment") + 1] == "staging"
+    assert words[words.index("--key") + 1] == "aws-secret:arn"
 
 
 def test_a_parameter_without_a_value_is_refused_by_name():

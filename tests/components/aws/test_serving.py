@@ -336,11 +336,16 @@ def test_batch_scoring_uses_the_champion_on_what_is_due(hybrid, named):
     pipeline = named(hybrid, PIPELINE, "delivery-eta-batch").inputs
     definition = json.loads(pipeline["pipelineDefinition"])
     assert [step["Name"] for step in definition["Steps"]] == ["collect", "due", "batch-score"]
-    values = {item["Name"]: item["DefaultValue"] for item in definition["Parameters"]}
-    assert re.fullmatch(r"s3://delivery-eta-models-[0-9a-f]+/gradient-boosting/4\.0\.0/", values["Champion"])
-    assert re.fullmatch(r"s3://delivery-eta-raw-[0-9a-f]+/events/", values["Archive"])
-    assert re.fullmatch(r"s3://delivery-eta-curated-[0-9a-f]+/predictions", values["Predictions"])
-    assert ":role/delivery-eta-training-" in values["RoleArn"] == pipeline["roleArn"]
+    collect, _, score = (step["Arguments"] for step in definition["Steps"])
+    inputs = {
+        one["InputName"]: one["S3Input"]["S3Uri"] for one in collect["ProcessingInputs"] + score["ProcessingInputs"]
+    }
+    assert re.fullmatch(r"s3://delivery-eta-models-[0-9a-f]+/gradient-boosting/4\.0\.0/", inputs["champion"])
+    assert re.fullmatch(r"s3://delivery-eta-raw-[0-9a-f]+/events/", inputs["archive"])
+    (output,) = score["ProcessingOutputConfig"]["Outputs"]
+    place, _ = output["S3Output"]["S3Uri"]["Std:Join"]["Values"]
+    assert re.fullmatch(r"s3://delivery-eta-curated-[0-9a-f]+/predictions", place)
+    assert ":role/delivery-eta-training-" in score["RoleArn"] == pipeline["roleArn"]
 
 
 def test_batch_scoring_trusts_the_keys_of_the_settings_and_unsigned_models_in_experiments_only(
@@ -349,8 +354,8 @@ def test_batch_scoring_trusts_the_keys_of_the_settings_and_unsigned_models_in_ex
     told = {}
     for built in (hybrid, experiment("delivery_eta")):
         pipeline = named(built, PIPELINE, "delivery-eta-batch").inputs["pipelineDefinition"]
-        values = {item["Name"]: item["DefaultValue"] for item in json.loads(pipeline)["Parameters"]}
-        told[values["Environment"]] = values["Trusted"]
+        words = json.loads(pipeline)["Steps"][-1]["Arguments"]["AppSpecification"]["ContainerArguments"]
+        told[words[words.index("--environment") + 1]] = words[words.index("--trusted") + 1]
     assert told == {
         "production": "ed25519:u0eLuYxoWsIhPj6ab8/6P/4nBD0s5MYZ6+Qt0RrWo10=",
         "experiment": "none",
