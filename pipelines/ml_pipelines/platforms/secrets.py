@@ -3,7 +3,12 @@
 Steps know no cloud; what runs on one is told where its secrets are, and reads them under its own identity.
 """
 
+import os
 from collections.abc import Callable, Mapping
+
+# Which of its cluster's identities a job on Azure Machine Learning has: azure-identity would take the cluster's first.
+# https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication
+_JOB_IDENTITY = "DEFAULT_IDENTITY_CLIENT_ID"
 
 
 class SecretError(Exception):
@@ -54,9 +59,10 @@ def _azure(address: str) -> bytes:
     from azure.identity import DefaultAzureCredential
     from azure.keyvault.secrets import KeyVaultSecretIdentifier, SecretClient
 
+    identity = os.environ.get("AZURE_CLIENT_ID") or os.environ.get(_JOB_IDENTITY)
     try:
         named = KeyVaultSecretIdentifier(address)
-        with SecretClient(named.vault_url, DefaultAzureCredential()) as client:
+        with SecretClient(named.vault_url, DefaultAzureCredential(managed_identity_client_id=identity)) as client:
             found = client.get_secret(named.name, named.version)
     except (AzureError, ValueError) as error:
         raise SecretError(f"secret {address}: {error}") from error

@@ -1,6 +1,7 @@
 """Keys are read from a cloud's secret by reference; what can't be read is told by its name alone."""
 
 import pytest
+from azure.core.exceptions import ClientAuthenticationError
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ml_pipelines.platforms import secrets
@@ -41,6 +42,31 @@ def test_a_reference_of_no_cloud_is_refused():
 def test_an_address_that_is_no_secret_of_a_key_vault_is_refused():
     with pytest.raises(SecretError, match="secret https://example"):
         secrets.read("azure-secret:https://example")
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"DEFAULT_IDENTITY_CLIENT_ID": "job"}, "job"),
+        ({"DEFAULT_IDENTITY_CLIENT_ID": "job", "AZURE_CLIENT_ID": "told"}, "told"),
+        ({}, None),
+    ],
+)
+def test_a_secret_of_azure_is_read_under_the_identity_of_the_job(monkeypatch, variables, expected):
+    asked = []
+
+    def credential(managed_identity_client_id: str | None) -> None:
+        asked.append(managed_identity_client_id)
+        raise ClientAuthenticationError("no identity here")
+
+    for name in ("DEFAULT_IDENTITY_CLIENT_ID", "AZURE_CLIENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", credential)
+    with pytest.raises(SecretError, match="no identity here"):
+        secrets.read("azure-secret:https://signing.vault.azure.net/secrets/model-signing")
+    assert asked == [expected]
 
 
 @pytest.mark.parametrize("text", ["key.pem", "/keys/signing.pem", "C:/key.pem"])
