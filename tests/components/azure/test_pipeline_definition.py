@@ -1,6 +1,7 @@
 """Components and jobs of Azure Machine Learning: what runs, where, as whom, and on which folders."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pulumi
@@ -139,3 +140,27 @@ def test_a_schedule_starts_its_job_in_utc():
 def test_a_schedule_of_an_experiment_ends_with_its_last_day():
     found = pipeline_definition.cron(context(SimpleNamespace(expires_on="2027-01-31")), "15 2 * * *")
     assert found.end_time == "2027-01-31T23:59:59"
+
+
+@pytest.mark.xdist_group("azureml")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:`Number` field")
+def test_a_requested_run_is_what_azures_own_sdk_would_send():
+    """The SDK reads the body as a job of the service, and writes the same again."""
+    from azure.ai.ml._restclient.arm_ml_service.models import JobBase
+    from azure.ai.ml.entities import Job as SdkJob
+
+    group = "/subscriptions/s/resourceGroups/g/providers"
+    workspace = f"{group}/Microsoft.MachineLearningServices/workspaces/w"
+    identity = f"{group}/Microsoft.ManagedIdentity/userAssignedIdentities/trainer"
+    body = pipeline_definition.requested(
+        replace(JOB, compute=f"{workspace}{JOB.compute}", identity=identity),
+        replace(RUN, component=f"{workspace}{RUN.component}"),
+    )
+    found = SdkJob._from_rest_object(JobBase({"id": f"{workspace}/jobs/run", "name": "run", **body}))
+    sent = found._to_rest_object().as_dict()["properties"]
+    # The SDK tells where it had the settings from, and what it has nothing of.
+    del sent["settings"]["_source"]
+    assert sent.pop("computeId") == "jobs"
+    expected = dict(body["properties"])
+    assert expected.pop("computeId") == f"{workspace}/computes/jobs"
+    assert expected.items() <= sent.items()
