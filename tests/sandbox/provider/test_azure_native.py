@@ -25,6 +25,8 @@ ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 WORKSPACE = "azure-native:machinelearningservices:Workspace"
 ENDPOINT = "azure-native:machinelearningservices:OnlineEndpoint"
 DEPLOYMENT = "azure-native:machinelearningservices:OnlineDeployment"
+COMPONENT_VERSION = "azure-native:machinelearningservices:ComponentVersion"
+MODEL_VERSION = "azure-native:machinelearningservices:ModelVersion"
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +122,16 @@ def test_a_resource_needs_what_it_lies_in(azure) -> None:
         azure.make(ACCOUNT, {**STORAGE, "resourceGroupName": "none", "accountName": "lake"})
     with pytest.raises(CloudError, match=r"^there is no `.*/storageAccounts/none` in which `raw` could be made"):
         azure.make(CONTAINER, {"resourceGroupName": "ml", "accountName": "none", "containerName": "raw"})
+
+
+def test_a_version_of_a_component_comes_into_being_in_its_workspace_without_a_container(azure) -> None:
+    inputs = {"resourceGroupName": "ml", "workspaceName": "ml", "name": "train", "version": "1", "properties": {}}
+    with pytest.raises(CloudError, match=r"^there is no `.*/workspaces/ml` in which"):
+        azure.make(COMPONENT_VERSION, inputs)
+    azure.make(WORKSPACE, {"resourceGroupName": "ml", "workspaceName": "ml"})
+    assert azure.make(COMPONENT_VERSION, inputs).id.endswith("/workspaces/ml/components/train/versions/1")
+    with pytest.raises(CloudError, match=r"^there is no `.*/models/boosting` in which"):
+        azure.make(MODEL_VERSION, {**inputs, "name": "boosting"})
 
 
 def test_a_group_is_named_in_any_spelling(azure) -> None:
