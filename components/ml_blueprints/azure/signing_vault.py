@@ -31,7 +31,7 @@ class SigningVault(pulumi.ComponentResource):
                 enable_rbac_authorization=True,
                 enable_soft_delete=True,
                 # What is left of an experiment doesn't outlive it for long.
-                soft_delete_retention_in_days=7 if context.settings.experiment else 90,
+                soft_delete_retention_in_days=14 if context.settings.experiment else 90,
                 enable_purge_protection=True,
                 public_network_access="Disabled",
                 network_acls=keyvault.NetworkRuleSetArgs(

@@ -34,7 +34,7 @@ def test_jobs_in_the_managed_network_reach_it(streaming, named, vault):
 
 def test_what_is_deleted_can_be_recovered_for_as_long_as_the_environment_asks(streaming, once, vault):
     experiment = once("churn", environment="experiment", experiment=FENCE)
-    for built, days in ((streaming, 90), (experiment, 7)):
+    for built, days in ((streaming, 90), (experiment, 14)):
         properties = vault(built).inputs["properties"]
         assert properties["softDeleteRetentionInDays"] == days
         assert properties["enablePurgeProtection"] is properties["enableSoftDelete"] is True
