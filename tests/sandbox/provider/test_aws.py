@@ -18,6 +18,8 @@ SUBNET = "aws:ec2/subnet:Subnet"
 MODEL = "aws:sagemaker/model:Model"
 CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
+DOMAIN = "aws:sagemaker/domain:Domain"
+PROFILE = "aws:sagemaker/userProfile:UserProfile"
 
 
 @pytest.mark.parametrize(
@@ -349,6 +351,33 @@ def test_a_network_is_held_fast_by_what_lies_in_it(aws) -> None:
     aws.delete(subnet)
     aws.delete(vpc)
     assert aws.store.find() == []
+
+
+def test_a_domain_is_held_fast_by_the_people_in_it(aws) -> None:
+    role = aws.make(ROLE, {"name": "explorer", "assumeRolePolicy": TRUST})
+    settings = {"executionRole": role.outputs["arn"]}
+    domain = aws.make(
+        DOMAIN, {"domainName": "lab", "authMode": "SSO", "subnetIds": [], "vpcId": "", "defaultUserSettings": settings}
+    )
+    assert re.fullmatch(f"d-{DIGITS}", domain.id)
+    profile = aws.make(PROFILE, {"domainId": domain.id, "userProfileName": "ada"})
+    assert profile.id == f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:user-profile/{domain.id}/ada"
+    with pytest.raises(CloudError, match=rf"^{DOMAIN} `{domain.id}` can't be deleted: it is in use by {PROFILE}"):
+        aws.delete(domain)
+    aws.delete(profile)
+    aws.delete(domain)
+
+
+def test_a_secret_of_the_same_name_is_another_one(aws) -> None:
+    arns = []
+    for _ in range(2):
+        secret = aws.make("aws:secretsmanager/secret:Secret", {"name": "signing"})
+        aws.delete(secret)
+        arns.append(secret.outputs["arn"])
+    assert all(
+        re.fullmatch(rf"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:signing-[0-9a-f]{{6}}", arn) for arn in arns
+    )
+    assert len(set(arns)) == 2
 
 
 def test_settings_of_a_bucket_overwrite_each_other(aws) -> None:
