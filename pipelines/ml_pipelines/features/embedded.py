@@ -58,8 +58,11 @@ def as_log(table: ir.Table, feature_set: FeatureSet) -> ir.Table:
     columns: dict[str, Any] = {}
     for name, wanted in feature_set.log_schema.items():
         if name in table.columns:
-            column = table[name]
-            columns[name] = (microseconds(column) // 1000 if column.type().is_timestamp() else column).cast(wanted)
+            column: Any = table[name]
+            if column.type().is_timestamp():
+                moment: Any = microseconds(column)
+                column = moment // 1000
+            columns[name] = column.cast(wanted)
         elif name not in (ARRIVED_AT, SEQUENCE):
             raise DefinitionError(
                 f"the log of `{feature_set.workload}` has no column `{name}`; it has {', '.join(table.columns)}"
@@ -75,6 +78,6 @@ def as_log(table: ir.Table, feature_set: FeatureSet) -> ir.Table:
 
 # Ibis writes its own `epoch_seconds` as a float on DuckDB, in which parts of a second would count twice.
 @ibis.udf.scalar.builtin(name="epoch_us")
-def microseconds(time: dt.timestamp) -> int:
+def microseconds(time: dt.Timestamp) -> dt.Int64:
     """Microseconds since 1970, of a time with a zone or of one in UTC."""
     raise NotImplementedError("DuckDB's own")

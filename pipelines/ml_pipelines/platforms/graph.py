@@ -165,7 +165,7 @@ def _batch_scoring(task: Task) -> Graph:
     return Graph(Pipeline.BATCH_SCORING, task, (collect, due, score), parameters)
 
 
-_PARAMETERS: Mapping[str, str] = {"since": "none", "environment": "production", "key": "none"}
+_PARAMETERS: dict[str, str] = {"since": "none", "environment": "production", "key": "none"}
 
 
 def _data(task: Task, *validating: Argument) -> Iterator[Step]:

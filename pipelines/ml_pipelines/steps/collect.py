@@ -14,6 +14,7 @@ from typing import Any
 import fastavro
 import ibis
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from ibis.expr import types as ir
 
@@ -57,7 +58,7 @@ def collect(
     features = definitions.load(task.workload)
     log, unreadable = _log(archive, features)
     if since is not None:
-        log = log.filter(pa.compute.greater_equal(log[ARRIVED_AT], since))
+        log = log.filter(pc.greater_equal(log[ARRIVED_AT], since))
     if not len(log):
         raise StepError(STEP, str(archive), "holds no events" + ("" if since is None else " that arrived in this time"))
     known = _labels(labels) if labels else None
@@ -102,8 +103,8 @@ def _arrivals(found: ir.Table) -> ir.Table:
     """Arrival and sequence from what a BigQuery subscription adds, unless they are there."""
     if ARRIVED_AT in found.columns or "publish_time" not in found.columns:
         return found
-    published = microseconds(found["publish_time"])
-    message = found["message_id"].cast("string").lpad(20, "0")
+    published: Any = microseconds(found["publish_time"])
+    message: Any = found["message_id"].cast("string").lpad(20, "0")
     return found.mutate(
         **{ARRIVED_AT: published // 1000, SEQUENCE: published.cast("string").lpad(17, "0") + "-" + message}
     )
