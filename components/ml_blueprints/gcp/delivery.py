@@ -72,21 +72,25 @@ class Delivery(layers.Delivery):
             ),
             opts=self.child(),
         )
-        artifactregistry.RepositoryIamMember(
-            context.logical("deployer"),
-            repository=self.development.repository.repository_id,
-            location=foundation.region,
-            role=facts.ROLE_ARTIFACT_WRITER,
-            member=self.deploy_account.member,
-            opts=self.child(),
-        )
-        foundation.grant_on_project("deployer", "deployer", facts.DEPLOYER_PERMISSIONS, self.deploy_account.member)
-        if training := foundation.accounts.get(Purpose.TRAINING):
-            # A workflow that is changed must be allowed to go on under its identity.
-            serviceaccount.IAMMember(
-                context.logical("deployer-as-training"),
-                service_account_id=training.name,
-                role=facts.ROLE_ACT_AS,
+        uploads = {"deployer": self.development.repository, "deployer-pipelines": self.development.pipeline_repository}
+        for part, repository in uploads.items():
+            artifactregistry.RepositoryIamMember(
+                context.logical(part),
+                repository=repository.repository_id,
+                location=foundation.region,
+                role=facts.ROLE_ARTIFACT_WRITER,
                 member=self.deploy_account.member,
                 opts=self.child(),
             )
+        foundation.grant_on_project("deployer", "deployer", facts.DEPLOYER_PERMISSIONS, self.deploy_account.member)
+        # A workflow that is changed must be allowed to go on under its identity.
+        scores = [Purpose.SERVING] if "batch-scoring" in context.register.asked else []
+        for purpose in (Purpose.TRAINING, *scores):
+            if account := foundation.accounts.get(purpose):
+                serviceaccount.IAMMember(
+                    context.logical(f"deployer-as-{purpose}"),
+                    service_account_id=account.name,
+                    role=facts.ROLE_ACT_AS,
+                    member=self.deploy_account.member,
+                    opts=self.child(),
+                )

@@ -74,7 +74,7 @@ def _source(one: Step, task: Task) -> Iterator[str]:
     yield from (f"        {', '.join(map(_expression, words))}," for words in _options(one.arguments))
     if one.verdict:
         yield "        '--branch',"
-    yield "    ])"
+    yield f"    ], leaves=[{', '.join(f'{name(output)}.path' for output in one.outputs)}])"
     yield from (f"    {line}" for line in _afterwards(one, task))
 
 

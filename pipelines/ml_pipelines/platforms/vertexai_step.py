@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ml_pipelines.steps.errors import StepError
-from ml_pipelines.steps.files import mounted, read_json, read_table, whole_folder
+from ml_pipelines.steps.files import mounted, read_json, read_table
 from ml_pipelines.steps.manifest import MANIFEST
 from ml_pipelines.steps.verdict import VERDICT
 
@@ -29,8 +29,15 @@ class Published(NamedTuple):
     labels: dict[str, str]
 
 
-def run(module: str, arguments: Sequence[str]) -> None:
-    """Run a step in a process of its own, so that its memory is given back; its words go to the log as they come."""
+def run(module: str, arguments: Sequence[str], leaves: Sequence[str]) -> None:
+    """Run a step in a process of its own, so that its memory is given back; its words go to the log as they come.
+
+    leaves: the folders that it fills, which are emptied of what an attempt before left. They are there when it begins:
+    Cloud Storage can't rename a folder, as a step would that makes its own.
+    """
+    for folder in map(Path, leaves):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
     subprocess.run([sys.executable, "-m", f"ml_pipelines.steps.{module}", *arguments], check=True)
 
 
@@ -97,8 +104,9 @@ def publish(registered: str, models: str) -> Published:
     name, version = said["name"], said["version"]
     folder = Path(mounted(models)) / name / version
     if not (folder / MANIFEST).exists():
-        with whole_folder(folder) as made:
-            shutil.copytree(registered, made, dirs_exist_ok=True)
+        # The manifest comes last: a folder without one is no version.
+        shutil.copytree(registered, folder, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
+        shutil.copyfile(Path(registered) / MANIFEST, folder / MANIFEST)
     elif read_json(STEP, folder / MANIFEST) != said:
         raise StepError(STEP, str(folder), "is another model of this version; a version never changes")
     # Aliases have letters, digits and `-`, labels lower case letters, digits, `_` and `-`.

@@ -164,6 +164,9 @@ def main() -> None:
             found = read_json(STEP, options.hyperparameters)
             # What begins with `_` is SageMaker's own, such as the name of the metric.
             words |= {name: str(word) for name, word in found.items() if not name.startswith("_")}
+        if given and options.to == Path(mounted(given)):
+            # Cloud Storage can't rename a folder: one that is there is filled.
+            options.to.mkdir(parents=True, exist_ok=True)
         said = trial(options.data, task, candidate, options.to, parameters(candidate, words), options.seed)
         report(options.report, said["value"])
         return said

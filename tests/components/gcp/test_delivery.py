@@ -64,3 +64,19 @@ def test_the_deploy_account_goes_on_under_the_training_identity_of_ours_only(str
 
     assert may_act(streaming)
     assert not may_act(house)
+
+
+def test_the_deploy_account_goes_on_as_serving_only_where_batches_are_scored(streaming, batch):
+    def acts(built) -> set[str]:
+        grants = built.of_type("gcp:serviceaccount/iAMMember:IAMMember")
+        return {one.name.partition("deployer-as-")[2] for one in grants if "deployer-as-" in one.name}
+
+    assert acts(streaming) == {"training"}
+    assert acts(batch) == {"training", "serving"}
+
+
+def test_the_deploy_account_uploads_pipelines_for_those_who_start_one_by_hand(streaming, named):
+    grant = "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember"
+    uploads = named(streaming, grant, "fraud-detection-deployer-pipelines").inputs
+    assert "fraud-detection-pipelines" in uploads["repository"]
+    assert uploads["role"] == "roles/artifactregistry.writer"

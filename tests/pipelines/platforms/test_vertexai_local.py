@@ -179,7 +179,7 @@ def _left(folder: Path, task: str, output: str) -> Path:
 
 
 def _few(trials: int) -> Task:
-    """Churn with few trials, and with candidates that are quickly fitted."""
+    """Churn with few trials, of two of its candidates."""
     task = find("churn")
     return replace(task, trials=trials, candidates=tuple(replace(one, effort=1) for one in task.candidates[:2]))
 
