@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import ibis
-import ibis.expr.datatypes as dt
 import pyarrow as pa
 from ibis.expr import types as ir
 
@@ -60,8 +59,7 @@ def as_log(table: ir.Table, feature_set: FeatureSet) -> ir.Table:
         if name in table.columns:
             column: Any = table[name]
             if column.type().is_timestamp():
-                moment: Any = microseconds(column)
-                column = moment // 1000
+                column = microseconds(column) // 1000
             columns[name] = column.cast(wanted)
         elif name not in (ARRIVED_AT, SEQUENCE):
             raise DefinitionError(
@@ -77,7 +75,7 @@ def as_log(table: ir.Table, feature_set: FeatureSet) -> ir.Table:
 
 
 # Ibis writes its own `epoch_seconds` as a float on DuckDB, in which parts of a second would count twice.
-@ibis.udf.scalar.builtin(name="epoch_us")
-def microseconds(time: dt.Timestamp) -> dt.Int64:
+@ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp",), "int64"))
+def microseconds(time: Any) -> Any:
     """Microseconds since 1970, of a time with a zone or of one in UTC."""
     raise NotImplementedError("DuckDB's own")
