@@ -220,6 +220,14 @@ class when:  # noqa: N801
         yield from conditions if conditions and results else results
 
 
+def outside_experiments(labels: str, check: Check) -> Check:
+    """A check that doesn't count where the labels at a path say `environment: experiment`.
+
+    What an experiment may do that others may not is fenced instead: it comes to an end, and sees no secrets.
+    """
+    return when(none_of(f"{labels}.environment", ("experiment",), default=""), check)
+
+
 @dataclass(frozen=True, slots=True)
 class each:  # noqa: N801
     """A check of every item at a path, by paths inside of the item; nothing is found where there is none."""

@@ -1,6 +1,6 @@
 """The declarations that rules are made of."""
 
-from ml_policies.checks import Scope, Undecided, Wrong, judged
+from ml_policies.checks import Scope, Undecided, Wrong, equals, judged, outside_experiments
 from ml_policies.resource import UNKNOWN, Resource
 
 
@@ -17,3 +17,15 @@ def test_judged_asks_a_function_which_gets_the_parameters():
     assert isinstance(found(check, {}, least=7)[0], Wrong)
     assert found(check, {}, least=1) == []
     assert found(check, {"days": UNKNOWN}, least=7) == [Undecided("days")]
+
+
+def test_outside_experiments_leaves_alone_what_says_that_it_is_an_experiment():
+    check = outside_experiments("tags", equals("forceDestroy", False, default=False))
+    assert found(check, {"forceDestroy": True, "tags": {"environment": "experiment"}}) == []
+    for tags in ({"environment": "production"}, {"environment": "staging"}, {}, None):
+        (wrong,) = found(check, {"forceDestroy": True, "tags": tags})
+        assert isinstance(wrong, Wrong)
+    # Whether it is one is only known after a deployment.
+    unsure = {"forceDestroy": True, "tags": {"environment": UNKNOWN}}
+    assert found(check, unsure) == [Undecided("tags.environment")]
+    assert found(check, {"forceDestroy": False, "tags": {"environment": UNKNOWN}}) == []

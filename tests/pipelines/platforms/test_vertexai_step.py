@@ -1,4 +1,4 @@
-"""What components on Vertex AI do beside running a step: folders that are mounted, verdicts, versions that never change."""
+"""What components on Vertex AI do beside running a step: mounted folders, verdicts, versions that never change."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ def registered(tmp_path: Path) -> Path:
 
 def test_folders_of_cloud_storage_are_where_jobs_see_them():
     assert mounted("gs://models/runs") == "/gcs/models/runs"
-    assert mounted("/tmp/runs") == "/tmp/runs"
+    assert mounted("/runs") == "/runs"
 
 
 def test_a_step_finds_its_folders_empty(tmp_path, monkeypatch):
@@ -74,7 +74,7 @@ def test_a_refusal_says_what_failed_and_where_the_verdict_is(tmp_path):
     passed, failed = vertexai_step.verdict(str(tmp_path))
     assert not passed
     assert failed == "- floor, roc_auc: 0.61 is below 0.80"
-    with pytest.raises(SystemExit, match="verdict.json says no") as ended:
+    with pytest.raises(SystemExit, match=r"verdict\.json says no") as ended:
         vertexai_step.refuse("gs://models/runs/1/evaluation", failed)
     assert "gs://models/runs/1/evaluation" in str(ended.value)
     assert failed in str(ended.value)

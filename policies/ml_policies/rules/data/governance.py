@@ -13,6 +13,7 @@ from ml_policies.checks import (
     none_of,
     number,
     one_of,
+    outside_experiments,
     present,
     when,
 )
@@ -211,11 +212,14 @@ RULES = (
         Severity.LOW,
         "Set the metadata `notebook-disable-downloads` of the workbench to `true`.",
         checks={
-            "gcp:workbench/instance:Instance": equals(
-                "gceSetup.metadata.notebook-disable-downloads",
-                True,
-                default=False,
-                source="https://cloud.google.com/vertex-ai/docs/workbench/instances/manage-metadata",
+            "gcp:workbench/instance:Instance": outside_experiments(
+                "labels",
+                equals(
+                    "gceSetup.metadata.notebook-disable-downloads",
+                    True,
+                    default=False,
+                    source="https://cloud.google.com/vertex-ai/docs/workbench/instances/manage-metadata",
+                ),
             )
         },
         missing={

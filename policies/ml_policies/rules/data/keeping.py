@@ -14,6 +14,7 @@ from ml_policies.checks import (
     none_of,
     number,
     one_of,
+    outside_experiments,
     present,
     some,
     when,
@@ -156,11 +157,14 @@ RULES = (
         Severity.HIGH,
         "Drop the setting that empties what is deleted, turn on protection from deletion, or use Pulumi's `protect`.",
         checks={
-            BUCKET: equals(
-                "forceDestroy",
-                False,
-                default=False,
-                source="https://www.pulumi.com/registry/packages/aws/api-docs/s3/bucket/",
+            BUCKET: outside_experiments(
+                "tags",
+                equals(
+                    "forceDestroy",
+                    False,
+                    default=False,
+                    source="https://www.pulumi.com/registry/packages/aws/api-docs/s3/bucket/",
+                ),
             ),
             DYNAMODB: unless_protected(
                 equals(
@@ -170,11 +174,14 @@ RULES = (
                     source="https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html",
                 )
             ),
-            GCS: equals(
-                "forceDestroy",
-                False,
-                default=False,
-                source="https://www.pulumi.com/registry/packages/gcp/api-docs/storage/bucket/",
+            GCS: outside_experiments(
+                "labels",
+                equals(
+                    "forceDestroy",
+                    False,
+                    default=False,
+                    source="https://www.pulumi.com/registry/packages/gcp/api-docs/storage/bucket/",
+                ),
             ),
             DATASET: equals(
                 "deleteContentsOnDestroy",
@@ -182,13 +189,16 @@ RULES = (
                 default=False,
                 source="https://www.pulumi.com/registry/packages/gcp/api-docs/bigquery/dataset/",
             ),
-            "gcp:bigtable/instance:Instance": unless_protected(
-                equals(
-                    "deletionProtection",
-                    True,
-                    default=True,
-                    source="https://www.pulumi.com/registry/packages/gcp/api-docs/bigtable/instance/",
-                )
+            "gcp:bigtable/instance:Instance": outside_experiments(
+                "labels",
+                unless_protected(
+                    equals(
+                        "deletionProtection",
+                        True,
+                        default=True,
+                        source="https://www.pulumi.com/registry/packages/gcp/api-docs/bigtable/instance/",
+                    )
+                ),
             ),
             "gcp:bigtable/table:Table": unless_protected(
                 equals(

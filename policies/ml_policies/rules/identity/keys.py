@@ -17,6 +17,7 @@ from ml_policies.checks import (
     judged,
     matches,
     one_of,
+    outside_experiments,
     present,
     when,
 )
@@ -208,11 +209,14 @@ RULES = (
             "aws:sagemaker/notebookInstance:NotebookInstance": equals(
                 "rootAccess", "Disabled", "Enabled", f"{_AWS_API}/sagemaker/notebookinstance/"
             ),
-            "gcp:workbench/instance:Instance": equals(
-                "gceSetup.metadata.notebook-disable-root",
-                True,
-                False,
-                "https://cloud.google.com/vertex-ai/docs/workbench/instances/manage-metadata",
+            "gcp:workbench/instance:Instance": outside_experiments(
+                "labels",
+                equals(
+                    "gceSetup.metadata.notebook-disable-root",
+                    True,
+                    False,
+                    "https://cloud.google.com/vertex-ai/docs/workbench/instances/manage-metadata",
+                ),
             ),
             "gcp:orgpolicy/policy:Policy": _root_is_off,
         },
