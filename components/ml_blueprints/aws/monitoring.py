@@ -110,19 +110,22 @@ class Monitoring(layers.Monitoring):
                             extended_statistic="p99",
                         )
                     )
-        if self.serving.batch_pipeline is not None:
-            self.alarms.append(
-                self._alarm(
-                    "batch-failed",
-                    # The namespace's own spelling, and the case counts.
-                    # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
-                    "AWS/Sagemaker/ModelBuildingPipeline",
-                    "ExecutionFailed",
-                    {"PipelineName": self.serving.batch_pipeline.pipeline_name},
-                    threshold=0,
-                    statistic="Sum",
+        # Nobody watches what a schedule or drift starts; a verdict that says no fails the run, too.
+        runs = {"retraining": self.development.retraining_pipeline, "batch": self.serving.batch_pipeline}
+        for name, pipeline in runs.items():
+            if pipeline is not None:
+                self.alarms.append(
+                    self._alarm(
+                        f"{name}-failed",
+                        # The namespace's own spelling, and the case counts.
+                        # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+                        "AWS/Sagemaker/ModelBuildingPipeline",
+                        "ExecutionFailed",
+                        {"PipelineName": pipeline.pipeline_name},
+                        threshold=0,
+                        statistic="Sum",
+                    )
                 )
-            )
         if self.data.dead_letter_queue is not None:
             self.alarms.append(
                 self._alarm(

@@ -49,6 +49,7 @@ def test_every_live_variant_has_its_alarms_and_the_owner_is_told(hybrid):
         "errors-canary",
         "latency-canary",
         "batch-failed",
+        "retraining-failed",
         "dead-letters",
         "events-behind",
         "archive-behind",
@@ -116,13 +117,14 @@ def test_the_owner_is_told_of_features_that_were_not_computed(request, named, pl
     assert rule.urn in told.depends_on
 
 
-def test_a_failed_batch_run_raises_an_alarm(batch):
+def test_a_failed_run_that_nobody_watches_raises_an_alarm(batch):
     found = alarms(batch)
-    assert set(found) == {"batch-failed"}
-    failed = found["batch-failed"]
-    assert failed["namespace"] == "AWS/Sagemaker/ModelBuildingPipeline"
-    assert (failed["metricName"], failed["statistic"], failed["threshold"]) == ("ExecutionFailed", "Sum", 0)
-    assert re.fullmatch(r"credit-scoring-batch-[0-9a-f]{8}", failed["dimensions"]["PipelineName"])
+    assert set(found) == {"batch-failed", "retraining-failed"}
+    for name in ("batch", "retraining"):
+        failed = found[f"{name}-failed"]
+        assert failed["namespace"] == "AWS/Sagemaker/ModelBuildingPipeline"
+        assert (failed["metricName"], failed["statistic"], failed["threshold"]) == ("ExecutionFailed", "Sum", 0)
+        assert re.fullmatch(rf"credit-scoring-{name}-[0-9a-f]{{8}}", failed["dimensions"]["PipelineName"])
 
 
 def test_the_drift_monitor_is_isolated_encrypted_and_under_its_identity(house):
