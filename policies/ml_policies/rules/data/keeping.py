@@ -166,13 +166,16 @@ RULES = (
                     source="https://www.pulumi.com/registry/packages/aws/api-docs/s3/bucket/",
                 ),
             ),
-            DYNAMODB: unless_protected(
-                equals(
-                    "deletionProtectionEnabled",
-                    True,
-                    default=False,
-                    source="https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html",
-                )
+            DYNAMODB: outside_experiments(
+                "tags",
+                unless_protected(
+                    equals(
+                        "deletionProtectionEnabled",
+                        True,
+                        default=False,
+                        source="https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html",
+                    )
+                ),
             ),
             GCS: outside_experiments(
                 "labels",
