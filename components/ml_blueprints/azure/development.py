@@ -25,7 +25,7 @@ class Development(AzureLayer, layers.Development):
     (what training registers), `promotion` (the registry of the next environment's readers, None without any), `signing`
     (the vault of the key), `workspace` (with its experiments), `workbench` (with its instances), `compute`,
     `environment_version` (the platform's image), `pipelines` (compiled ones, as components), `training_pipeline`,
-    `retraining_pipeline`.
+    `training_schedule` (not enabled, started by name), `retraining_pipeline`.
 
     `job` says where and as whom pipelines run, `training_run` and `retraining_run` what a run is, `places` where the
     folders are that pipelines are given, `ready` what a run waits for; `start_role` may start one.
@@ -105,6 +105,12 @@ class Development(AzureLayer, layers.Development):
 
     def _experiments(self) -> None:
         """Every workspace is an MLflow tracking server; training may write runs and register models there."""
+        trains = self.foundation.role("train", "train", facts.TRAINING_ACTIONS)
+        self.ready: list[pulumi.Resource] = [
+            *self.foundation.grant(Purpose.TRAINING, "train", trains, self.workspace.id),
+            *self.signing.readers,
+            *self.data.grants[Purpose.TRAINING],
+        ]
         self.realise("experiment-tracking", self.workspace)
 
     def _workbench(self) -> None:
@@ -131,6 +137,19 @@ class Development(AzureLayer, layers.Development):
             "champion": data.path(Zone.MODELS, f"{routing.artifact_path(context.workload.champion)}/"),
         }
         self.training_pipeline, self.training_run = self._learning(TRAINING)
+        # Whole, with all that a run is given, and started by its name; in use models are trained again by monitoring.
+        self.training_schedule = machinelearningservices.Schedule(
+            context.logical("training"),
+            name="training",
+            properties=pipeline_definition.schedule(
+                context,
+                context.workload.retraining.schedule or facts.TRAINING_TIMES,
+                pipeline_definition.scheduled(self.job, self.training_run),
+                enabled=False,
+            ),
+            opts=self.child(depends_on=self.ready),
+            **self.place,
+        )
         self.realise("training-pipeline", self.training_pipeline)
 
     def _retraining(self) -> None:
@@ -199,12 +218,5 @@ class Development(AzureLayer, layers.Development):
         )
 
     def _rights(self) -> None:
-        """Training writes runs and models in the workspace; who starts pipelines has a role for no more than that."""
-        foundation = self.foundation
-        trains = foundation.role("train", "train", facts.TRAINING_ACTIONS)
-        self.ready: list[pulumi.Resource] = [
-            *foundation.grant(Purpose.TRAINING, "train", trains, self.workspace.id),
-            *self.signing.readers,
-            *self.data.grants[Purpose.TRAINING],
-        ]
-        self.start_role = foundation.role("start", "start pipelines", facts.START_ACTIONS)
+        """Whoever starts pipelines has a role for that and for nothing else."""
+        self.start_role = self.foundation.role("start", "start pipelines", facts.START_ACTIONS)

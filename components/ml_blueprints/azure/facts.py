@@ -196,6 +196,9 @@ SCALE_IN_LOAD = 30
 JOB_VM_SIZE = "Standard_DS3_v2"
 JOB_NODES = 4
 
+# When training would start whose schedule somebody enables, and whose workload names no time (cron, UTC).
+TRAINING_TIMES = "0 1 1 * *"
+
 # Notebooks: small instances, which stop when nobody works on them, and in the evening (cron, UTC).
 # https://learn.microsoft.com/azure/machine-learning/how-to-create-compute-instance#configure-idle-shutdown
 WORKBENCH_VM_SIZE = "Standard_DS3_v2"

@@ -14,7 +14,7 @@ from pulumi_azure_native import (
 )
 
 from ml_blueprints import layers
-from ml_blueprints.azure import facts
+from ml_blueprints.azure import facts, schedule_trigger
 from ml_blueprints.azure.encryption import Encryption, existing_key
 from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.azure.network import Network
@@ -38,6 +38,7 @@ class Foundation(AzureLayer, layers.Foundation):
     def __init__(self, context: Context, opts: pulumi.ResourceOptions | None = None):
         self.location = _location()
         _refuse_one_subnet_for_two(context)
+        schedule_trigger.refuse(context.workload)
         super().__init__(context, opts)
         client = authorization.get_client_config_output(opts=pulumi.InvokeOptions(parent=self))
         self.subscription = client.subscription_id

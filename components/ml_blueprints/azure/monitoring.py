@@ -11,6 +11,7 @@ from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.development import Development
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
+from ml_blueprints.azure.schedule_trigger import trigger
 from ml_blueprints.azure.serving import Serving
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
@@ -149,7 +150,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
             properties=machinelearningservices.SchedulePropertiesArgs(
                 display_name=f"{context.name}-drift",
                 is_enabled=True,
-                trigger=pipeline_definition.cron(context, drift.schedule),
+                trigger=trigger(context, drift.schedule),
                 action=machinelearningservices.CreateMonitorActionArgs(
                     action_type="CreateMonitor",
                     monitor_definition=drift_monitor.definition(

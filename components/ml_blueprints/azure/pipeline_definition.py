@@ -15,6 +15,7 @@ from typing import Any
 import pulumi
 from pulumi_azure_native import machinelearningservices
 
+from ml_blueprints.azure.schedule_trigger import trigger
 from ml_blueprints.layers import Context
 
 # What a run leaves is kept apart by the job that leaves it; the macro is the service's.
@@ -155,23 +156,13 @@ def schedule(
     context: Context,
     expression: str,
     job: machinelearningservices.PipelineJobArgs | machinelearningservices.SparkJobArgs,
+    enabled: bool = True,
 ) -> machinelearningservices.SchedulePropertiesArgs:
-    """A schedule that starts a job at a cron expression's times, in UTC."""
+    """A schedule that starts a job at a cron expression's times, in UTC; one that isn't enabled is started by name."""
     return machinelearningservices.SchedulePropertiesArgs(
         display_name=job.display_name,
-        is_enabled=True,
-        trigger=cron(context, expression),
+        is_enabled=enabled,
+        trigger=trigger(context, expression),
         action=machinelearningservices.JobScheduleActionArgs(action_type="CreateJob", job_definition=job),
         tags=context.tags,
-    )
-
-
-def cron(context: Context, expression: str) -> machinelearningservices.CronTriggerArgs:
-    """The times of a cron expression, in UTC; in an experiment they end with its last day."""
-    experiment = context.settings.experiment
-    return machinelearningservices.CronTriggerArgs(
-        trigger_type="Cron",
-        expression=expression,
-        time_zone="UTC",
-        end_time=f"{experiment.expires_on}T23:59:59" if experiment else None,
     )

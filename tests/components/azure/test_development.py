@@ -37,7 +37,7 @@ def test_everything_of_this_layer_lies_in_the_workspace_of_the_data_layer(reques
         if resource.parent in above:
             above.add(resource.urn)
             below.append(resource)
-    kinds = {"ModelContainer", "Compute", "ComponentVersion"}
+    kinds = {"ModelContainer", "Compute", "ComponentVersion", "Schedule"}
     inside = [found for found in below if found.custom and "workspaceName" in found.inputs]
     assert {found.inputs["workspaceName"] for found in inside} == {ours(built)}
     assert {found.type.rpartition(":")[2] for found in inside} == kinds
@@ -201,6 +201,22 @@ def test_a_run_is_given_events_outcomes_and_the_key_and_leaves_a_version_among_a
         "published": ("uri_folder", "models/paths/"),
     }
     assert job["outputs"]["registered"]["assetName"] == "fraud-detection-trained"
+
+
+def test_training_is_started_by_name_with_all_that_a_run_is_given(streaming, batch, named, waits_for):
+    schedule = named(streaming, f"{ML}:Schedule", "fraud-detection-training")
+    properties = schedule.inputs["properties"]
+    assert properties["isEnabled"] is False
+    job = properties["action"]["jobDefinition"]
+    assert job["componentId"] == named(streaming, COMPONENT, "fraud-detection-training").id
+    assert set(job["inputs"]) == {"archive", "labels", "environment", "key"}
+    assert job["outputs"]["registered"]["assetName"] == "fraud-detection-trained"
+    needed = {f"RoleAssignment training-{part}" for part in ("train", "signing", "raw", "models")}
+    assert needed <= waits_for(streaming, schedule)
+    # Credit scoring is trained again by drift alone, and has no outcomes apart from its events.
+    plain = named(batch, f"{ML}:Schedule", "credit-scoring-training").inputs["properties"]
+    assert plain["trigger"]["schedule"]["monthDays"] == [1]
+    assert set(plain["action"]["jobDefinition"]["inputs"]) == {"archive", "environment", "key"}
 
 
 def test_models_of_an_experiment_need_no_signature(experiment):

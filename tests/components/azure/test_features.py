@@ -146,6 +146,7 @@ def test_spark_computes_features_on_the_workloads_schedule_under_the_identity_fo
     assert properties["isEnabled"] is True
     assert properties["trigger"] == {
         "triggerType": "Cron",
+        "startTime": "2026-01-01T00:00:00",
         "expression": built.platform.context.workload.features.schedule,
         "timeZone": "UTC",
     }

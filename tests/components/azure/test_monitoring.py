@@ -145,7 +145,8 @@ def test_the_drift_monitor_runs_on_its_schedule_and_looks_back_to_the_last_run(
     built = request.getfixturevalue(platform)
     schedule = named(built, SCHEDULE, f"{built.platform.context.name}-drift").inputs["properties"]
     assert schedule["isEnabled"] is True
-    assert schedule["trigger"] == {"triggerType": "Cron", "expression": expression, "timeZone": "UTC"}
+    begins = {"startTime": "2026-01-01T00:00:00", "timeZone": "UTC"}
+    assert schedule["trigger"] == {"triggerType": "Cron", "expression": expression} | begins
     assert monitor(built, named)["signals"]["drift"]["productionData"]["windowSize"] == window
 
 
@@ -200,14 +201,15 @@ def test_the_monitor_runs_under_its_identity_and_waits_for_its_rights(streaming,
         ("streaming", True, ["0 2 * * 0"]),
         ("hybrid", True, ["0 4 * * *"]),
         ("batch", True, []),
-        ("other", False, ["0 1 1 * *"]),
+        ("other", False, [{"monthDays": [1], "hours": [1], "minutes": [0]}]),
     ],
 )
 def test_training_starts_again_by_what_the_workload_says(request, platform, by_drift, by_schedule):
     built = request.getfixturevalue(platform)
     name = f"{built.platform.context.name}-retraining"
     schedules = [schedule.inputs["properties"] for schedule in built.of_type(SCHEDULE) if schedule.name == name]
-    assert [schedule["trigger"]["expression"] for schedule in schedules] == by_schedule
+    triggers = [schedule["trigger"] for schedule in schedules]
+    assert [trigger.get("expression", trigger.get("schedule")) for trigger in triggers] == by_schedule
     for token in (WORKFLOW, TOPIC, SUBSCRIPTION):
         assert len(built.of_type(token)) == by_drift
     assert len(built.platform.monitoring.retraining) == by_drift + len(by_schedule)

@@ -137,11 +137,6 @@ def test_a_schedule_starts_its_job_in_utc():
     assert found.tags == {"workload": "w"}
 
 
-def test_a_schedule_of_an_experiment_ends_with_its_last_day():
-    found = pipeline_definition.cron(context(SimpleNamespace(expires_on="2027-01-31")), "15 2 * * *")
-    assert found.end_time == "2027-01-31T23:59:59"
-
-
 @pytest.mark.xdist_group("azureml")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:`Number` field")
 def test_a_requested_run_is_what_azures_own_sdk_would_send():

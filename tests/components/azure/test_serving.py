@@ -187,6 +187,7 @@ def test_batch_scoring_is_started_on_the_workloads_schedule(request, named, wait
     assert schedule.inputs["properties"]["isEnabled"] is True
     assert schedule.inputs["properties"]["trigger"] == {
         "triggerType": "Cron",
+        "startTime": "2026-01-01T00:00:00",
         "expression": expression,
         "timeZone": "UTC",
     }
