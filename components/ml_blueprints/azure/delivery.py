@@ -57,13 +57,16 @@ class Delivery(AzureLayer, layers.Delivery):
         self.realise("federated-deployment", self.credential)
 
     def _rights(self) -> None:
-        """A deployment pushes images, publishes pipelines and models, and starts runs."""
+        """A deployment pushes images, publishes pipelines and models, starts runs, and shares models to be taken on."""
         foundation, development = self.foundation, self.development
         deploys = foundation.role("deploy", "deploy", facts.DEPLOY_ACTIONS)
         scopes = {
             "images": (development.registry_account.id, facts.ROLE_IMAGE_PUSH),
             "workspace": (development.workspace.id, deploys),
         }
+        if development.promotion:
+            shares = foundation.role("share", "share models", facts.SHARE_ACTIONS)
+            scopes["promotion"] = (development.promotion.registry.id, shares)
         self.grants = [
             foundation.assign(f"deployer-{part}", self.deploy_identity.principal_id, role, scope, self.child())
             for part, (scope, role) in scopes.items()

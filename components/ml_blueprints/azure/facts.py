@@ -89,6 +89,7 @@ PROMOTION_ACTIONS = (
     "Microsoft.MachineLearningServices/registries/read",
     "Microsoft.MachineLearningServices/registries/assets/read",
 )
+SHARE_ACTIONS = (*PROMOTION_ACTIONS, "Microsoft.MachineLearningServices/registries/assets/write")
 SCORE_ACTIONS = (f"{_ML}/onlineEndpoints/score/action",)
 FEATURE_JOB_ACTIONS = (
     f"{_ML}/read",

@@ -4,6 +4,7 @@ import pytest
 
 ML = "azure-native:machinelearningservices"
 REGISTRY = f"{ML}:Registry"
+ROLE = "azure-native:authorization:RoleDefinition"
 READER = "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"
 
 
@@ -38,17 +39,28 @@ def test_its_files_are_not_public(promoting):
     assert storage["systemCreatedStorageAccount"]["allowBlobPublicAccess"] is False
 
 
-def test_those_whom_the_stack_names_read_it_and_nobody_writes(promoting, named):
+def rights(role) -> list[str]:
+    """What a role of ours may do with a registry."""
+    (permission,) = role.inputs["permissions"]
+    return [action.removeprefix("Microsoft.MachineLearningServices/registries/") for action in permission["actions"]]
+
+
+def test_those_whom_the_stack_names_read_it_and_a_deployment_shares_models_in_it(promoting, named):
     (registry,) = promoting.of_type(REGISTRY)
-    (grant,) = [
+    grants = [
         found
         for found in promoting.of_type("azure-native:authorization:RoleAssignment")
         if found.inputs["scope"] == registry.id
     ]
-    role = named(promoting, "azure-native:authorization:RoleDefinition", "churn-promote")
-    assert (grant.inputs["principalId"], grant.inputs["roleDefinitionId"]) == (READER, role.id)
-    (permission,) = role.inputs["permissions"]
-    assert [action.rpartition("/")[2] for action in permission["actions"]] == ["read", "read"]
+    takes = named(promoting, ROLE, "churn-promote")
+    shares = named(promoting, ROLE, "churn-share")
+    deployer = named(promoting, "azure-native:authorization:RoleAssignment", "churn-deployer-promotion")
+    reader = named(promoting, "azure-native:authorization:RoleAssignment", "churn-promotes-0")
+    assert {grant.urn for grant in grants} == {deployer.urn, reader.urn}
+    assert (reader.inputs["principalId"], reader.inputs["roleDefinitionId"]) == (READER, takes.id)
+    assert deployer.inputs["roleDefinitionId"] == shares.id
+    assert rights(takes) == ["read", "assets/read"]
+    assert rights(shares) == ["read", "assets/read", "assets/write"]
 
 
 def test_what_happens_in_it_is_logged(promoting, named):
