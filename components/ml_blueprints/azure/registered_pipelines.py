@@ -23,7 +23,7 @@ class RegisteredPipelines(pulumi.ComponentResource):
     def __init__(
         self,
         context: Context,
-        place: Mapping[str, pulumi.Input[str]],
+        place: Mapping[str, pulumi.Output[str]],
         environment: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ):

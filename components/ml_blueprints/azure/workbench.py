@@ -27,7 +27,7 @@ class Workbench(pulumi.ComponentResource):
         context: Context,
         foundation: Foundation,
         data: Data,
-        place: Mapping[str, pulumi.Input[str]],
+        place: Mapping[str, pulumi.Output[str]],
         opts: pulumi.ResourceOptions | None = None,
     ):
         super().__init__("ml-blueprints:azure:Workbench", context.logical("workbench"), None, opts)
