@@ -115,7 +115,7 @@ class Development(AzureLayer, layers.Development):
 
     def _workbench(self) -> None:
         """An instance for each who has one; nobody is the owner of one that nobody works on."""
-        self.workbench = Workbench(self.context, self.foundation, self.data, self.place, opts=self.child())
+        self.workbench = Workbench(self.context, self.foundation, self.data, opts=self.child())
         if self.workbench.instances:
             self.realise("workbench", *self.workbench.instances.values())
         else:

@@ -1,6 +1,6 @@
 """Notebooks on Azure: a compute instance for each person who has one, in the workspace's managed network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pulumi
 from pulumi_azure_native import authorization, machinelearningservices, storage
@@ -27,11 +27,10 @@ class Workbench(pulumi.ComponentResource):
         context: Context,
         foundation: Foundation,
         data: Data,
-        place: Mapping[str, pulumi.Output[str]],
         opts: pulumi.ResourceOptions | None = None,
     ):
         super().__init__("ml-blueprints:azure:Workbench", context.logical("workbench"), None, opts)
-        self.context, self.foundation, self.data, self.place = context, foundation, data, place
+        self.context, self.foundation, self.data = context, foundation, data
         self._scratch()
         ready = self._rights()
         self.instances = {
@@ -79,6 +78,8 @@ class Workbench(pulumi.ComponentResource):
             context.logical(f"workbench-{name}"),
             # 3 to 24 characters, unique in the region.
             compute_name=f"{name}-{context.token[:7]}",
+            resource_group_name=foundation.group,
+            workspace_name=self.data.workspace.name,
             location=foundation.location,
             identity=machinelearningservices.ManagedServiceIdentityArgs(
                 type=machinelearningservices.ManagedServiceIdentityType.USER_ASSIGNED,
@@ -109,7 +110,6 @@ class Workbench(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[may_open, *ready, *self.data.workspace_component.outbound_rules]
             ),
-            **self.place,
         )
 
     def _schedules(self) -> machinelearningservices.ComputeSchedulesArgs:

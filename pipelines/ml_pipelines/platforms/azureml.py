@@ -121,10 +121,9 @@ class _Compiler:
 
     def pipeline(self) -> dict[str, Any]:
         """The pipeline component. Raises DefinitionError with what the SDK finds wrong."""
-        word = {"type": "string"}
         inputs = {
             **{name: Input(type="uri_folder") for name in self.graph.givens},
-            **{name: Input(**word, default=default) for name, default in self.graph.parameters.items()},
+            **{name: Input(type="string", default=default) for name, default in self.graph.parameters.items()},
         }
         whole = self._whole(inputs).component
         if not (checked := whole._validate()).passed:
@@ -140,7 +139,9 @@ class _Compiler:
         build.__annotations__ = dict(inputs)
         build.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
-                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=kind.get("default", inspect._empty))
+                inspect.Parameter(
+                    name, inspect.Parameter.KEYWORD_ONLY, default=kind.get("default", inspect.Parameter.empty)
+                )
                 for name, kind in inputs.items()
             ]
         )
