@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -178,10 +180,11 @@ def _left(folder: Path, task: str, output: str) -> Path:
     return found
 
 
-def _few(trials: int) -> Task:
-    """Churn with few trials, of two of its candidates."""
+def _few(trials: int, candidates: int) -> Task:
+    """Churn with few trials, of some of its candidates."""
     task = find("churn")
-    return replace(task, trials=trials, candidates=tuple(replace(one, effort=1) for one in task.candidates[:2]))
+    few = tuple(replace(one, effort=1) for one in task.candidates[:candidates])
+    return replace(task, trials=trials, candidates=few)
 
 
 @pytest.fixture(scope="module")
@@ -196,12 +199,23 @@ def spoiled(events: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_a_model_is_trained_registered_trained_again_and_used(google, events, key, tmp_path):
-    google.tables["p.d.events"] = events
+@pytest.fixture(scope="module")
+def undecided(events: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same events before it is known who stayed after the last month."""
+    log = pq.read_table(events)
+    last = pc.equal(log["event_time"], pc.max(log["event_time"]))
+    outcomes = pc.if_else(last, pa.scalar(None, log["churned"].type), log["churned"])
+    file = tmp_path_factory.mktemp("undecided") / "log.parquet"
+    pq.write_table(log.set_column(log.column_names.index("churned"), "churned", outcomes), file)
+    return file
+
+
+def test_a_model_is_trained_registered_trained_again_and_used(google, events, undecided, key, tmp_path):
+    google.tables |= {"p.d.events": events, "p.d.undecided": undecided}
     models, exported = tmp_path / "models", {"table": "p.d.events", "arrival": "event_time"}
     tuned = {"network_attachment": "attachment", "tensorboard": "board", "strategy": "SPOT"}
     signed = {"key": str(key), "models": str(models)}
-    task = _few(TRIALS)
+    task = _few(TRIALS, candidates=2)
 
     _run(task, Pipeline.TRAINING, tmp_path, exported | tuned | signed)
     (found,) = models.rglob("manifest.json")
@@ -231,9 +245,12 @@ def test_a_model_is_trained_registered_trained_again_and_used(google, events, ke
 
     trusted = manifest.as_word(manifest.private_key(key).public_key())
     scored = {"predictions": str(tmp_path / "predictions"), "trusted": trusted, "as_of": "2018-09-15"}
-    _run(task, Pipeline.BATCH_SCORING, tmp_path / "scores", exported | champion | scored)
-    (scores,) = (tmp_path / "predictions").rglob("scores.parquet")
-    assert set(pq.read_table(scores)["model"].to_pylist()) <= {f"{said['name']} {said['version']}"}
+    due = exported | {"table": "p.d.undecided"}
+    _run(task, Pipeline.BATCH_SCORING, tmp_path / "scores", due | champion | scored)
+    (file,) = (tmp_path / "predictions").rglob("scores.parquet")
+    scores = pq.read_table(file)
+    assert len(scores) > 1000
+    assert set(scores["model"].to_pylist()) == {f"{said['name']} {said['version']}"}
 
 
 def test_a_model_that_a_gate_refuses_is_not_registered(google, spoiled, key, tmp_path, capfd):
@@ -241,7 +258,7 @@ def test_a_model_that_a_gate_refuses_is_not_registered(google, spoiled, key, tmp
     told = {"table": "p.d.events", "arrival": "event_time", "key": str(key), "models": str(tmp_path / "models")}
     tuned = {"network_attachment": "attachment", "tensorboard": "board"}
     with pytest.raises(RuntimeError, match="refuse"):
-        _run(_few(1), Pipeline.TRAINING, tmp_path, told | tuned)
+        _run(_few(1, candidates=1), Pipeline.TRAINING, tmp_path, told | tuned)
     assert not (tmp_path / "models").exists()
     assert "UploadModel" not in google.asked
     printed = capfd.readouterr().out
