@@ -1,0 +1,77 @@
+"""Lines that are kept of what was asked and answered: in files of a folder, or as objects of Cloud Storage.
+
+They are written by a thread. What can't be written in time is dropped and counted, and never delays an answer.
+"""
+
+import logging
+import threading
+import uuid
+from collections import deque
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+log = logging.getLogger(__name__)
+
+LINES = 100_000
+EVERY_SECONDS = 10.0
+
+
+class Captured:
+    """Writes lines under a place, in files by day. `dropped` counts those that were too many."""
+
+    def __init__(self, place: str, kind: str, every: float = EVERY_SECONDS, most: int = LINES):
+        self._place, self._kind, self._every, self._most = place.rstrip("/"), kind, every, most
+        self._lines: deque[bytes] = deque()
+        self._stopped = threading.Event()
+        self._writer = f"{uuid.uuid4().hex[:12]}"
+        self._bucket: Any = None
+        self.dropped = 0
+        self._thread = threading.Thread(target=self._work, name=f"captured-{kind}", daemon=True)
+        self._thread.start()
+
+    def __call__(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Keep lines. Never waits."""
+        if len(self._lines) + len(lines) > self._most:
+            self.dropped += len(lines)
+            return
+        self._lines.extend(orjson.dumps(line) for line in lines)
+
+    def close(self) -> None:
+        """Write what is left, and end."""
+        self._stopped.set()
+        self._thread.join(self._every)
+
+    def _work(self) -> None:
+        last = False
+        while not last:
+            last = self._stopped.wait(self._every)
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            if not lines:
+                continue
+            try:
+                self._write(b"\n".join(lines) + b"\n")
+            except Exception as error:  # Cloud Storage's client raises those of three libraries, files OSError.
+                self.dropped += len(lines)
+                log.error("%s: %d lines can't be written: %s", self._place, len(lines), error)
+
+    def _write(self, content: bytes) -> None:
+        now = datetime.now(UTC)
+        folder = f"{self._kind}/day={now:%Y-%m-%d}"
+        if not self._place.startswith("gs://"):
+            to = Path(self._place) / folder
+            to.mkdir(parents=True, exist_ok=True)
+            with (to / f"{self._writer}.jsonl").open("ab") as file:
+                file.write(content)
+            return
+        bucket, _, prefix = self._place.removeprefix("gs://").partition("/")
+        if self._bucket is None:
+            from google.cloud import storage
+
+            self._bucket = storage.Client().bucket(bucket)
+        # Objects can't be added to: one for each time.
+        name = f"{prefix}/{folder}/{now:%H%M%S}-{uuid.uuid4().hex[:12]}.jsonl"
+        self._bucket.blob(name).upload_from_string(content, content_type="application/x-ndjson")

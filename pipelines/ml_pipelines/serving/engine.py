@@ -1,0 +1,265 @@
+"""From a request that was read to its answer: the version is picked, features are filled in, models are asked.
+
+What runs is a `Deployment`, which never changes. A new routing table makes a new one, whose models are loaded before it
+takes the place of the old; requests that are on their way keep the one that they began with.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ml_pipelines.serving import ensembles
+from ml_pipelines.serving.features import OnlineStore, StoreError, named
+from ml_pipelines.serving.guard import Watch
+from ml_pipelines.serving.models import Model, ModelError, ScoreError
+from ml_pipelines.serving.refusal import FAILED, NOT_FOUND, UNAVAILABLE, RefusedError
+from ml_pipelines.serving.router import Router
+from ml_pipelines.serving.shadow import Copy, Shadows
+from ml_pipelines.serving.table import Ensemble, Entry, Role, Table
+from ml_pipelines.serving.telemetry import Metrics
+
+log = logging.getLogger(__name__)
+
+# Seconds that a slow model may take.
+TIMEOUT = 4.0
+
+# Loads a version: from name and version. Raises ModelError.
+Load = Callable[[str, str], Model]
+
+
+@dataclass(slots=True)
+class Ask:
+    """What is asked: a row for each instance, whose it is, and by which id it is known. A model may be named."""
+
+    rows: list[dict[str, Any]]
+    entities: list[str | None]
+    event_ids: list[str | None]
+    model: str | None = None
+    version: str | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer for each row. `degraded` names what should have answered and didn't, and why."""
+
+    scores: list[float]
+    selected: list[bool | None]
+    models: list[str]
+    missing: tuple[str, ...] = ()
+    degraded: dict[str, str] = field(default_factory=dict)
+    members: dict[str, list[float]] = field(default_factory=dict)
+
+
+class Lane:
+    """How one tenant, or all that have no models of their own, are answered."""
+
+    def __init__(
+        self, table: Table, entries: Sequence[Entry], models: Mapping[str, Model], withdrawn: Mapping[str, str]
+    ):
+        self.entries = entries
+        running = [entry for entry in entries if entry.key not in withdrawn]
+        self.router = Router(running)
+        self.models = {entry.key: models[entry.key] for entry in entries}
+        self.by_name = {entry.name: models[entry.key] for entry in reversed(entries)}
+        self.shadows = [(models[entry.key], entry.traffic) for entry in self.router.shadows if entry.traffic > 0]
+        needed = {*table.ensemble.members, table.ensemble.stacker} if table.ensemble else set()
+        # A container that a platform gave one version of the members answers by this one.
+        self.ensemble: Ensemble | None = table.ensemble if needed - {None} <= set(self.by_name) else None
+
+    def named(self, name: str, version: str | None) -> Model:
+        """The version that was asked for. Raises RefusedError, in the same words for what others have."""
+        found = self.by_name.get(name) if version is None else self.models.get(f"{name}/{version}")
+        if found is None:
+            asked = name if version is None else f"{name}/{version}"
+            raise RefusedError(NOT_FOUND, "model", f"`{asked[:100]}`", "a model that is served to you is right")
+        return found
+
+
+class Deployment:
+    """A routing table with its models, all loaded."""
+
+    def __init__(self, table: Table, models: Mapping[str, Model], withdrawn: Mapping[str, str] | None = None):
+        names = table.features.union(*({name for name, _ in model.schema.inputs} for model in models.values()))
+        self.table, self.withdrawn = table, dict(withdrawn or {})
+        self.models = {key: model.beside(names) for key, model in models.items()}
+        shared = table.serving(None)
+        self._shared = Lane(table, shared, self.models, self.withdrawn) if shared else None
+        self._own = {
+            name: Lane(table, entries, self.models, self.withdrawn)
+            for name in table.tenants
+            if (entries := table.serving(name)) != shared
+        }
+        self.watched = {entry.key: Watch(table.guard) for entry in table.models if entry.role is Role.CANARY}
+
+    @classmethod
+    def load(cls, table: Table, load: Load, there: Mapping[str, Model]) -> "Deployment":
+        """Load what isn't `there` already. Raises ModelError."""
+        models = {entry.key: there.get(entry.key) or load(entry.name, entry.version) for entry in table.models}
+        for entry in table.models:
+            first = models[table.models[0].key]
+            if table.ensemble is None and entry.tenant is None and models[entry.key].task != first.task:
+                raise ModelError(f"model {entry.key}: is of task `{models[entry.key].task}`, not `{first.task}`")
+        return cls(table, models)
+
+    def lane(self, tenant: str | None) -> Lane:
+        """How a tenant is answered. Raises RefusedError where nothing is there for it."""
+        lane = self._own.get(tenant, self._shared) if tenant is not None else self._shared
+        if lane is None:
+            raise RefusedError(NOT_FOUND, "model", "none", "no model is served to you")
+        return lane
+
+
+class Engine:
+    """Answers by the deployment that is there now."""
+
+    def __init__(self, deployment: Deployment, metrics: Metrics, shadows: Shadows, store: OnlineStore | None = None):
+        self.deployment, self.metrics, self.shadows, self._store = deployment, metrics, shadows, store
+
+    async def reload(self, table: Table, load: Load) -> None:
+        """Serve a new table, as soon as all of its models are loaded. Raises ModelError, and goes on as it was."""
+        there = self.deployment.models
+        self.deployment = await asyncio.to_thread(Deployment.load, table, load, there)
+        for key in self.deployment.watched:
+            self.metrics.withdrawn.labels(key).set(0)
+
+    async def answer(self, ask: Ask, tenant: str | None) -> Answer:
+        """The answer to a tenant's request. Raises RefusedError."""
+        deployment = self.deployment
+        lane = deployment.lane(tenant)
+        if self._store is not None:
+            await self._fill_in(self._store, deployment, ask, tenant)
+        if ask.model is not None and ask.model != deployment.table.workload:
+            return await self._by(lane.named(ask.model, ask.version), Role.MEMBER, ask)
+        if lane.ensemble is not None:
+            answer = await self._ensemble(lane, lane.ensemble, ask)
+        else:
+            answer = await self._routed(deployment, lane, ask)
+        if lane.shadows and (seen := self.shadows.sampled(lane.shadows)):
+            for place, row in enumerate(ask.rows):
+                self.shadows.offer(
+                    Copy(
+                        seen,
+                        tenant,
+                        ask.entities[place],
+                        ask.event_ids[place],
+                        (row,),
+                        answer.models[place],
+                        (answer.scores[place],),
+                    )
+                )
+        return answer
+
+    async def _routed(self, deployment: Deployment, lane: Lane, ask: Ask) -> Answer:
+        pick = lane.router.pick
+        if len(ask.rows) == 1:
+            return await self._version(deployment, lane, pick(ask.entities[0]), ask)
+        groups: dict[str, tuple[Entry, list[int]]] = {}
+        for place, entity in enumerate(ask.entities):
+            entry = pick(entity)
+            groups.setdefault(entry.key, (entry, []))[1].append(place)
+        if len(groups) == 1:
+            return await self._version(deployment, lane, next(iter(groups.values()))[0], ask)
+        whole = Answer([0.0] * len(ask.rows), [None] * len(ask.rows), [""] * len(ask.rows))
+        for entry, places in groups.values():
+            part = Ask(
+                [ask.rows[place] for place in places],
+                [ask.entities[place] for place in places],
+                [ask.event_ids[place] for place in places],
+            )
+            got = await self._version(deployment, lane, entry, part)
+            for place, score, selected, model in zip(places, got.scores, got.selected, got.models, strict=True):
+                whole.scores[place], whole.selected[place], whole.models[place] = score, selected, model
+            whole.missing = tuple(dict.fromkeys((*whole.missing, *got.missing)))
+            whole.degraded |= got.degraded
+        return whole
+
+    async def _version(self, deployment: Deployment, lane: Lane, entry: Entry, ask: Ask) -> Answer:
+        """A version's answer; where a canary fails, the champion's."""
+        if entry.role is not Role.CANARY:
+            return await self._by(lane.models[entry.key], entry.role, ask)
+        model, watch, failure = lane.models[entry.key], deployment.watched[entry.key], ""
+        started = time.perf_counter()
+        try:
+            return await self._asked(model, entry.role, ask)
+        except ScoreError as error:
+            failure = str(error)
+        finally:
+            self._note(deployment, entry, watch, bool(failure), time.perf_counter() - started)
+        self.metrics.count(self.metrics.failures, (entry.key,))
+        self.metrics.count(self.metrics.degraded, (entry.key,))
+        answer = await self._by(lane.models[lane.router.champion.key], Role.CHAMPION, ask)
+        answer.degraded[entry.key] = failure
+        return answer
+
+    def _note(self, deployment: Deployment, entry: Entry, watch: Watch, failed: bool, seconds: float) -> None:
+        if reason := watch.note(failed, seconds):
+            log.error("canary %s is withdrawn: %s", entry.key, reason, extra={"fields": {"canary": entry.key}})
+            self.metrics.withdrawn.labels(entry.key).set(1)
+            # Another table may have come meanwhile.
+            if self.deployment is deployment:
+                withdrawn = deployment.withdrawn | {entry.key: reason}
+                self.deployment = Deployment(deployment.table, deployment.models, withdrawn)
+
+    async def _by(self, model: Model, role: Role, ask: Ask) -> Answer:
+        try:
+            return await self._asked(model, role, ask)
+        except ScoreError as error:
+            self.metrics.count(self.metrics.failures, (model.key,))
+            raise RefusedError(FAILED, "model", f"no score by {model.key}: {error}", "try again") from error
+
+    async def _asked(self, model: Model, role: Role, ask: Ask) -> Answer:
+        rows = ask.rows
+        columns, missing = model.schema.columns(rows)
+        scores = (
+            model.score(columns)
+            if model.quick and len(rows) == 1
+            else await ensembles.ask(model, columns, len(rows), TIMEOUT)
+        )
+        self.metrics.count(self.metrics.answers, (model.key, role.value), len(rows))
+        for name in missing:
+            self.metrics.count(self.metrics.missing, (name,))
+        return Answer(scores, [model.selected(score) for score in scores], [model.key] * len(rows), missing)
+
+    async def _ensemble(self, lane: Lane, spec: Ensemble, ask: Ask) -> Answer:
+        columns = {}
+        lacking: dict[str, None] = {}
+        for name in spec.members:
+            columns[name], missing = lane.by_name[name].schema.columns(ask.rows)
+            lacking.update(dict.fromkeys(missing))
+        try:
+            joint = await ensembles.answer(spec, lane.by_name, columns, len(ask.rows))
+        except ensembles.UnansweredError as error:
+            raise RefusedError(UNAVAILABLE, "model", f"no answer: {error}", "try again", 1.0) from error
+        for name in joint.failed:
+            self.metrics.count(self.metrics.failures, (lane.by_name[name].key,))
+            self.metrics.count(self.metrics.degraded, (lane.by_name[name].key,))
+        self.metrics.count(self.metrics.answers, (spec.method.value, Role.CHAMPION.value), len(ask.rows))
+        for name in lacking:
+            self.metrics.count(self.metrics.missing, (name,))
+        return Answer(
+            joint.scores,
+            joint.selected,
+            [spec.method.value] * len(ask.rows),
+            tuple(lacking),
+            joint.failed,
+            joint.members,
+        )
+
+    async def _fill_in(self, store: OnlineStore, deployment: Deployment, ask: Ask, tenant: str | None) -> None:
+        """Features that a request lacks, from the store. What it brings itself counts."""
+        table = deployment.table
+        namespace = table.tenants[tenant].namespace if tenant in table.tenants else ""
+        for place, (row, entity) in enumerate(zip(ask.rows, ask.entities, strict=True)):
+            if entity is None or table.features <= row.keys():
+                continue
+            try:
+                found = await asyncio.to_thread(store.read, named(namespace, entity))
+            except StoreError as error:
+                log.error("features can't be read: %s", error)
+                raise RefusedError(
+                    UNAVAILABLE, "entity", "no features now", "give them inline, or try again", 1.0
+                ) from error
+            ask.rows[place] = {name: found[name] for name in table.features & found.keys()} | row

@@ -1,0 +1,100 @@
+"""What a model takes, held against what a request brings: each value is checked and becomes a column of the model."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ml_pipelines.serving.refusal import UNPROCESSABLE, RefusedError, shown
+
+NUMBER, FLAG, CATEGORY = "number", "flag", "category"
+KINDS = (NUMBER, FLAG, CATEGORY)
+
+# What ONNX Runtime calls the type of an input of each kind.
+ONNX_TYPES = {NUMBER: "tensor(double)", FLAG: "tensor(double)", CATEGORY: "tensor(string)"}
+_RIGHT = {
+    NUMBER: "a finite number, or null where it isn't known",
+    FLAG: "true or false, or null where it isn't known",
+    CATEGORY: "a string, or null where it isn't known",
+}
+_NAN = math.nan
+
+# Values by input, each a column of as many rows as the request has.
+Columns = dict[str, np.ndarray]
+
+
+class Schema:
+    """The inputs of a model in their order. `beside` are names that a request may bring although the model needs none.
+
+    Names that are neither are refused, for they are misspelt. An input that isn't there is missing, as null is: models
+    are trained with missing values.
+    """
+
+    __slots__ = ("_beside", "_kinds", "_names", "inputs")
+
+    def __init__(self, inputs: Sequence[tuple[str, str]], beside: Collection[str] = ()):
+        self.inputs = tuple(inputs)
+        self._names = tuple((name, kind, kind == CATEGORY) for name, kind in inputs)
+        self._kinds = dict(inputs)
+        self._beside = frozenset(beside)
+
+    def columns(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Columns, tuple[str, ...]]:
+        """The columns of a model, and the inputs that some row lacks. Raises RefusedError for a wrong value."""
+        if len(rows) == 1:
+            return self._single(rows[0])
+        lacking: dict[str, None] = {}
+        columns: Columns = {}
+        for name, kind, words in self._names:
+            values = []
+            for place, row in enumerate(rows):
+                value = self._value(row, name, kind, f"instances[{place}].")
+                if value is None:
+                    lacking[name] = None
+                    value = "" if words else _NAN
+                values.append(value)
+            columns[name] = np.array(values, dtype=object if words else np.float64).reshape(-1, 1)
+        for place, row in enumerate(rows):
+            self._no_others(row, f"instances[{place}].")
+        return columns, tuple(lacking)
+
+    def _single(self, row: Mapping[str, Any]) -> tuple[Columns, tuple[str, ...]]:
+        columns: Columns = {}
+        lacking: list[str] = []
+        known = 0
+        for name, kind, words in self._names:
+            value = row.get(name)
+            if value is None:
+                lacking.append(name)
+                known += name in row
+                columns[name] = np.array([[""]], dtype=object) if words else np.array([[_NAN]])
+                continue
+            known += 1
+            # Most values are finite floats, and are not looked at twice.
+            if words or type(value) is not float or not math.isfinite(value):
+                value = self._value(row, name, kind, "features.")
+            columns[name] = np.array([[value]], dtype=object) if words else np.array([[value]], dtype=np.float64)
+        if known < len(row):
+            self._no_others(row, "features.")
+        return columns, tuple(lacking)
+
+    def _value(self, row: Mapping[str, Any], name: str, kind: str, where: str) -> Any:
+        value = row.get(name)
+        found = type(value)
+        if value is None or (kind == CATEGORY and found is str):
+            return value
+        if kind == NUMBER and (found is int or (found is float and math.isfinite(value))):
+            return float(value)
+        if kind == FLAG and (found is bool or value in (0, 1)) and found in (bool, int, float):
+            return float(value)
+        raise RefusedError(UNPROCESSABLE, where + name, shown(value), f"{_RIGHT[kind]} is right")
+
+    def _no_others(self, row: Mapping[str, Any], where: str) -> None:
+        for name in row:
+            if name not in self._kinds and name not in self._beside:
+                raise RefusedError(
+                    UNPROCESSABLE,
+                    where + name[:100],
+                    "a field that no input has",
+                    f"the inputs are {', '.join(self._kinds)}",
+                )
