@@ -59,7 +59,8 @@ def as_log(table: ir.Table, feature_set: FeatureSet) -> ir.Table:
         if name in table.columns:
             column: Any = table[name]
             if column.type().is_timestamp():
-                column = microseconds(column) // 1000
+                moment: Any = microseconds(column)
+                column = moment // 1000
             columns[name] = column.cast(wanted)
         elif name not in (ARRIVED_AT, SEQUENCE):
             raise DefinitionError(
