@@ -59,7 +59,7 @@ STEPS = (
     Step(
         "Train",
         "Models are made from the history of features and registered by version.",
-        ("training-pipeline", _zone(Zone.MODELS), "model-registry"),
+        ("training-pipeline", "retraining-pipeline", _zone(Zone.MODELS), "model-registry"),
     ),
     Step(
         "Serve",
@@ -82,6 +82,7 @@ _ACT = frozenset(
         "stream-scoring",
         "feature-engineering",
         "training-pipeline",
+        "retraining-pipeline",
         "canary",
         "shadow",
         "real-time-scoring",
@@ -91,12 +92,12 @@ _ACT = frozenset(
 )
 # These are told of something and tell others: no data comes to them, so that they are linked with nothing else.
 _ONLY_WITH = {
-    "retraining-trigger": {"drift-detection", "training-pipeline"},
+    "retraining-trigger": {"drift-detection", "retraining-pipeline"},
     "alarms": _ACT | {"stream-ingest", "decision-stream", "dead-letters", "alerts"},
     "alerts": {"alarms"},
 }
 # What leads back: from, to.
-_BACK = {("retraining-trigger", "training-pipeline")} | {
+_BACK = {("retraining-trigger", "retraining-pipeline")} | {
     (stream, _zone(Zone.RAW)) for stream in ("decision-stream", "dead-letters")
 }
 

@@ -10,11 +10,12 @@ from ml_blueprints.workload import Classification, Workload
 _SECRECY = get_args(Classification)
 
 
-def check(workload: Workload, settings: Settings, today: datetime.date) -> None:
-    """Raise BlueprintError for an experiment that is over, or whose data is more secret than it may see."""
+def check(workload: Workload, settings: Settings, today: datetime.date | None = None) -> None:
+    """Raise BlueprintError for an experiment that is over (by UTC), or whose data is more secret than it may see."""
     experiment = settings.experiment
     if experiment is None:
         return
+    today = today or datetime.datetime.now(datetime.UTC).date()
     problems = []
     if today > datetime.date.fromisoformat(experiment.expires_on):
         right = f"the experiment is over, today is {today}: `pulumi destroy` it, or set a later day"

@@ -30,17 +30,22 @@ class Delivery(layers.Delivery):
     cloud = "cumulus"
 
 
-def context(**workload: Any) -> layers.Context:
-    """Fraud detection on AWS, with other values in the workload."""
+FENCE = {"expires_on": "2027-01-31", "monthly_usd": 200, "classification": "restricted"}
+
+
+def context(experiment: dict[str, Any] | None = None, /, **workload: Any) -> layers.Context:
+    """Fraud detection on AWS, with other values in the workload, in staging or in an experiment."""
     wanted = Workload.load(STACKS / "workloads" / "fraud_detection.yaml").model_copy(update=workload)
     settings = Settings.model_validate(
         {
             "cloud": "aws",
             "architecture": "streaming",
-            "environment": "staging",
+            "environment": "experiment" if experiment else "staging",
             "workload": "workloads/fraud_detection.yaml",
             "serving_image": f"ml-serving@sha256:{'5f70bf18' * 8}",
             "delivery": {"repository": "example/ml-platform"},
+            "trusted_keys": ["ed25519:u0eLuYxoWsIhPj6ab8/6P/4nBD0s5MYZ6+Qt0RrWo10="],
+            "experiment": experiment,
         }
     )
     return layers.Context("fraud", wanted, settings, capabilities.Register("aws", frozenset()))
@@ -141,6 +146,12 @@ def test_tags_say_whose_the_resources_are():
         "classification": "restricted",
         "owner": "payments-risk_at_example_com",
     }
+
+
+def test_an_experiment_says_when_it_ends_and_has_a_budget_of_its_own():
+    fenced = context(FENCE)
+    assert (fenced.tags["environment"], fenced.tags["expires-on"]) == ("experiment", "2027-01-31")
+    assert (fenced.monthly_usd, context().monthly_usd) == (200, context().workload.budget.monthly_usd)
 
 
 @pytest.mark.parametrize(

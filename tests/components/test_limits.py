@@ -151,6 +151,7 @@ def test_nothing_is_registered_for_a_workload_that_a_cloud_cannot_take(run_progr
             "workload": "fraud.yaml",
             "serving_image": f"ml-serving@sha256:{'5f70bf18' * 8}",
             "delivery": {"repository": "example/ml-platform"},
+            "trusted_keys": ["ed25519:u0eLuYxoWsIhPj6ab8/6P/4nBD0s5MYZ6+Qt0RrWo10="],
         }
     )
 

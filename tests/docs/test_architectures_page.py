@@ -11,7 +11,10 @@ from ml_blueprints.layers import Zone
 from ml_blueprints.workload import ArchitectureKind
 
 # What the pages don't draw: what stands around the data, and how models and the platform itself are made.
-NOT_ON_THE_WAY = {"image-registry", "experiment-tracking", "budget", "autoscaling", "federated-deployment"}
+NOT_ON_THE_WAY = {
+    *("image-registry", "experiment-tracking", "model-signing", "workbench"),
+    *("budget", "autoscaling", "federated-deployment"),
+}
 
 TYPES = {
     "stream": "aws:kinesis/stream:Stream",
@@ -128,7 +131,7 @@ def test_what_leads_back_does():
             {"schedule:anew": ["pipeline:training", "bucket:models"], "queue:dead": ["bucket:raw"]},
             {},
             retraining_trigger=["schedule:anew"],
-            training_pipeline=["pipeline:training"],
+            retraining_pipeline=["pipeline:training"],
             dead_letters=["queue:dead"],
             data_lake=["bucket:raw", "bucket:models"],
         )

@@ -1,6 +1,5 @@
 """What the reference architectures share: their layers in order, their wiring, and the check that none is missing."""
 
-import datetime
 import importlib
 from typing import ClassVar
 
@@ -43,7 +42,7 @@ class Architecture(pulumi.ComponentResource):
                 "architecture", f"`{workload.architecture}`", f"this stack's architecture is `{self.kind}`"
             )
             raise BlueprintError(f"workload {workload.name}", [problem])
-        fence.check(workload, settings, datetime.datetime.now(datetime.UTC).date())
+        fence.check(workload, settings)
         cloud = importlib.import_module(f"ml_blueprints.{settings.cloud}")
         cloud.LIMITS.check(workload)
         cloud.PIPELINES.check(workload)

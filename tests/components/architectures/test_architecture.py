@@ -11,6 +11,7 @@ from ml_blueprints import architectures, capabilities, layers
 from ml_blueprints.architectures.batch import Batch
 from ml_blueprints.architectures.hybrid import Hybrid
 from ml_blueprints.architectures.streaming import Streaming
+from ml_blueprints.compiled_pipelines import CompiledPipelines
 from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.limits import Limits
 from ml_blueprints.settings import Settings
@@ -48,6 +49,7 @@ def test_there_are_sources_to_look_at():
 class Cloud:
     """A cloud of the tests' own: it notes how its layers are made, and registers what it is told to leave out not."""
 
+    PIPELINES = CompiledPipelines("sagemaker", "json")
     LIMITS = Limits("aws", 40, "", 10, 10, 100, canary_beside_shadow=True, scale_to_zero=True)
 
     def __init__(self, left_out: str = ""):
@@ -78,6 +80,7 @@ def settings(kind: str) -> Settings:
             "workload": "workload.yaml",
             "serving_image": f"ml-serving@sha256:{'5f70bf18' * 8}",
             "delivery": {"repository": "example/ml-platform"},
+            "trusted_keys": ["ed25519:u0eLuYxoWsIhPj6ab8/6P/4nBD0s5MYZ6+Qt0RrWo10="],
         }
     )
 

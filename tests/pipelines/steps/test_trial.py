@@ -120,7 +120,9 @@ def test_a_trial_of_a_real_task_runs_as_platforms_run_it(tmp_path):
     task = find("churn")
     pq.write_table(datasets.load("churn").log, tmp_path / "log.parquet")
     prepare(tmp_path / "log.parquet", None, task, tmp_path / "data")
-    (tmp_path / "hyperparameters.json").write_text(json.dumps({"learning_rate": "0.06", "_tuning_objective_metric": "trial_value"}))
+    (tmp_path / "hyperparameters.json").write_text(
+        json.dumps({"learning_rate": "0.06", "_tuning_objective_metric": "trial_value"})
+    )
     (tmp_path / "trial").mkdir()
     asked = (
         "--task",
