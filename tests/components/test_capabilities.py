@@ -60,6 +60,7 @@ ALWAYS = {
     *("central-logs", "data-lake", "data-catalog", "schema-registry", "offline-features", "model-registry"),
     *("image-registry", "experiment-tracking", "training-pipeline", "alerts", "alarms", "drift-detection"),
     *("retraining-trigger", "budget", "federated-deployment", "feature-engineering"),
+    *("retraining-pipeline", "model-signing", "workbench"),
 }
 LIVE = {
     *("stream-ingest", "stream-archive", "dead-letters", "online-features", "window-state", "feature-updates"),

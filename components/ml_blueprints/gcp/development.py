@@ -97,13 +97,14 @@ class Development(layers.Development):
         self.realise("image-registry", self.repository)
 
     def _model_registry(self) -> None:
-        """A repository for each model: a version is a package of it, which holds the signed artifact.
+        """A repository for each model that is in use, or that training may choose: a version is a package of it.
 
         Pipelines register versions in Vertex AI's own registry, which needs no resource, and leave them in the lake.
         """
         context, foundation = self.context, self.foundation
         self.model_repositories: dict[str, artifactregistry.Repository] = {}
-        for name in routing.grouped_by_name(context.workload.models):
+        chosen = vertex_pipeline.candidates(vertex_pipeline.compiled(context.workload, TRAINING))
+        for name in dict.fromkeys((*routing.grouped_by_name(context.workload.models), *chosen)):
             repository = artifactregistry.Repository(
                 context.logical(f"model-{name}"),
                 # At most 63 lower case letters, digits and `-`; a model's name has at most 40.

@@ -32,6 +32,9 @@ PARENT = "parent_model"
 # The parameter that says what this model is called.
 REGISTERED_AS = "registered_as"
 
+# How the search of a candidate begins among the executors of a pipeline.
+_SEARCH = "exec-tune-"
+
 # What failed, and where the verdict is that stopped a pipeline, is in the error of the run.
 _ENDED = '${run.body.name + " ended as " + run.body.state + ": " + json.encode_to_string(map.get(run.body, "error"))}'
 
@@ -228,6 +231,12 @@ def compiled(workload: Workload, pipeline: str) -> dict[str, Any]:
             workload, f"{pipeline}.yaml", "a pipeline as KFP compiles it is expected; `make compile` writes it"
         )
     return found
+
+
+def candidates(specification: Mapping[str, Any]) -> list[str]:
+    """What a training pipeline chooses from, as its searches are called."""
+    executors = specification["deploymentSpec"].get("executors", {})
+    return [name.removeprefix(_SEARCH) for name in executors if name.startswith(_SEARCH)]
 
 
 def parameters(workload: Workload, run: Run, specification: Mapping[str, Any]) -> dict[str, pulumi.Input[str]]:
