@@ -9,6 +9,7 @@ from ml_blueprints.azure.data import EVENTS, LABELS, Data
 from ml_blueprints.azure.features import Features
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
+from ml_blueprints.azure.pipeline_definition import Definition
 from ml_blueprints.azure.promotion import PromotionRegistry
 from ml_blueprints.azure.registered_pipelines import RegisteredPipelines
 from ml_blueprints.azure.signing_vault import SigningVault
@@ -72,11 +73,12 @@ class Development(AzureLayer, layers.Development):
         self.realise("image-registry", self.registry_account)
 
     def _model_registry(self) -> None:
-        """A place for each model that is deployed, and one for what training makes, whichever candidate that is."""
+        """A place for each model of the workload and each that training chooses from, and one for what it registers."""
         context = self.context
+        chosen = Definition.parse(facts.PIPELINES.source(context.workload, TRAINING)).candidates
         self.model_containers = {
             name: self._models(name, f"Versions of {name} for {context.workload.name}")
-            for name in routing.grouped_by_name(context.workload.models)
+            for name in dict.fromkeys((*routing.grouped_by_name(context.workload.models), *chosen))
         }
         trained = f"{context.workload.name}-trained"
         self.trained_container = self._models(trained, f"What training of {context.workload.name} registered")

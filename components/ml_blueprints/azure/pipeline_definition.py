@@ -22,6 +22,9 @@ from ml_blueprints.layers import Context
 # https://learn.microsoft.com/azure/machine-learning/concept-expressions
 RUN = "${{name}}"
 
+# What the steps are called that try a candidate.
+_SEARCH = "tune-"
+
 # What a pipeline is told for a parameter that it isn't given.
 NOTHING = "none"
 
@@ -68,6 +71,12 @@ class Definition:
     def folders(self) -> tuple[str, ...]:
         """The folders that the pipeline must be given."""
         return tuple(name for name, kind in self.pipeline["inputs"].items() if kind["type"] == "uri_folder")
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The models that a training pipeline chooses from."""
+        names = [step["display_name"] for step in self.steps.values()]
+        return tuple(name.removeprefix(_SEARCH) for name in names if name.startswith(_SEARCH))
 
 
 def step(specification: Mapping[str, Any], environment: pulumi.Input[str]) -> dict[str, Any]:

@@ -75,19 +75,20 @@ def test_identities_pull_the_platforms_images_and_push_none(streaming, granted, 
     assert roles == {"AcrPull"}
 
 
-def test_each_model_has_one_place_however_many_versions_it_has(hybrid, streaming):
-    def deployed(built) -> list[str]:
-        names = [model.inputs["name"] for model in built.of_type(MODEL)]
-        names.remove(f"{built.platform.context.name}-trained")
-        return names
-
-    assert deployed(hybrid) == ["gradient-boosting"]
-    assert deployed(streaming) == ["gradient-boosting", "sequence-network"]
-    assert set(streaming.platform.development.registry) == {"gradient-boosting", "sequence-network"}
-
-
-def test_a_challenger_has_its_place_too(batch):
-    assert {"gradient-boosting", "scorecard"} <= {model.inputs["name"] for model in batch.of_type(MODEL)}
+@pytest.mark.parametrize(
+    ("platform", "models"),
+    [
+        ("hybrid", {"gradient-boosting", "ridge-regression"}),
+        ("streaming", {"gradient-boosting", "sequence-network", "logistic-regression"}),
+        ("batch", {"gradient-boosting", "scorecard", "logistic-regression"}),
+    ],
+)
+def test_each_model_and_each_that_training_chooses_from_has_one_place(request, platform, models):
+    built = request.getfixturevalue(platform)
+    names = [model.inputs["name"] for model in built.of_type(MODEL)]
+    names.remove(f"{built.platform.context.name}-trained")
+    assert len(names) == len(models)
+    assert set(names) == set(built.platform.development.registry) == models
 
 
 @pytest.mark.parametrize("part", ["training", "retraining"])

@@ -20,8 +20,18 @@ RUN = Run(
 )
 COMPILED = {
     "components": {
-        "collect": {"name": "collect", "environment": "azureml:image-of-the-stack:1", "command": "python"},
-        "tune": {"name": "tune", "environment": "azureml:image-of-the-stack:1", "command": "python"},
+        "collect": {
+            "name": "collect",
+            "display_name": "collect",
+            "environment": "azureml:image-of-the-stack:1",
+            "command": "python",
+        },
+        "tune": {
+            "name": "tune",
+            "display_name": "tune-gradient-boosting",
+            "environment": "azureml:image-of-the-stack:1",
+            "command": "python",
+        },
     },
     "pipeline": {
         "name": "training",
@@ -43,6 +53,7 @@ def definition():
 def test_a_compiled_pipeline_says_which_folders_it_must_be_given(definition):
     assert definition.folders == ("archive",)
     assert list(definition.steps) == ["collect", "tune"]
+    assert definition.candidates == ("gradient-boosting",)
 
 
 def test_a_step_runs_in_the_stacks_image_and_is_else_as_it_was_compiled(definition, resolved):
