@@ -255,6 +255,9 @@ class Engine:
         for place, (row, entity) in enumerate(zip(ask.rows, ask.entities, strict=True)):
             if entity is None or table.features <= row.keys():
                 continue
+            if not namespace and entity.partition("/")[0] in table.namespaces:
+                # Named so that it would be read from what is a tenant's own.
+                continue
             try:
                 found = await asyncio.to_thread(store.read, named(namespace, entity))
             except StoreError as error:

@@ -122,7 +122,7 @@ class Model:
 
 
 def load(name: str, version: str, folder: Path, trust: Trust) -> Model:
-    """The version in a folder. Raises ModelError where it is missing, changed, signed by another, or another version."""
+    """The version in a folder. Raises ModelError where it is missing, changed, not signed, or another one."""
     try:
         said = manifest.verify(folder, trust.keys, trust.unsigned)
         content = (folder / MODEL).read_bytes()

@@ -130,6 +130,11 @@ class Table:
             ),
         )
 
+    @property
+    def namespaces(self) -> frozenset[str]:
+        """Those of tenants with features of their own."""
+        return frozenset(tenant.namespace for tenant in self.tenants.values() if tenant.namespace)
+
     def serving(self, tenant: str | None) -> tuple[Entry, ...]:
         """The versions that a tenant has: its own, or without any the shared ones."""
         own = tuple(entry for entry in self.models if entry.tenant == tenant) if tenant is not None else ()
@@ -178,7 +183,10 @@ def _tenant(name: str, said: Any) -> Tenant:
     rate = _number(where, said, "requests_per_second")
     # As many at a time as arrive in a tenth of a second: more only wait for each other.
     concurrency = int(_number(where, said, "concurrency", max(4, math.ceil(rate / 10)), least=1))
-    return Tenant(name, rate, concurrency, _of(said, "namespace", str, name, where=f"{where}."))
+    namespace = _of(said, "namespace", str, name, where=f"{where}.")
+    if "/" in namespace:
+        raise TableError(f"{where}.namespace: found `{namespace}`; a word without `/` is right")
+    return Tenant(name, rate, concurrency, namespace)
 
 
 def _ensemble(said: Mapping[str, Any], there: set[str]) -> Ensemble:

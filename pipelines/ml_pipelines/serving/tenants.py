@@ -113,12 +113,11 @@ class Gate:
 
     __slots__ = ("_at", "_burst", "_rate", "_tokens", "concurrency", "running", "tenant")
 
-    def __init__(self, tenant: Tenant, shares: int = 1):
-        """`shares`: how many processes a tenant's rate is divided among."""
-        self.tenant, self._rate = tenant, tenant.requests_per_second / shares
+    def __init__(self, tenant: Tenant):
+        self.tenant, self._rate = tenant, tenant.requests_per_second
         self._burst = max(1.0, self._rate)
         self._tokens, self._at = self._burst, time.monotonic()
-        self.concurrency, self.running = max(1, tenant.concurrency // shares), 0
+        self.concurrency, self.running = tenant.concurrency, 0
 
     def enter(self) -> None:
         """Take a request in; `leave` when it is done. Raises RefusedError (429) beyond rate or bulkhead."""
@@ -143,14 +142,13 @@ class Gate:
 class Gates:
     """The gates of all tenants. A new table keeps what each has asked and is at."""
 
-    def __init__(self, shares: int = 1):
-        self._shares = shares
+    def __init__(self) -> None:
         self._gates: dict[str, Gate] = {}
 
     def take(self, tenants: Mapping[str, Tenant]) -> None:
         """Have these tenants from now on."""
         self._gates = {
-            name: there if (there := self._gates.get(name)) and there.tenant == tenant else Gate(tenant, self._shares)
+            name: there if (there := self._gates.get(name)) and there.tenant == tenant else Gate(tenant)
             for name, tenant in tenants.items()
         }
 

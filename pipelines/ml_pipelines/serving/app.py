@@ -1,0 +1,360 @@
+"""The scoring service as an ASGI application: what comes in by HTTP, in each protocol, and how it is refused.
+
+What is asked often is written as plain ASGI, without objects for requests and answers, which cost as much as the model.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from ml_pipelines.serving import openapi, protocols
+from ml_pipelines.serving.engine import Answer, Ask, Engine
+from ml_pipelines.serving.models import Model
+from ml_pipelines.serving.refusal import (
+    FAILED,
+    TIME_OUT,
+    TOO_LARGE,
+    UNAVAILABLE,
+    WRONG_TYPE,
+    RefusedError,
+)
+from ml_pipelines.serving.settings import Settings
+from ml_pipelines.serving.telemetry import NO_TENANT
+from ml_pipelines.serving.tenants import Gate, Gates, Identities
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+OWN, VERTEX, SAGEMAKER, AZURE, V2 = "own", "vertex", "sagemaker", "azure", "v2"
+_JSON = (b"content-type", b"application/json")
+# SageMaker hands no other header of the caller to the container.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+_SAGEMAKER_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
+_ERRORS_A_SECOND = 10
+
+
+class _GoneError(Exception):
+    """The client has closed the connection before its request was whole."""
+
+
+# What is asked: from the body and the path's parameters to the answer's body.
+Handle = Callable[[bytes, Mapping[str, str], str | None], Awaitable[bytes]]
+
+
+class Service:
+    """All that answers: `application` is the ASGI application, `draining` tells platforms to send nothing more."""
+
+    def __init__(self, settings: Settings, engine: Engine, tracer: Any = None):
+        self.settings, self.engine, self.metrics, self._tracer = settings, engine, engine.metrics, tracer
+        self.draining = False
+        self.gates = Gates()
+        self.gates.take(engine.deployment.table.tenants)
+        issuer = settings.issuer
+        self._identities = (
+            Identities(issuer.issuer, issuer.audience, issuer.keys, issuer.claim) if issuer is not None else None
+        )
+        self._logged_at, self._logged = 0.0, 0
+        self.application = Starlette(routes=self._routes())
+
+    def _routes(self) -> list[BaseRoute]:
+        settings = self.settings
+        asked: list[tuple[str, str, Handle]] = [
+            ("/v1/score", OWN, self._own),
+            ("/", OWN, self._own),
+            ("/v1/models/{model}/score", OWN, self._own),
+            ("/v1/models/{model}/versions/{version}/score", OWN, self._own),
+            ("/v2/models/{model}/infer", V2, self._v2),
+            ("/v2/models/{model}/versions/{version}/infer", V2, self._v2),
+        ]
+        healthy = ["/health", "/v2/health/ready"]
+        if settings.sagemaker:
+            asked.insert(0, ("/invocations", SAGEMAKER, self._own))
+            healthy.append("/ping")
+        if settings.azure:
+            asked.insert(0, ("/score", AZURE, self._own))
+        if settings.predict:
+            asked.insert(0, (settings.predict, VERTEX, self._own))
+        if settings.health and settings.health not in healthy:
+            healthy.append(settings.health)
+        routes: list[BaseRoute] = [
+            Route(path, _Scored(self, protocol, handle), methods=["POST"]) for path, protocol, handle in asked
+        ]
+        routes += [Route(path, self._ready) for path in healthy]
+        routes += [
+            Route("/live", self._live),
+            Route("/v2/health/live", self._live),
+            Route("/openapi.json", self._openapi),
+            Route("/v1/models", self._models),
+            Route("/v2", self._server),
+            Route("/v2/models/{model}", self._metadata),
+            Route("/v2/models/{model}/versions/{version}", self._metadata),
+            Route("/v2/models/{model}/ready", self._model_ready),
+            Route("/v2/models/{model}/versions/{version}/ready", self._model_ready),
+        ]
+        # What a tenant could see there is of others; a port of its own is for the platform.
+        if settings.metrics_port is None and not settings.table.tenants:
+            routes.append(Route("/metrics", self._metrics))
+        return routes
+
+    async def _own(self, body: bytes, path: Mapping[str, str], tenant: str | None) -> bytes:
+        ask, several = protocols.own(protocols.parsed(body))
+        ask.model, ask.version = path.get("model"), path.get("version")
+        answer = await self._answer(ask, tenant)
+        return protocols.own_answer(ask, answer, several)
+
+    async def _v2(self, body: bytes, path: Mapping[str, str], tenant: str | None) -> bytes:
+        model = self._named(path["model"], path.get("version"), tenant)
+        said = protocols.parsed(body)
+        ask = protocols.v2(said, path["model"], path.get("version"), model)
+        return protocols.v2_answer(said, ask, await self._answer(ask, tenant))
+
+    async def _answer(self, ask: Ask, tenant: str | None) -> Answer:
+        if self._tracer is None:
+            return await self.engine.answer(ask, tenant)
+        with self._tracer.start_as_current_span("answer") as span:
+            answer = await self.engine.answer(ask, tenant)
+            span.set_attribute("serving.model", answer.models[0])
+            span.set_attribute("serving.rows", len(ask.rows))
+            return answer
+
+    def _named(self, name: str, version: str | None, tenant: str | None) -> Model:
+        """The model of a name, or for the workload's name the champion. Raises RefusedError."""
+        deployment = self.engine.deployment
+        lane = deployment.lane(tenant)
+        if name == deployment.table.workload and version is None:
+            return lane.models[lane.router.champion.key]
+        return lane.named(name, version)
+
+    async def enter(self, headers: "_Headers") -> tuple[str | None, Gate | None]:
+        """Whose request it is, and its gate, which was entered. Raises RefusedError."""
+        if self._identities is None or not self.engine.deployment.table.tenants:
+            return None, None
+        name = await self._identities.tenant(headers.token)
+        gate = self.gates.of(name)
+        gate.enter()
+        return name, gate
+
+    async def _tenant(self, request: Request) -> str | None:
+        name, gate = await self.enter(_Headers(request.scope["headers"]))
+        if gate is not None:
+            gate.leave()
+        return name
+
+    async def _ready(self, request: Request) -> Response:
+        if self.draining:
+            return _said({"ready": False}, UNAVAILABLE)
+        return _said({"ready": True})
+
+    async def _live(self, request: Request) -> Response:
+        return _said({"live": True})
+
+    async def _metrics(self, request: Request) -> Response:
+        return Response(generate_latest(self.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def _openapi(self, request: Request) -> Response:
+        return await self._told(request, self._openapi_document)
+
+    def _openapi_document(self, request: Request, tenant: str | None) -> Any:
+        table = self.engine.deployment.table
+        return openapi.document(
+            table.workload, self._named(table.workload, None, tenant), table.features, bool(table.tenants)
+        )
+
+    async def _models(self, request: Request) -> Response:
+        return await self._told(request, self._models_document)
+
+    def _models_document(self, request: Request, tenant: str | None) -> Any:
+        deployment = self.engine.deployment
+        lane = deployment.lane(tenant)
+        return {
+            "workload": deployment.table.workload,
+            "models": [
+                {
+                    "name": entry.name,
+                    "version": entry.version,
+                    "role": entry.role.value,
+                    "traffic": entry.traffic,
+                    "withdrawn": deployment.withdrawn.get(entry.key),
+                    "task": lane.models[entry.key].task,
+                    "created_at": lane.models[entry.key].said.get("created_at"),
+                }
+                for entry in lane.entries
+            ],
+        }
+
+    async def _server(self, request: Request) -> Response:
+        return _said({"name": "ml-blueprints", "version": "1", "extensions": []})
+
+    async def _metadata(self, request: Request) -> Response:
+        return await self._told(request, self._metadata_document)
+
+    def _metadata_document(self, request: Request, tenant: str | None) -> Any:
+        name, version = request.path_params["model"], request.path_params.get("version")
+        model = self._named(name, version, tenant)
+        entries = self.engine.deployment.lane(tenant).entries
+        versions = [entry.version for entry in entries if entry.name == name]
+        return protocols.v2_metadata(name, versions or [model.version], model)
+
+    async def _model_ready(self, request: Request) -> Response:
+        return await self._told(request, self._ready_document)
+
+    def _ready_document(self, request: Request, tenant: str | None) -> Any:
+        name = request.path_params["model"]
+        self._named(name, request.path_params.get("version"), tenant)
+        return {"name": name, "ready": True}
+
+    async def _told(self, request: Request, document: Callable[[Request, str | None], Any]) -> Response:
+        """What is told of models to whoever may know."""
+        try:
+            return _said(document(request, await self._tenant(request)))
+        except RefusedError as error:
+            return _said(error.body(), error.status)
+
+    def failed(self, protocol: str) -> None:
+        """Log the exception that nobody thought of, at most so often in a second."""
+        now = time.monotonic()
+        if now - self._logged_at > 1:
+            self._logged_at, self._logged = now, 0
+        self._logged += 1
+        if self._logged <= _ERRORS_A_SECOND:
+            log.exception("a request failed", extra={"fields": {"protocol": protocol}})
+
+    def span(self, headers: "_Headers", protocol: str) -> Any:
+        """The span of a request, as a child of the caller's."""
+        if self._tracer is None:
+            return contextlib.nullcontext()
+        from opentelemetry.propagate import extract
+        from opentelemetry.trace import SpanKind
+
+        context = extract({name.decode("latin-1"): value.decode("latin-1") for name, value in headers.raw})
+        return self._tracer.start_as_current_span(f"POST {protocol}", context=context, kind=SpanKind.SERVER)
+
+
+def _said(document: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(document), status, media_type="application/json")
+
+
+class _Headers:
+    """The headers that matter."""
+
+    __slots__ = ("encoded", "json", "length", "raw", "token")
+
+    def __init__(self, raw: Any):
+        self.raw = raw
+        self.token: str | None = None
+        self.length: int | None = None
+        self.json, self.encoded = True, False
+        for name, value in raw:
+            if name == b"authorization":
+                if value[:7].lower() == b"bearer ":
+                    self.token = value[7:].decode("latin-1").strip()
+            elif name == b"content-length":
+                self.length = int(value) if value.isdigit() else None
+            elif name == b"content-type":
+                kind = value.partition(b";")[0].strip().lower()
+                self.json = kind == b"application/json" or not kind
+            elif name == b"content-encoding":
+                self.encoded = value.strip().lower() not in (b"", b"identity")
+            elif name == _SAGEMAKER_ATTRIBUTES and self.token is None and value.startswith(b"token="):
+                self.token = value[6:].decode("latin-1")
+
+
+class _Scored:
+    """A route that scores, as plain ASGI."""
+
+    __slots__ = ("_handle", "_protocol", "_service")
+
+    def __init__(self, service: Service, protocol: str, handle: Handle):
+        self._service, self._protocol, self._handle = service, protocol, handle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        service, status, extra = self._service, 200, ()
+        tenant: str | None = None
+        gate: Gate | None = None
+        headers = _Headers(scope["headers"])
+        try:
+            with service.span(headers, self._protocol):
+                # Before the body is read, so that what is too much costs little.
+                tenant, gate = await service.enter(headers)
+                body = await self._body(headers, receive)
+                content = await self._handle(body, scope["path_params"], tenant)
+        except RefusedError as error:
+            status, content = error.status, orjson.dumps(error.body())
+            if error.retry_after is not None:
+                extra = ((b"retry-after", str(max(1, round(error.retry_after))).encode()),)
+            if status in (TOO_LARGE, TIME_OUT):
+                # What is left of the body isn't read.
+                extra = (*extra, (b"connection", b"close"))
+        except _GoneError:
+            service.metrics.count(service.metrics.requests, (tenant or NO_TENANT, self._protocol, "gone"))
+            return
+        except Exception:
+            service.failed(self._protocol)
+            status = FAILED
+            content = orjson.dumps(RefusedError(FAILED, "request", "a failure of the service", "try again").body())
+        finally:
+            if gate is not None:
+                gate.leave()
+        length = (b"content-length", str(len(content)).encode())
+        await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *extra]})
+        await send({"type": "http.response.body", "body": content})
+        metrics = service.metrics
+        name = tenant or NO_TENANT
+        metrics.count(metrics.requests, (name, self._protocol, str(status)))
+        if status == 200:
+            metrics.took(name, time.perf_counter() - started)
+
+    async def _body(self, headers: _Headers, receive: Receive) -> bytes:
+        settings = self._service.settings
+        most = settings.body_bytes
+        if not headers.json or headers.encoded:
+            field = "content-encoding" if headers.encoded else "content-type"
+            raise RefusedError(WRONG_TYPE, field, "another", "`application/json`, not encoded, is right")
+        if headers.length is not None and headers.length > most:
+            raise _too_large(most)
+        try:
+            async with asyncio.timeout(settings.body_seconds):
+                message = await receive()
+                if message["type"] == "http.request" and not message.get("more_body"):
+                    body = message.get("body", b"")
+                    if len(body) > most:
+                        raise _too_large(most)
+                    return body
+                return await self._rest(message, receive, most)
+        except TimeoutError:
+            right = f"all of it in {settings.body_seconds:g} s is right"
+            raise RefusedError(TIME_OUT, "body", "a part of it", right) from None
+
+    @staticmethod
+    async def _rest(message: Message, receive: Receive, most: int) -> bytes:
+        parts, size = [], 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise _GoneError
+            part = message.get("body", b"")
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                raise _too_large(most)
+            if not message.get("more_body"):
+                return b"".join(parts)
+            message = await receive()
+
+
+def _too_large(most: int) -> RefusedError:
+    return RefusedError(TOO_LARGE, "body", "too many bytes", f"{most:,} bytes at most are right")

@@ -1,0 +1,186 @@
+"""Starts the service, loads its models before anything is answered, takes new routing tables, and drains at the end."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from prometheus_client import CollectorRegistry, start_http_server
+
+from ml_pipelines.serving import places, telemetry
+from ml_pipelines.serving.app import Service
+from ml_pipelines.serving.captured import Captured
+from ml_pipelines.serving.engine import Deployment, Engine, Load
+from ml_pipelines.serving.features import OnlineStore, open_store
+from ml_pipelines.serving.models import ModelError, load
+from ml_pipelines.serving.settings import SettingError, Settings
+from ml_pipelines.serving.shadow import Shadows
+from ml_pipelines.serving.table import Table, TableError
+
+log = logging.getLogger(__name__)
+
+LOOKED_AT_SECONDS = 1.0
+# Answers that are on their way when all is to end have so long.
+LAST_SECONDS = 10
+# Clouds' balancers keep connections for a minute; whoever closes first must not be us.
+KEEP_ALIVE_SECONDS = 75
+_WRONG = 2
+
+
+def service(settings: Settings, variables: Mapping[str, str] = os.environ) -> Service:
+    """The service with its models loaded. Raises ModelError."""
+    metrics = telemetry.Metrics(CollectorRegistry())
+    find = places.finder(variables)
+
+    def fetch(name: str, version: str) -> Any:
+        return load(name, version, find(name, version), settings.trust)
+
+    deployment = Deployment.load(settings.table, fetch, {})
+    comparisons = Captured(settings.captured, "comparisons") if settings.captured else _not_kept
+    shadows = Shadows(comparisons, lambda model, outcome, rows: metrics.count(metrics.shadow, (model, outcome), rows))
+    made = Service(settings, Engine(deployment, metrics, shadows, _store(settings)), telemetry.tracer(variables))
+    made.application.router.lifespan_context = lambda _: _running(made, fetch, comparisons)
+    return made
+
+
+def _not_kept(_: Any) -> None:
+    """Without CAPTURED what shadows say is counted, and kept nowhere."""
+
+
+def _store(settings: Settings) -> OnlineStore | None:
+    if settings.feature_store is None:
+        return None
+    from ml_pipelines.features.online import Plan
+
+    workload = settings.table.workload
+    return open_store(settings.feature_store, workload, Plan.load(workload).features)
+
+
+@contextlib.asynccontextmanager
+async def _running(made: Service, fetch: Load, comparisons: Any) -> AsyncGenerator[None]:
+    """While the service runs: new routing tables are taken, and at the end what is queued is done."""
+    watching = None
+    if made.settings.routing_file is not None:
+        watching = asyncio.create_task(watch(made, made.settings.routing_file, fetch))
+    exporter = telemetry.send_metrics(made.metrics.registry)
+    # Models and modules live as long as the process: the collector needn't look at them again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    yield
+    if watching is not None:
+        watching.cancel()
+    await asyncio.to_thread(made.engine.shadows.close)
+    if isinstance(comparisons, Captured):
+        await asyncio.to_thread(comparisons.close)
+    if exporter is not None:
+        await asyncio.to_thread(exporter.shutdown)
+
+
+async def watch(made: Service, file: Path, fetch: Load, every: float = LOOKED_AT_SECONDS) -> None:
+    """Look at a file of the routing table again and again; a new one is served as soon as its models are loaded.
+
+    A table that is wrong, or a model that is refused, is logged, and what ran goes on.
+    """
+    # It may have changed since it was read at the start.
+    seen = None
+    while True:
+        await asyncio.sleep(every)
+        now = _state(file)
+        if now == seen or now is None:
+            continue
+        seen = now
+        try:
+            table = Table.parse(file.read_text(encoding="utf-8"))
+            if table == made.engine.deployment.table:
+                continue
+            if bool(table.tenants) is not bool(made.engine.deployment.table.tenants):
+                raise TableError("tenants: whether there are any can't change while the service runs")
+            await made.engine.reload(table, fetch)
+        except (OSError, UnicodeDecodeError, TableError, ModelError) as error:
+            made.metrics.count(made.metrics.reloads, ("refused",))
+            log.error("%s isn't taken: %s", file, error)
+            continue
+        made.gates.take(table.tenants)
+        made.metrics.count(made.metrics.reloads, ("taken",))
+        log.info("%s is served", file, extra={"fields": {"models": [entry.key for entry in table.models]}})
+
+
+def _state(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class Server(uvicorn.Server):
+    """Says that it isn't ready for a while before it ends, so that nobody sends a request to a closed door."""
+
+    def __init__(self, config: uvicorn.Config, made: Service):
+        super().__init__(config)
+        self._made = made
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """See uvicorn.Server. A second signal ends at once."""
+        if self._made.draining or sig == signal.SIGINT or not self._made.settings.drain_seconds:
+            super().handle_exit(sig, frame)
+            return
+        self._made.draining = True
+        log.info("draining for %g s", self._made.settings.drain_seconds)
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(
+                loop.call_later, self._made.settings.drain_seconds, super().handle_exit, sig, frame
+            )
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: Any = None) -> None:
+        """See uvicorn.Server."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+
+def config(application: Any, port: int, host: str = "0.0.0.0") -> uvicorn.Config:  # noqa: S104 (platforms reach in)
+    """How uvicorn serves it."""
+    return uvicorn.Config(
+        application,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=LAST_SECONDS,
+        backlog=2048,
+    )
+
+
+def main() -> int:
+    """Serve until told to end; returns the exit code."""
+    telemetry.set_up_logging()
+    try:
+        _serve(Settings.read())
+    except (SettingError, ModelError) as error:
+        print(f"serving: {error}", file=sys.stderr)
+        return _WRONG
+    return 0
+
+
+def _serve(settings: Settings) -> None:
+    made = service(settings)
+    if settings.metrics_port is not None:
+        start_http_server(settings.metrics_port, registry=made.metrics.registry)
+    Server(config(made.application, settings.port), made).run()

@@ -1,0 +1,128 @@
+"""What the service is told by its environment. docs/serving.md lists the variables."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from ml_pipelines.serving.models import Trust
+from ml_pipelines.serving.table import Table, TableError
+from ml_pipelines.steps import manifest
+
+ROUTING, ROUTING_FILE = "ML_BLUEPRINTS_ROUTING", "ML_BLUEPRINTS_ROUTING_FILE"
+EXPERIMENT = "experiment"
+ENVIRONMENTS = (EXPERIMENT, "development", "staging", "production")
+
+MEBIBYTE = 2**20
+
+
+class SettingError(ValueError):
+    """A variable that is missing or wrong; the message names it and says what would be right."""
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """Whose tokens tenants bring. `keys` is a URL of JWKS or a file, `claim` where the tenant's name is."""
+
+    issuer: str
+    audience: str
+    keys: str
+    claim: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The variables, read. `health` and `predict` are the routes that Vertex AI asks for."""
+
+    table: Table
+    routing_file: Path | None
+    trust: Trust
+    issuer: Issuer | None
+    feature_store: str | None
+    captured: str | None
+    port: int
+    metrics_port: int | None
+    health: str | None
+    predict: str | None
+    sagemaker: bool
+    azure: bool
+    body_bytes: int
+    body_seconds: float
+    drain_seconds: float
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
+        """Raises SettingError."""
+        file = Path(variables[ROUTING_FILE]) if variables.get(ROUTING_FILE) else None
+        text = variables.get(ROUTING)
+        if file is not None:
+            try:
+                text = file.read_text(encoding="utf-8")
+            except OSError as error:
+                raise SettingError(f"{ROUTING_FILE}: {file} can't be read: {error.strerror}") from error
+        if not text:
+            raise SettingError(
+                f"{ROUTING}: found nothing; a routing table, or a file of one in {ROUTING_FILE}, is right"
+            )
+        try:
+            table = Table.parse(text)
+        except TableError as error:
+            raise SettingError(f"{ROUTING_FILE if file else ROUTING}: {error}") from error
+        issuer = _issuer(variables)
+        if table.tenants and issuer is None:
+            raise SettingError("TOKEN_ISSUER: found nothing; tenants are known by tokens, whose issuer is to be named")
+        return cls(
+            table=table,
+            routing_file=file,
+            trust=_trust(variables),
+            issuer=issuer,
+            feature_store=variables.get("FEATURE_STORE") or None,
+            captured=variables.get("CAPTURED") or None,
+            port=int(_number(variables, "AIP_HTTP_PORT", _number(variables, "PORT", 8080))),
+            metrics_port=int(_number(variables, "METRICS_PORT", 0)) or None,
+            health=variables.get("AIP_HEALTH_ROUTE") or None,
+            predict=variables.get("AIP_PREDICT_ROUTE") or None,
+            sagemaker=variables.get("SAGEMAKER", "") == "1" or Path("/opt/ml/model").is_dir(),
+            azure=bool(variables.get("AZUREML_MODEL_DIR")),
+            body_bytes=int(_number(variables, "BODY_MEGABYTES", 6) * MEBIBYTE),
+            body_seconds=_number(variables, "BODY_SECONDS", 5),
+            drain_seconds=_number(variables, "DRAIN_SECONDS", 5),
+        )
+
+
+def _number(variables: Mapping[str, str], name: str, default: float) -> float:
+    text = variables.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise SettingError(f"{name}: found `{text}`; a number from 0 on is right")
+    return value
+
+
+def _trust(variables: Mapping[str, str]) -> Trust:
+    environment = variables.get("ENVIRONMENT") or "production"
+    if environment not in ENVIRONMENTS:
+        raise SettingError(f"ENVIRONMENT: found `{environment}`; one of {', '.join(ENVIRONMENTS)} is right")
+    words = [word for word in variables.get("TRUSTED_KEYS", "").split(",") if word and word != "none"]
+    try:
+        keys = [manifest.public_key(word) for word in words]
+    except manifest.ManifestError as error:
+        raise SettingError(f"TRUSTED_KEYS: {error}") from error
+    if not keys and environment != EXPERIMENT:
+        raise SettingError(f"TRUSTED_KEYS: found nothing; environment `{environment}` serves signed models only")
+    return Trust(keys, unsigned=environment == EXPERIMENT)
+
+
+def _issuer(variables: Mapping[str, str]) -> Issuer | None:
+    names = ("TOKEN_ISSUER", "TOKEN_AUDIENCE", "TOKEN_KEYS")
+    given = [variables.get(name) for name in names]
+    if not any(given):
+        return None
+    if missing := [name for name, value in zip(names, given, strict=True) if not value]:
+        raise SettingError(f"{', '.join(missing)}: found nothing; {', '.join(names)} are set together or not at all")
+    return Issuer(*(value or "" for value in given), claim=variables.get("TOKEN_CLAIM") or "tenant")
