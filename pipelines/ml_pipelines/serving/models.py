@@ -96,7 +96,7 @@ class Model:
     def score(self, columns: Columns) -> list[float]:
         """A score for each row. Raises ScoreError."""
         try:
-            scores = self._session.run(self._outputs, columns)[0].ravel()
+            scores = np.ravel(np.asarray(self._session.run(self._outputs, columns)[0]))
         except Exception as error:  # As above.
             raise ScoreError(f"can't score: {error}") from error
         if not np.isfinite(scores).all():

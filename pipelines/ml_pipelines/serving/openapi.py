@@ -63,7 +63,7 @@ def document(workload: str, model: Model, features: frozenset[str], tenants: boo
         },
     }
     predictions = {"type": "object", "properties": {"predictions": {"type": "array", "items": {"$ref": _of("Answer")}}}}
-    score = {
+    score: dict[str, Any] = {
         "summary": f"Scores of {workload}",
         "operationId": "score",
         "requestBody": {
