@@ -22,6 +22,7 @@ from benchmarks.contracts import contracts
 from benchmarks.features import features
 from benchmarks.measure import Bench, PeakMemory, open_bench, pulumi, resources, run_together
 from benchmarks.policies import policies
+from benchmarks.serving import serving
 from benchmarks.streaming import streaming
 from benchmarks.training import training
 
@@ -176,6 +177,7 @@ _TABLES: Mapping[str, Callable[[Console, Bench, int], None]] = {
     "features": features,
     "streaming": streaming,
     "training": training,
+    "serving": serving,
 }
 
 

@@ -66,6 +66,12 @@ class Lane:
         self.by_name = {entry.name: models[entry.key] for entry in reversed(entries)}
         self.shadows = [(models[entry.key], entry.traffic) for entry in self.router.shadows if entry.traffic > 0]
         needed = {*table.ensemble.members, table.ensemble.stacker} if table.ensemble else set()
+        # Members of the same inputs are given the same columns.
+        first: dict[tuple[tuple[str, str], ...], str] = {}
+        members = table.ensemble.members if table.ensemble else ()
+        self.same_inputs = {
+            name: first.setdefault(self.by_name[name].schema.inputs, name) for name in members if name in self.by_name
+        }
         # A container that a platform gave one version of the members answers by this one.
         self.ensemble: Ensemble | None = table.ensemble if needed - {None} <= set(self.by_name) else None
 
@@ -227,6 +233,10 @@ class Engine:
         columns = {}
         lacking: dict[str, None] = {}
         for name in spec.members:
+            like = lane.same_inputs[name]
+            if like in columns:
+                columns[name] = columns[like]
+                continue
             columns[name], missing = lane.by_name[name].schema.columns(ask.rows)
             lacking.update(dict.fromkeys(missing))
         try:

@@ -80,7 +80,8 @@ class Identities:
         return name
 
     async def _key(self, kid: str) -> jwt.PyJWK:
-        if kid not in self._keys and time.monotonic() - self._asked_at > ASKED_AGAIN_SECONDS:
+        if kid not in self._keys:
+            # Whoever comes while the issuer is asked waits for its answer too.
             async with self._asking:
                 if kid not in self._keys and time.monotonic() - self._asked_at > ASKED_AGAIN_SECONDS:
                     self._asked_at = time.monotonic()

@@ -1,0 +1,494 @@
+"""The scoring service beside MLServer, BentoML and the least that serves a model, all in one run on the same cores.
+
+The same ONNX model (100 trees, 20 inputs), one row a request, one process each; the clients are a process of their own.
+Servers are measured in turns, so that whatever else the machine does meets all of them.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+from sandbox import home
+from sandbox.errors import SandboxError
+
+from benchmarks.measure import Bench
+
+INPUTS, TREES, BODIES = 20, 100, 500
+SECONDS = 3.0
+CLIENTS = (1, 16, 64)
+# Models in one process.
+HOSTED = (1, 10, 100)
+SOAK_SECONDS = 120
+PEERS = Path(__file__).parent / "peers"
+_PACKAGES = {"mlserver": ("mlserver>=1.7,<1.8", "onnxruntime"), "bentoml": ("bentoml>=1.4,<1.5", "onnxruntime")}
+_READY_SECONDS = 60
+_MEBIBYTE = 2**20
+_NAMES = [f"input_{place}" for place in range(INPUTS)]
+
+
+@dataclass
+class Server:
+    """A server that is measured: how it is started, where it answers, and what it is asked."""
+
+    name: str
+    command: Sequence[str]
+    health: str
+    path: str
+    bodies: str = "own"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+    token: str | None = None
+    port: int = 0
+
+
+def serving(console: Console, bench: Bench, runs: int) -> None:
+    """Rates and latencies beside the peers, what each feature costs, start, memory, one tenant's flood, and a soak."""
+    with home.temporary() as folder:
+        ground = Ground(folder)
+        console.print("environments of the peers ...", style="dim")
+        plain, everything = ground.ours("ours, router"), ground.everything()
+        rows = {server.name: server for server in (ground.floor(), plain, everything, *ground.peers())}
+        found = _in_turns(console, ground, list(rows.values()), CLIENTS, runs)
+        _print_rates(console, found, ground.started)
+        features = [ground.floor(), plain, *ground.features(), everything]
+        _print_features(console, _in_turns(console, ground, features, (16,), max(runs, 3)))
+        _print_memory(console, ground)
+        _print_flood(console, ground)
+        _print_soak(console, ground, everything)
+
+
+class Ground:
+    """A folder with models, bodies and keys, and the servers that use them."""
+
+    def __init__(self, folder: Path):
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        self.folder, self.registry = folder, folder / "registry"
+        self.started: dict[str, list[float]] = {}
+        self.key = Ed25519PrivateKey.generate()
+        self.content = _model(7)
+        (folder / "model.onnx").write_bytes(self.content)
+        for version in range(3):
+            self.register("trees", f"1.{version}.0", _model(7 + version))
+        self._bodies()
+        self._keys()
+
+    def register(self, name: str, version: str, content: bytes) -> None:
+        """A signed version in the registry."""
+        from ml_pipelines.steps import manifest
+
+        to = self.registry / name / version
+        to.mkdir(parents=True)
+        (to / "model.onnx").write_bytes(content)
+        said = {
+            "format": manifest.FORMAT,
+            "task": "measured",
+            "name": name,
+            "version": version,
+            "threshold": 0.5,
+            "inputs": [{"name": one, "kind": "number"} for one in _NAMES],
+            "files": manifest.hashes(to),
+        }
+        (to / manifest.MANIFEST).write_text(json.dumps(said))
+        manifest.sign(to, self.key)
+
+    def _bodies(self) -> None:
+        import numpy as np
+
+        draw = np.random.default_rng(1)
+        own, v2 = [], []
+        for number in range(BODIES):
+            row = dict(zip(_NAMES, draw.normal(size=INPUTS).round(4).tolist(), strict=True))
+            own.append(json.dumps({"entity": f"card-{number}", "event_id": f"event-{number}", "features": row}))
+            tensors = [{"name": name, "shape": [1], "datatype": "FP64", "data": [row[name]]} for name in _NAMES]
+            v2.append(json.dumps({"inputs": tensors}))
+        bare = [json.dumps({"features": json.loads(line)["features"]}) for line in own]
+        for name, lines in (("own", own), ("v2", v2), ("bare", bare)):
+            (self.folder / f"{name}.jsonl").write_text("\n".join(lines))
+
+    def _keys(self) -> None:
+        import jwt
+
+        jwk = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(self.key.public_key())) | {"kid": "one"}
+        (self.folder / "jwks.json").write_text(json.dumps({"keys": [jwk]}))
+
+    def token(self, tenant: str) -> str:
+        """A token of a tenant."""
+        import jwt
+
+        claims = {"iss": "https://issuer", "aud": "scores", "exp": time.time() + 86_400, "tenant": tenant}
+        return jwt.encode(claims, self.key, algorithm="EdDSA", headers={"kid": "one"})
+
+    def ours(
+        self, name: str, versions: Sequence[tuple[str, str, float]] = (), token: str | None = None, **said: Any
+    ) -> Server:
+        """Our service with these versions (number, role and traffic); `said` are fields of its routing table."""
+        from ml_pipelines.steps import manifest
+
+        table = {
+            "workload": "measured",
+            "entity": "card_id",
+            "features": [],
+            "models": [
+                {"name": "trees", "version": version, "role": role, "traffic": share}
+                for version, role, share in versions or [("1.0.0", "champion", 100)]
+            ],
+            "ensemble": None,
+            "tenants": {},
+        } | said
+        return Server(
+            name,
+            [sys.executable, "-m", "ml_pipelines.serving"],
+            "/health",
+            "/v1/score",
+            token=token,
+            environment={
+                "ML_BLUEPRINTS_ROUTING": json.dumps(table),
+                "MODELS": str(self.registry),
+                "TRUSTED_KEYS": manifest.as_word(self.key.public_key()),
+                "CAPTURED": str(self.folder / "captured"),
+                "DRAIN_SECONDS": "0",
+                "LOG_LEVEL": "ERROR",
+                **(
+                    {
+                        "TOKEN_ISSUER": "https://issuer",
+                        "TOKEN_AUDIENCE": "scores",
+                        "TOKEN_KEYS": str(self.folder / "jwks.json"),
+                    }
+                    if table["tenants"]
+                    else {}
+                ),
+            },
+        )
+
+    def features(self) -> list[Server]:
+        """Our service with one feature each."""
+        members = [
+            {"name": name, "version": "1.0.0", "role": role, "traffic": 100}
+            for name, role in (("first", "champion"), ("second", "member"), ("third", "member"))
+        ]
+        for member in members:
+            if not (self.registry / member["name"]).exists():
+                self.register(member["name"], "1.0.0", self.content)
+        joint = {"method": "weighted_mean", "members": [member["name"] for member in members]}
+        return [
+            self.ours("canary 10%", [("1.0.0", "champion", 90), ("1.1.0", "canary", 10)]),
+            self.ours("shadow 20%", [("1.0.0", "champion", 100), ("1.2.0", "shadow", 20)]),
+            self.ours("ensemble of 3", ensemble=joint, models=members),
+            self.ours("tenants", token=self.token("shop"), tenants={"shop": 100_000, "bank": 100_000}),
+        ]
+
+    def everything(self) -> Server:
+        """Our service with canary, shadow and tenants."""
+        return self.ours(
+            "ours, all features",
+            [("1.0.0", "champion", 90), ("1.1.0", "canary", 10), ("1.2.0", "shadow", 20)],
+            token=self.token("shop"),
+            tenants={"shop": 100_000, "bank": 100_000},
+        )
+
+    def floor(self) -> Server:
+        """The least that serves the model."""
+        command = [sys.executable, str(PEERS / "floor.py"), "{port}"]
+        return Server("floor", command, "/health", "/v1/score", environment={"MODEL": str(self.folder / "model.onnx")})
+
+    def peers(self) -> list[Server]:
+        """MLServer and BentoML, in environments of their own."""
+        model = {"MODEL": str(self.folder / "model.onnx")}
+        mlserver = self.folder / "mlserver"
+        mlserver.mkdir(exist_ok=True)
+        (mlserver / "mlserver_model.py").write_bytes((PEERS / "mlserver_model.py").read_bytes())
+        said = {"name": "trees", "implementation": "mlserver_model.Scored"}
+        (mlserver / "model-settings.json").write_text(json.dumps(said))
+        bento = self.folder / "bentoml"
+        bento.mkdir(exist_ok=True)
+        (bento / "bentoml_service.py").write_bytes((PEERS / "bentoml_service.py").read_bytes())
+        return [
+            Server(
+                "MLServer",
+                [str(_environment("mlserver") / "mlserver"), "start", "."],
+                "/v2/health/ready",
+                "/v2/models/trees/infer",
+                "v2",
+                # It doesn't start with workers of its own; requests are handled in one process.
+                model | {"MLSERVER_PARALLEL_WORKERS": "0", "MLSERVER_HTTP_PORT": "{port}", "MLSERVER_DEBUG": "false"},
+                mlserver,
+            ),
+            Server(
+                "BentoML",
+                [str(_environment("bentoml") / "bentoml"), "serve", "bentoml_service:Scored", "--port", "{port}"],
+                "/readyz",
+                "/score",
+                "bare",
+                model | {"BENTOML_DO_NOT_TRACK": "true"},
+                bento,
+            ),
+        ]
+
+    @contextlib.contextmanager
+    def running(self, server: Server) -> Generator[psutil.Process]:
+        """The server while it runs. Raises SandboxError where it doesn't get ready."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        extra = (
+            {"MLSERVER_GRPC_PORT": "0", "MLSERVER_METRICS_PORT": str(_free())}
+            if "mlserver" in server.command[0]
+            else {}
+        )
+        environment = {name: value.replace("{port}", port) for name, value in server.environment.items()}
+        log = self.folder / "server.log"
+        started = time.perf_counter()
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [part.replace("{port}", port) for part in server.command],
+                cwd=server.folder or self.folder,
+                env={**os.environ, "PORT": port, **extra, **environment},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        watched = psutil.Process(process.pid)
+        try:
+            while not _answers(f"http://127.0.0.1:{port}{server.health}"):
+                if process.poll() is not None or time.perf_counter() - started > _READY_SECONDS:
+                    raise SandboxError(f"{server.name} doesn't get ready:\n{log.read_text()[-3000:]}")
+                time.sleep(0.02)
+            self.started.setdefault(server.name, []).append(time.perf_counter() - started)
+            server.port = int(port)
+            yield watched
+        finally:
+            for one in [*watched.children(recursive=True), watched] if process.poll() is None else []:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def asked(
+        self, server: Server, clients: int, seconds: float, token: str | None = None, rate: float | None = None
+    ) -> subprocess.Popen[str]:
+        """Clients that ask a running server, in a process of their own."""
+        token = token or server.token
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "ml_pipelines.serving.load", f"http://127.0.0.1:{server.port}{server.path}"),
+                *("--bodies", str(self.folder / f"{server.bodies}.jsonl"), "--clients", str(clients)),
+                *("--seconds", str(seconds)),
+                *(("--token", token) if token else ()),
+                *(("--rate", str(rate)) if rate else ()),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def loaded(self, server: Server, clients: int, seconds: float = SECONDS, **changed: Any) -> dict[str, Any]:
+        """What clients found. Raises SandboxError where a request failed."""
+        return _result(server, self.asked(server, clients, seconds, **changed))
+
+
+def _free() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 (one of ours)
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def _result(server: Server, asked: "subprocess.Popen[str]") -> dict[str, Any]:
+    output, _ = asked.communicate()
+    if asked.returncode:
+        raise SandboxError(f"{server.name}: nobody answers")
+    found = json.loads(output)
+    if set(found["statuses"]) != {"200"}:
+        raise SandboxError(f"{server.name}: requests failed: {found['statuses']}")
+    return found
+
+
+def _environment(name: str) -> Path:
+    """The programs of a peer, installed once in a folder of its own. Raises SandboxError where they can't be."""
+    folder = Path.home() / ".cache" / "ml-blueprints" / "peers" / name
+    programs = folder / "bin"
+    if not (programs / name).exists():
+        uv = str(home.REPOSITORY / ".uv" / "bin" / "uv")
+        for command in (
+            (uv, "venv", "--quiet", "--clear", str(folder)),
+            (uv, "pip", "install", "--quiet", *_PACKAGES[name]),
+        ):
+            done = subprocess.run(
+                command, env={**os.environ, "VIRTUAL_ENV": str(folder)}, capture_output=True, text=True
+            )
+            if done.returncode:
+                raise SandboxError(f"{name} can't be installed: {done.stderr}")
+    return programs
+
+
+def _model(seed: int) -> bytes:
+    """100 trees of 20 inputs, as a training exports them."""
+    import numpy as np
+    from ml_pipelines.steps.models import fit
+    from ml_pipelines.tasks.candidates import BOOSTING
+    from ml_pipelines.tasks.task import Input, Predicts
+
+    draw = np.random.default_rng(seed)
+    arrays = {name: draw.normal(size=4000) for name in _NAMES}
+    level = sum(arrays[name] for name in _NAMES[:5]) + arrays["input_5"] * arrays["input_6"]
+    outcomes = (level + draw.normal(size=4000) > 0).astype(np.float64)
+    inputs = tuple(Input(name) for name in _NAMES)
+    model = fit(BOOSTING, {"iterations": TREES}, inputs, Predicts.CLASS, arrays, outcomes, seed)
+    return model.graph({"task": "measured"}).SerializeToString(deterministic=True)
+
+
+Found = dict[str, dict[int, list[dict[str, Any]]]]
+
+
+def _in_turns(console: Console, ground: Ground, servers: Sequence[Server], clients: Sequence[int], runs: int) -> Found:
+    """Measure servers in turns, each started anew, and warmed up."""
+    found: Found = {server.name: {count: [] for count in clients} for server in servers}
+    for turn in range(runs):
+        for server in servers:
+            console.print(f"turn {turn + 1}: {server.name} ...", style="dim")
+            with ground.running(server):
+                ground.loaded(server, 4, 0.5)
+                for count in clients:
+                    found[server.name][count].append(ground.loaded(server, count))
+    return found
+
+
+def _median(found: Sequence[Mapping[str, Any]], what: str) -> float:
+    return statistics.median(one[what] for one in found)
+
+
+def _print_rates(console: Console, found: Found, started: Mapping[str, Sequence[float]]) -> None:
+    table = Table(
+        title=f"One row a request, {TREES} trees, {INPUTS} inputs, one process", title_justify="left", box=None
+    )
+    table.add_column("server")
+    for count in CLIENTS:
+        for column in (f"{count}: req/s", "p50 ms", "p99 ms"):
+            table.add_column(column, justify="right")
+    for column in ("of floor", "times MLServer", "times BentoML", "ready s"):
+        table.add_column(column, justify="right")
+    rates = {name: _median(by[16], "rate") for name, by in found.items()}
+    for name, by in found.items():
+        cells = [
+            text
+            for count in CLIENTS
+            for text in (
+                f"{_median(by[count], 'rate'):,.0f}",
+                f"{_median(by[count], 'p50_ms'):.2f}",
+                f"{_median(by[count], 'p99_ms'):.2f}",
+            )
+        ]
+        beside = (rates[name] / rates[other] for other in ("MLServer", "BentoML"))
+        table.add_row(
+            name,
+            *cells,
+            f"{rates[name] / rates['floor']:.0%}",
+            *(f"{times:.1f}" for times in beside),
+            f"{statistics.median(started[name]):.1f}",
+        )
+    console.print(table)
+
+
+def _print_features(console: Console, found: Found) -> None:
+    table = Table(title="What each costs, 16 clients", title_justify="left", box=None)
+    table.add_column("service")
+    for column in ("req/s", "p50 ms", "p99 ms", "of floor", "p50 over router ms", "p99 over router ms"):
+        table.add_column(column, justify="right")
+    plain = found["ours, router"][16]
+    for name, by in found.items():
+        got = by[16]
+        table.add_row(
+            name,
+            f"{_median(got, 'rate'):,.0f}",
+            f"{_median(got, 'p50_ms'):.2f}",
+            f"{_median(got, 'p99_ms'):.2f}",
+            f"{_median(got, 'rate') / _median(found['floor'][16], 'rate'):.0%}",
+            f"{_median(got, 'p50_ms') - _median(plain, 'p50_ms'):+.2f}",
+            f"{_median(got, 'p99_ms') - _median(plain, 'p99_ms'):+.2f}",
+        )
+    console.print(table)
+
+
+def _print_memory(console: Console, ground: Ground) -> None:
+    table = Table(title="Models in one process", title_justify="left", box=None)
+    for column in ("models", "MiB", "MiB for each more", "ready s"):
+        table.add_column(column, justify="right")
+    first = 0.0
+    for count in HOSTED:
+        models = [{"name": "trees", "version": "1.0.0", "role": "champion", "traffic": 100}]
+        for number in range(1, count):
+            name = f"more-{number}"
+            if not (ground.registry / name).exists():
+                ground.register(name, "1.0.0", ground.content)
+            models.append({"name": name, "version": "1.0.0", "role": "member", "traffic": 0})
+        server = ground.ours(f"{count} models", models=models)
+        with ground.running(server) as process:
+            ground.loaded(server, 4, 0.5)
+            held = process.memory_info().rss / _MEBIBYTE
+        first = first or held
+        more = f"{(held - first) / (count - 1):.2f}" if count > 1 else ""
+        table.add_row(str(count), f"{held:.0f}", more, f"{ground.started[server.name][-1]:.1f}")
+    console.print(table)
+
+
+def _print_flood(console: Console, ground: Ground) -> None:
+    """One tenant asks 50 times a second while another asks as often as it can, and may do so 100 times a second."""
+    table = Table(title="A tenant beside another's flood", title_justify="left", box=None)
+    table.add_column("the other")
+    for column in ("p50 ms", "p99 ms", "refused/s"):
+        table.add_column(column, justify="right")
+    server = ground.ours("tenants", token=ground.token("shop"), tenants={"shop": 10_000, "bank": 100})
+    quiet, flooded, refused = [], [], []
+    with ground.running(server):
+        ground.loaded(server, 4, 0.5)
+        for _ in range(3):
+            quiet.append(ground.loaded(server, 2, SECONDS, rate=50))
+            flood = ground.asked(server, 8, SECONDS + 1, token=ground.token("bank"))
+            time.sleep(0.7)
+            flooded.append(ground.loaded(server, 2, SECONDS, rate=50))
+            output, _ = flood.communicate()
+            refused.append(json.loads(output)["statuses"].get("429", 0) / (SECONDS + 1))
+    table.add_row("silent", f"{_median(quiet, 'p50_ms'):.2f}", f"{_median(quiet, 'p99_ms'):.2f}", "")
+    table.add_row(
+        "floods",
+        f"{_median(flooded, 'p50_ms'):.2f}",
+        f"{_median(flooded, 'p99_ms'):.2f}",
+        f"{statistics.median(refused):,.0f}",
+    )
+    console.print(table)
+
+
+def _print_soak(console: Console, ground: Ground, server: Server) -> None:
+    table = Table(title=f"Soak, all features, {SOAK_SECONDS} s", title_justify="left", box=None)
+    for column in ("seconds", "requests", "MiB"):
+        table.add_column(column, justify="right")
+    with ground.running(server) as process:
+        requests, parts = 0.0, 6
+        for part in range(parts):
+            seconds = SOAK_SECONDS / parts
+            requests += ground.loaded(server, 16, seconds)["rate"] * seconds
+            held = process.memory_info().rss / _MEBIBYTE
+            table.add_row(f"{(part + 1) * seconds:.0f}", f"{requests:,.0f}", f"{held:.1f}")
+    console.print(table)
