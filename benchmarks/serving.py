@@ -33,7 +33,12 @@ CLIENTS = (1, 16, 64)
 HOSTED = (1, 10, 100)
 SOAK_SECONDS = 120
 PEERS = Path(__file__).parent / "peers"
-_PACKAGES = {"mlserver": ("mlserver>=1.7,<1.8", "onnxruntime"), "bentoml": ("bentoml>=1.4,<1.5", "onnxruntime")}
+MLSERVER, BENTOML = "mlserver", "bentoml"
+ONNX, SKLEARN = "ONNX", "scikit-learn"
+_PACKAGES = {
+    MLSERVER: ("mlserver>=1.7,<1.8", "mlserver-sklearn>=1.7,<1.8", "onnxruntime"),
+    BENTOML: ("bentoml>=1.4,<1.5", "onnxruntime", "scikit-learn"),
+}
 _READY_SECONDS = 60
 _MEBIBYTE = 2**20
 _NAMES = [f"input_{place}" for place in range(INPUTS)]
@@ -116,7 +121,12 @@ class Ground:
             tensors = [{"name": name, "shape": [1], "datatype": "FP64", "data": [row[name]]} for name in _NAMES]
             v2.append(json.dumps({"inputs": tensors}))
         bare = [json.dumps({"features": json.loads(line)["features"]}) for line in own]
-        for name, lines in (("own", own), ("v2", v2), ("bare", bare)):
+        matrix = []
+        for line in bare:
+            tensor = {"name": "rows", "shape": [1, INPUTS], "datatype": "FP64"}
+            tensor["data"] = list(json.loads(line)["features"].values())
+            matrix.append(json.dumps({"inputs": [tensor], "outputs": [{"name": "predict_proba"}]}))
+        for name, lines in (("own", own), ("v2", v2), ("bare", bare), ("matrix", matrix)):
             (self.folder / f"{name}.jsonl").write_text("\n".join(lines))
 
     def _keys(self) -> None:
@@ -206,49 +216,46 @@ class Ground:
         return Server("floor", command, "/health", "/v1/score", environment={"MODEL": str(self.folder / "model.onnx")})
 
     def peers(self) -> list[Server]:
-        """MLServer and BentoML, in environments of their own."""
-        model = {"MODEL": str(self.folder / "model.onnx")}
-        mlserver = self.folder / "mlserver"
-        mlserver.mkdir(exist_ok=True)
-        (mlserver / "mlserver_model.py").write_bytes((PEERS / "mlserver_model.py").read_bytes())
-        said = {"name": "trees", "implementation": "mlserver_model.Scored"}
-        (mlserver / "model-settings.json").write_text(json.dumps(said))
-        bento = self.folder / "bentoml"
-        bento.mkdir(exist_ok=True)
-        (bento / "bentoml_service.py").write_bytes((PEERS / "bentoml_service.py").read_bytes())
-        return [
-            Server(
-                "MLServer",
-                [str(_environment("mlserver") / "mlserver"), "start", "."],
-                "/v2/health/ready",
-                "/v2/models/trees/infer",
-                "v2",
-                # It doesn't start with workers of its own; requests are handled in one process.
-                model | {"MLSERVER_PARALLEL_WORKERS": "0", "MLSERVER_HTTP_PORT": "{port}", "MLSERVER_DEBUG": "false"},
-                mlserver,
-            ),
-            Server(
-                "BentoML",
-                [str(_environment("bentoml") / "bentoml"), "serve", "bentoml_service:Scored", "--port", "{port}"],
-                "/readyz",
-                "/score",
-                "bare",
-                model | {"BENTOML_DO_NOT_TRACK": "true"},
-                bento,
-            ),
-        ]
+        """MLServer and BentoML in environments of their own, with the same graph and with scikit-learn's trees."""
+        onnx = self.folder / "model.onnx"
+        made = []
+        for kind, model in ((ONNX, onnx), (SKLEARN, self._trees(MLSERVER))):
+            said: dict[str, Any] = {"name": "trees", "implementation": "mlserver_model.Scored"}
+            if model != onnx:
+                said |= {"implementation": "mlserver_sklearn.SKLearnModel", "parameters": {"uri": str(model)}}
+            folder = self._folder(MLSERVER, kind, "mlserver_model.py")
+            (folder / "model-settings.json").write_text(json.dumps(said))
+            # It doesn't start with workers of its own; requests are handled in one process.
+            environment = {"MODEL": str(model), "MLSERVER_PARALLEL_WORKERS": "0", "MLSERVER_HTTP_PORT": "{port}"}
+            command = [str(_environment(MLSERVER) / MLSERVER), "start", "."]
+            bodies = "v2" if model == onnx else "matrix"
+            paths = ("/v2/health/ready", "/v2/models/trees/infer")
+            name = f"{MLSERVER}, {kind}"
+            made.append(Server(name, command, *paths, bodies, environment | {"MLSERVER_DEBUG": "false"}, folder))
+        for kind, model in ((ONNX, onnx), (SKLEARN, self._trees(BENTOML))):
+            folder = self._folder(BENTOML, kind, "bentoml_service.py")
+            command = [str(_environment(BENTOML) / BENTOML), "serve", "bentoml_service:Scored", "--port", "{port}"]
+            environment = {"MODEL": str(model), "BENTOML_DO_NOT_TRACK": "true"}
+            made.append(Server(f"{BENTOML}, {kind}", command, "/readyz", "/score", "bare", environment, folder))
+        return made
+
+    def _folder(self, peer: str, kind: str, code: str) -> Path:
+        folder = self.folder / f"{peer}-{kind}"
+        folder.mkdir()
+        (folder / code).write_bytes((PEERS / code).read_bytes())
+        return folder
+
+    def _trees(self, peer: str) -> Path:
+        file = self.folder / f"{peer}.joblib"
+        subprocess.run([str(_environment(peer) / "python"), str(PEERS / "fit.py"), str(file)], check=True)
+        return file
 
     @contextlib.contextmanager
     def running(self, server: Server) -> Generator[psutil.Process]:
         """The server while it runs. Raises SandboxError where it doesn't get ready."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        extra = (
-            {"MLSERVER_GRPC_PORT": "0", "MLSERVER_METRICS_PORT": str(_free())}
-            if "mlserver" in server.command[0]
-            else {}
-        )
+        port = str(_free())
+        # MLServer listens on two more ports.
+        extra = {"MLSERVER_GRPC_PORT": str(_free()), "MLSERVER_METRICS_PORT": str(_free())}
         environment = {name: value.replace("{port}", port) for name, value in server.environment.items()}
         log = self.folder / "server.log"
         started = time.perf_counter()
@@ -329,7 +336,7 @@ def _environment(name: str) -> Path:
     """The programs of a peer, installed once in a folder of its own. Raises SandboxError where they can't be."""
     folder = Path.home() / ".cache" / "ml-blueprints" / "peers" / name
     programs = folder / "bin"
-    if not (programs / name).exists():
+    if not (folder / "installed").exists():
         uv = str(home.REPOSITORY / ".uv" / "bin" / "uv")
         for command in (
             (uv, "venv", "--quiet", "--clear", str(folder)),
@@ -340,6 +347,7 @@ def _environment(name: str) -> Path:
             )
             if done.returncode:
                 raise SandboxError(f"{name} can't be installed: {done.stderr}")
+        (folder / "installed").touch()
     return programs
 
 
@@ -387,7 +395,7 @@ def _print_rates(console: Console, found: Found, started: Mapping[str, Sequence[
     for count in CLIENTS:
         for column in (f"{count}: req/s", "p50 ms", "p99 ms"):
             table.add_column(column, justify="right")
-    for column in ("of floor", "times MLServer", "times BentoML", "ready s"):
+    for column in ("of floor", "x ONNX peer", "x sklearn peer", "ready s"):
         table.add_column(column, justify="right")
     rates = {name: _median(by[16], "rate") for name, by in found.items()}
     for name, by in found.items():
@@ -400,7 +408,11 @@ def _print_rates(console: Console, found: Found, started: Mapping[str, Sequence[
                 f"{_median(by[count], 'p99_ms'):.2f}",
             )
         ]
-        beside = (rates[name] / rates[other] for other in ("MLServer", "BentoML"))
+        # The better of the peers with this kind of model.
+        beside = (
+            rates[name] / max(rate for other, rate in rates.items() if other.endswith(f", {kind}"))
+            for kind in (ONNX, SKLEARN)
+        )
         table.add_row(
             name,
             *cells,
