@@ -30,6 +30,8 @@ compile: .venv/.ready ## compile the pipelines of all workloads to what the thre
 	@for platform in sagemaker vertexai azureml; do $(VENV)/python -m ml_pipelines.platforms.$$platform || exit; done
 train: .venv/.ready ## train on real data, on this machine: make train WORKLOAD=churn (all: WORKLOAD=all)
 	@$(VENV)/python -m ml_pipelines.platforms.local $(WORKLOAD)
+drill: .venv/.ready ## deploy bad versions of a model under load, and see them withdrawn and rolled back without a failed request
+	@$(VENV)/python -m ml_pipelines.serving.drill
 docs: .venv/.ready ## write the generated pages of docs/ anew
 	@$(VENV)/python -m docs.generate
 lint: .venv/.ready ## style, types and contracts
@@ -40,4 +42,4 @@ clean: ## remove the environment and the sandbox with all that exists in it
 	@rm -rf .venv policies/.venv .uv .sandbox
 .venv/.ready: $(wildcard requirements/*) components/pyproject.toml pipelines/pyproject.toml policies/pyproject.toml sandbox/pyproject.toml
 	@PYTHON="$(PYTHON)" requirements/install
-.PHONY: help setup up preview down policy shell test bench jobs compile train docs lint lock clean
+.PHONY: help setup up preview down policy shell test bench jobs compile train drill docs lint lock clean
