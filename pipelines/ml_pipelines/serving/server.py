@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -46,8 +46,11 @@ def service(settings: Settings, variables: Mapping[str, str] = os.environ) -> Se
     deployment = Deployment.load(settings.table, fetch, {})
     comparisons = Captured(settings.captured, "comparisons") if settings.captured else _not_kept
     shadows = Shadows(comparisons, lambda model, outcome, rows: metrics.count(metrics.shadow, (model, outcome), rows))
-    made = Service(settings, Engine(deployment, metrics, shadows, _store(settings)), telemetry.tracer(variables))
-    made.application.router.lifespan_context = lambda _: _running(made, fetch, comparisons)
+    spans = telemetry.tracing(variables)
+    tracer = None if spans is None else spans.get_tracer("ml_pipelines.serving")
+    made = Service(settings, Engine(deployment, metrics, shadows, _store(settings)), tracer)
+    sent = [one for one in (spans, telemetry.send_metrics(metrics.registry, variables)) if one is not None]
+    made.application.router.lifespan_context = lambda _: _running(made, fetch, comparisons, sent)
     return made
 
 
@@ -65,12 +68,11 @@ def _store(settings: Settings) -> OnlineStore | None:
 
 
 @contextlib.asynccontextmanager
-async def _running(made: Service, fetch: Load, comparisons: Any) -> AsyncGenerator[None]:
+async def _running(made: Service, fetch: Load, comparisons: Any, sent: Sequence[Any]) -> AsyncGenerator[None]:
     """While the service runs: new routing tables are taken, and at the end what is queued is done."""
     watching = None
     if made.settings.routing_file is not None:
         watching = asyncio.create_task(watch(made, made.settings.routing_file, fetch))
-    exporter = telemetry.send_metrics(made.metrics.registry)
     # Models and modules live as long as the process: the collector needn't look at them again and again.
     gc.collect()
     gc.freeze()
@@ -81,7 +83,7 @@ async def _running(made: Service, fetch: Load, comparisons: Any) -> AsyncGenerat
     await asyncio.to_thread(made.engine.shadows.close)
     if isinstance(comparisons, Captured):
         await asyncio.to_thread(comparisons.close)
-    if exporter is not None:
+    for exporter in sent:
         await asyncio.to_thread(exporter.shutdown)
 
 

@@ -89,8 +89,8 @@ def set_up_logging() -> None:
     logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO"), handlers=[handler], force=True)
 
 
-def tracer(variables: Mapping[str, str] = os.environ) -> Any:
-    """A tracer that sends to the collector of OTEL_EXPORTER_OTLP_ENDPOINT; None without one, which costs nothing.
+def tracing(variables: Mapping[str, str] = os.environ) -> Any:
+    """Sends spans to the collector of OTEL_EXPORTER_OTLP_ENDPOINT; None without one, which costs nothing.
 
     How many traces are kept is for OTEL_TRACES_SAMPLER to say, as everywhere in OpenTelemetry.
     """
@@ -102,7 +102,7 @@ def tracer(variables: Mapping[str, str] = os.environ) -> Any:
 
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return provider.get_tracer("ml_pipelines.serving")
+    return provider
 
 
 def send_metrics(registry: CollectorRegistry, variables: Mapping[str, str] = os.environ) -> Any:

@@ -1,0 +1,249 @@
+"""The guard, the queue of shadows, gates, stores of features, settings, places and telemetry, each alone."""
+
+import json
+import logging
+import threading
+import time
+from types import SimpleNamespace
+
+import botocore.session
+import pytest
+from botocore.stub import Stubber
+from ml_pipelines.serving import telemetry
+from ml_pipelines.serving.features import RedisStore, SageMakerStore, StoreError, VertexStore
+from ml_pipelines.serving.guard import Watch, lower_end
+from ml_pipelines.serving.models import ModelError, Trust, load
+from ml_pipelines.serving.places import finder
+from ml_pipelines.serving.refusal import RefusedError
+from ml_pipelines.serving.settings import SettingError, Settings
+from ml_pipelines.serving.shadow import Copy, Shadows
+from ml_pipelines.serving.table import Guard, Tenant
+from ml_pipelines.serving.tenants import Gate
+from ml_pipelines.steps import manifest
+from prometheus_client import CollectorRegistry
+
+from .conftest import KEY, register, table
+
+
+def noted(watch, failures, count, seconds=0.001):
+    return next((reason for place in range(count) if (reason := watch.note(place < failures, seconds))), None)
+
+
+def test_the_guard_withdraws_what_fails_too_often():
+    assert "failed" in noted(Watch(Guard(0.01)), 20, 100)
+    assert noted(Watch(Guard(0.01)), 1, 19) is None
+
+
+def test_one_failure_among_many_is_no_reason():
+    watch = Watch(Guard(0.01))
+    assert noted(watch, 0, 100) is None
+    assert noted(watch, 1, 1) is None
+    assert noted(watch, 0, 5000) is None
+
+
+def test_the_guard_withdraws_what_is_slow():
+    assert "40.0 ms in the mean" in noted(Watch(Guard(0.01, 20)), 0, 30, 0.04)
+    assert noted(Watch(Guard(0.01, 50)), 0, 30, 0.04) is None
+
+
+def test_failures_long_ago_are_forgotten():
+    watch = Watch(Guard(0.5))
+    noted(watch, 10, 1000)
+    noted(watch, 0, 1000)
+    assert watch._failures == 0
+
+
+def test_wilson():
+    # https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval, worked by hand for 5 of 20.
+    assert lower_end(5, 20) == pytest.approx(0.1119, abs=1e-4)
+    assert lower_end(0, 20) == pytest.approx(0, abs=1e-12)
+
+
+def copy_for(*models):
+    return Copy(models, None, "card-1", "event-1", ({"amount": 1.0},), "a/1.0.0", (0.5,))
+
+
+def test_a_full_queue_drops_copies_and_keeps_nobody_waiting(registry):
+    model = load("trees", "1.0.0", registry / "trees" / "1.0.0", Trust([KEY.public_key()]))
+    going, counted = threading.Event(), []
+    plain = model.score
+    model.score = lambda columns: going.wait(5) and plain(columns)
+    shadows = Shadows(lambda lines: None, lambda key, outcome, rows: counted.append(outcome), queue=10)
+    started = time.perf_counter()
+    for _ in range(500):
+        shadows.offer(copy_for(model))
+    assert time.perf_counter() - started < 0.5
+    assert len(shadows) <= 10
+    assert counted.count("dropped") >= 500 - 10 - 32
+    going.set()
+    shadows.close()
+    assert len(shadows) == 0
+    assert "scored" in counted
+
+
+def test_a_shadow_lives_through_what_nobody_thought_of(registry, caplog):
+    model = load("trees", "1.0.0", registry / "trees" / "1.0.0", Trust([KEY.public_key()]))
+    written = []
+
+    def write(lines):
+        if not written:
+            written.append("failed")
+            raise OSError("no disk")
+        written.extend(lines)
+
+    shadows = Shadows(write, lambda *_: None)
+    shadows.offer(copy_for(model))
+    while not written:
+        time.sleep(0.01)
+    shadows.offer(copy_for(model))
+    shadows.close()
+    assert written[1]["shadow_score"] == pytest.approx(0.525, abs=0.001)
+    assert "a group of copies is lost" in caplog.text
+
+
+def test_a_gate_lets_in_as_much_as_is_a_tenants():
+    gate = Gate(Tenant("shop", 5, 3, "shop"))
+    for _ in range(3):
+        gate.enter()
+    with pytest.raises(RefusedError, match="at a time"):
+        gate.enter()
+    for _ in range(3):
+        gate.leave()
+    for _ in range(2):
+        gate.enter()
+        gate.leave()
+    with pytest.raises(RefusedError, match="its rate"):
+        gate.enter()
+    time.sleep(0.25)
+    gate.enter()
+
+
+TYPES = {"amount_1h": "float", "count": "integer", "abroad": "boolean", "favourite": "string"}
+VALUES = {"amount_1h": 1.5, "count": 3, "abroad": True, "favourite": "5"}
+
+
+def test_features_of_a_feature_group():
+    client = botocore.session.get_session().create_client(
+        "sagemaker-featurestore-runtime", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    record = {"card_id": "card-1", "amount_1h": "1.5", "count": "3", "abroad": "1", "favourite": "5"}
+    with Stubber(client) as stub:
+        stub.add_response(
+            "get_record",
+            {"Record": [{"FeatureName": name, "ValueAsString": value} for name, value in record.items()]},
+            {"FeatureGroupName": "group", "RecordIdentifierValueAsString": "card-1"},
+        )
+        stub.add_response("get_record", {})
+        stub.add_client_error("get_record", "ThrottlingException")
+        store = SageMakerStore(client, "group", TYPES)
+        assert store.read("card-1") == VALUES
+        assert store.read("card-2") == {}
+        with pytest.raises(StoreError, match="group"):
+            store.read("card-1")
+
+
+def test_features_that_the_event_processor_wrote_to_redis():
+    """What one writes, as it writes it, the other reads."""
+    from ml_pipelines.streaming.azure import RedisFeatureStore
+
+    kept = {}
+
+    class Client:
+        def register_script(self, script):
+            def write(keys, args):
+                pairs = [str(part).encode() for part in args[3:]]
+                kept[keys[0]] = {b"order": b"1"} | dict(zip(pairs[::2], pairs[1::2], strict=True))
+
+            return write
+
+        def hgetall(self, key):
+            return kept.get(key, {})
+
+    decision = {"entity": "card-1", "order": 1, "event_time": 1, "features": VALUES | {"none": None}}
+    RedisFeatureStore(Client(), "fraud", 1000).write([decision])
+    store = RedisStore(Client(), "fraud", TYPES)
+    assert store.read("card-1") == VALUES
+    assert store.read("card-2") == {}
+
+
+def test_features_of_a_feature_view():
+    view = "projects/p/locations/europe-west1/featureOnlineStores/s/featureViews/v"
+    features = [
+        {"name": "amount_1h", "value": {"doubleValue": 1.5}},
+        {"name": "count", "value": {"int64Value": "3"}},
+        {"name": "abroad", "value": {"boolValue": True}},
+        {"name": "favourite", "value": {"stringValue": "5"}},
+        {"name": "feature_timestamp", "value": {"int64Value": "9"}},
+    ]
+    answers = [(200, {"keyValues": {"features": features}}), (404, {}), (503, {})]
+    asked = []
+
+    def post(url, json, timeout):
+        asked.append((url, json))
+        status, body = answers[len(asked) - 1]
+        return SimpleNamespace(status_code=status, json=lambda: body, text="")
+
+    store = VertexStore(SimpleNamespace(post=post), view, TYPES)
+    assert store.read("card-1") == VALUES
+    assert store.read("card-2") == {}
+    with pytest.raises(StoreError, match="503"):
+        store.read("card-1")
+    assert asked[0][0] == f"https://europe-west1-aiplatform.googleapis.com/v1/{view}:fetchFeatureValues"
+    assert asked[0][1]["dataKey"] == {"key": "card-1"}
+
+
+GOOD = {"ML_BLUEPRINTS_ROUTING": json.dumps(table()), "TRUSTED_KEYS": manifest.as_word(KEY.public_key())}
+
+
+def test_ports_and_routes_are_those_of_the_platform():
+    assert Settings.read(GOOD).port == 8080
+    assert Settings.read(GOOD | {"PORT": "9000"}).port == 9000
+    vertex = Settings.read(GOOD | {"AIP_HTTP_PORT": "9001", "PORT": "9000", "AIP_PREDICT_ROUTE": "/p"})
+    assert (vertex.port, vertex.predict) == (9001, "/p")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"ML_BLUEPRINTS_ROUTING": ""}, "ML_BLUEPRINTS_ROUTING: found nothing"),
+        ({"ML_BLUEPRINTS_ROUTING": "{"}, "isn't JSON"),
+        ({"ML_BLUEPRINTS_ROUTING_FILE": "/none"}, "ML_BLUEPRINTS_ROUTING_FILE: /none can't be read"),
+        ({"TRUSTED_KEYS": ""}, "TRUSTED_KEYS: found nothing"),
+        ({"TRUSTED_KEYS": "ed25519:rubbish"}, "TRUSTED_KEYS: ed25519:rubbish"),
+        ({"ENVIRONMENT": "prod"}, "ENVIRONMENT: found `prod`"),
+        ({"PORT": "web"}, "PORT: found `web`"),
+        ({"TOKEN_ISSUER": "x"}, "TOKEN_AUDIENCE, TOKEN_KEYS: found nothing"),
+        ({"ML_BLUEPRINTS_ROUTING": json.dumps(table(tenants={"shop": 5}))}, "TOKEN_ISSUER: found nothing"),
+    ],
+)
+def test_wrong_settings_are_named(changed, said):
+    with pytest.raises(SettingError) as refused:
+        Settings.read(GOOD | changed)
+    assert said in str(refused.value)
+
+
+def test_a_platform_puts_the_one_model_where_it_likes(tmp_path):
+    register(tmp_path / "models", "trees", "1.0.0")
+    folder = tmp_path / "models" / "trees" / "1.0.0"
+    for variables, sagemaker in (
+        ({"MODELS": str(tmp_path / "models")}, tmp_path),
+        ({}, folder),
+        ({"AZUREML_MODEL_DIR": str(folder)}, tmp_path),
+        ({"AZUREML_MODEL_DIR": str(folder.parent)}, tmp_path),
+    ):
+        assert finder(variables, sagemaker)("trees", "1.0.0") == folder
+    with pytest.raises(ModelError, match="holds no manifest"):
+        finder({}, tmp_path / "none")("trees", "1.0.0")
+
+
+def test_a_line_of_the_log_is_json():
+    record = logging.LogRecord("serving", logging.ERROR, "", 0, 'said "%s"', ("no",), None)
+    record.fields = {"model": "trees/1.0.0"}
+    line = json.loads(telemetry.JsonLines().format(record))
+    assert (line["severity"], line["message"], line["model"]) == ("ERROR", 'said "no"', "trees/1.0.0")
+    assert line["time"].endswith("Z")
+
+
+def test_without_a_collector_nothing_is_traced():
+    assert telemetry.tracing({}) is None
+    assert telemetry.send_metrics(CollectorRegistry(), {}) is None
