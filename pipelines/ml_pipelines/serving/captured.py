@@ -46,9 +46,12 @@ class Captured:
         self._thread.join(self._every)
 
     def _work(self) -> None:
-        last = False
+        last, said = False, 0
         while not last:
             last = self._stopped.wait(self._every)
+            if self.dropped > said:
+                log.warning("%s: %d lines of %s were too many", self._place, self.dropped - said, self._kind)
+                said = self.dropped
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             if not lines:
                 continue

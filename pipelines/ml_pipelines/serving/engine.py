@@ -17,7 +17,7 @@ from ml_pipelines.serving.guard import Watch
 from ml_pipelines.serving.models import Model, ModelError, ScoreError
 from ml_pipelines.serving.refusal import FAILED, NOT_FOUND, UNAVAILABLE, RefusedError
 from ml_pipelines.serving.router import Router
-from ml_pipelines.serving.shadow import Copy, Shadows
+from ml_pipelines.serving.shadow import Copy, Shadows, Write
 from ml_pipelines.serving.table import Ensemble, Entry, Role, Table
 from ml_pipelines.serving.telemetry import Metrics
 
@@ -121,8 +121,17 @@ class Deployment:
 class Engine:
     """Answers by the deployment that is there now."""
 
-    def __init__(self, deployment: Deployment, metrics: Metrics, shadows: Shadows, store: OnlineStore | None = None):
-        self.deployment, self.metrics, self.shadows, self._store = deployment, metrics, shadows, store
+    def __init__(
+        self,
+        deployment: Deployment,
+        metrics: Metrics,
+        shadows: Shadows,
+        store: OnlineStore | None = None,
+        keep: Write | None = None,
+    ):
+        """`keep` takes what was asked and answered, a mapping for each row."""
+        self.deployment, self.metrics, self.shadows = deployment, metrics, shadows
+        self._store, self._keep = store, keep
 
     async def reload(self, table: Table, load: Load) -> None:
         """Serve a new table, as soon as all of its models are loaded. Raises ModelError, and goes on as it was."""
@@ -137,13 +146,16 @@ class Engine:
         lane = deployment.lane(tenant)
         if self._store is not None:
             await self._fill_in(self._store, deployment, ask, tenant)
-        if ask.model is not None and ask.model != deployment.table.workload:
-            return await self._by(lane.named(ask.model, ask.version), Role.MEMBER, ask)
-        if lane.ensemble is not None:
+        named = ask.model is not None and ask.model != deployment.table.workload
+        if named:
+            answer = await self._by(lane.named(ask.model or "", ask.version), Role.MEMBER, ask)
+        elif lane.ensemble is not None:
             answer = await self._ensemble(lane, lane.ensemble, ask)
         else:
             answer = await self._routed(deployment, lane, ask)
-        if lane.shadows and (seen := self.shadows.sampled(lane.shadows)):
+        if self._keep is not None:
+            self._keep(_lines(ask, answer, tenant))
+        if lane.shadows and not named and (seen := self.shadows.sampled(lane.shadows)):
             for place, row in enumerate(ask.rows):
                 self.shadows.offer(
                     Copy(
@@ -276,3 +288,20 @@ class Engine:
                     UNAVAILABLE, "entity", "no features now", "give them inline, or try again", 1.0
                 ) from error
             ask.rows[place] = {name: found[name] for name in table.features & found.keys()} | row
+
+
+def _lines(ask: Ask, answer: Answer, tenant: str | None) -> list[dict[str, Any]]:
+    at = round(time.time() * 1000)
+    return [
+        {
+            "at": at,
+            "tenant": tenant,
+            "entity": ask.entities[place],
+            "event_id": ask.event_ids[place],
+            "features": row,
+            "score": answer.scores[place],
+            "selected": answer.selected[place],
+            "model": answer.models[place],
+        }
+        for place, row in enumerate(ask.rows)
+    ]

@@ -44,13 +44,17 @@ def service(settings: Settings, variables: Mapping[str, str] = os.environ) -> Se
         return load(name, version, find(name, version), settings.trust)
 
     deployment = Deployment.load(settings.table, fetch, {})
-    comparisons = Captured(settings.captured, "comparisons") if settings.captured else _not_kept
-    shadows = Shadows(comparisons, lambda model, outcome, rows: metrics.count(metrics.shadow, (model, outcome), rows))
+    kept = [Captured(settings.captured, kind) for kind in ("requests", "comparisons")] if settings.captured else []
+    shadows = Shadows(
+        kept[1] if kept else _not_kept,
+        lambda model, outcome, rows: metrics.count(metrics.shadow, (model, outcome), rows),
+    )
     spans = telemetry.tracing(variables)
     tracer = None if spans is None else spans.get_tracer("ml_pipelines.serving")
-    made = Service(settings, Engine(deployment, metrics, shadows, _store(settings)), tracer)
+    engine = Engine(deployment, metrics, shadows, _store(settings), kept[0] if kept else None)
+    made = Service(settings, engine, tracer)
     sent = [one for one in (spans, telemetry.send_metrics(metrics.registry, variables)) if one is not None]
-    made.application.router.lifespan_context = lambda _: _running(made, fetch, comparisons, sent)
+    made.application.router.lifespan_context = lambda _: _running(made, fetch, kept, sent)
     return made
 
 
@@ -68,7 +72,7 @@ def _store(settings: Settings) -> OnlineStore | None:
 
 
 @contextlib.asynccontextmanager
-async def _running(made: Service, fetch: Load, comparisons: Any, sent: Sequence[Any]) -> AsyncGenerator[None]:
+async def _running(made: Service, fetch: Load, kept: Sequence[Captured], sent: Sequence[Any]) -> AsyncGenerator[None]:
     """While the service runs: new routing tables are taken, and at the end what is queued is done."""
     watching = None
     if made.settings.routing_file is not None:
@@ -81,8 +85,8 @@ async def _running(made: Service, fetch: Load, comparisons: Any, sent: Sequence[
     if watching is not None:
         watching.cancel()
     await asyncio.to_thread(made.engine.shadows.close)
-    if isinstance(comparisons, Captured):
-        await asyncio.to_thread(comparisons.close)
+    for captured in kept:
+        await asyncio.to_thread(captured.close)
     for exporter in sent:
         await asyncio.to_thread(exporter.shutdown)
 

@@ -145,7 +145,12 @@ async def test_a_shadow_sees_copies_and_changes_nothing(client, registry, tmp_pa
         for number in range(50):
             answer = await http.post("/v1/score", json=EVENT | {"event_id": f"event-{number}"})
             assert answer.json()["model"] == "trees/1.0.0"
-    lines = [json.loads(line) for file in tmp_path.glob("captured/**/*.jsonl") for line in file.open()]
+
+    def kept(kind):
+        return [json.loads(line) for file in tmp_path.glob(f"captured/{kind}/**/*.jsonl") for line in file.open()]
+
+    assert [line["features"] for line in kept("requests")] == [ROW] * 50
+    lines = kept("comparisons")
     good = [line for line in lines if line["shadow"] == "trees/2.0.0"]
     assert {line["event_id"] for line in good} == {f"event-{number}" for number in range(50)}
     assert good[0]["score"] == pytest.approx(SCORE)
