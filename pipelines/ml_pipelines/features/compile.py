@@ -4,7 +4,6 @@ They are compiled from the definitions and committed, so that a preview uploads 
 plan without Ibis; a test compiles them again and compares. `--check` writes nothing, and fails if a file would change.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from ibis.expr import datatypes as dt
 from ibis.expr import operations as ops
 from ibis.expr import types as ir
 
+from ml_pipelines import compiled_files
 from ml_pipelines.contracts import catalog
 from ml_pipelines.features.definitions import WORKLOADS, load
 from ml_pipelines.features.feature_set import FeatureSet
@@ -30,18 +30,7 @@ _SPARK_TYPES = {"int64": "bigint", "float64": "double"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the files; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ml_pipelines.features.compile", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, fail if a file isn't up to date")
-    options = parser.parse_args(arguments)
-    stale = []
-    for file, text in compiled().items():
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
-            stale.append(file)
-            if not options.check:
-                file.write_text(text, encoding="utf-8")
-    for file in stale:
-        print(f"{file}: {'not up to date; run `make jobs`' if options.check else 'written'}")
-    return 1 if stale and options.check else 0
+    return compiled_files.run("ml_pipelines.features.compile", __doc__, compiled, "jobs", arguments)
 
 
 def compiled() -> dict[Path, str]:

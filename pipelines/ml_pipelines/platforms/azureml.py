@@ -8,7 +8,6 @@ The service has no condition that its SDK makes public: a step whose verdict say
 the pipeline, before anything that comes after. It repeats only steps that run in parallel.
 """
 
-import argparse
 import copy
 import inspect
 import json
@@ -23,6 +22,7 @@ from azure.ai.ml import Input, Output, dsl
 from azure.ai.ml import sweep as search
 from azure.ai.ml.entities import CommandComponent, PipelineComponent
 
+from ml_pipelines import compiled_files
 from ml_pipelines.platforms.graph import From, Given, Graph, Parameter, Pipeline, Step, To, graph
 from ml_pipelines.steps.trial import METRIC
 from ml_pipelines.tasks import TASKS
@@ -66,19 +66,7 @@ class Compiled:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the files; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ml_pipelines.platforms.azureml", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, fail if a file isn't up to date")
-    options = parser.parse_args(arguments)
-    stale = []
-    for file, text in compiled().items():
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
-            stale.append(file)
-            if not options.check:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text, encoding="utf-8")
-    for file in stale:
-        print(f"{file}: {'not up to date; run `make compile`' if options.check else 'written'}")
-    return 1 if stale and options.check else 0
+    return compiled_files.run("ml_pipelines.platforms.azureml", __doc__, compiled, "compile", arguments)
 
 
 def compiled() -> dict[Path, str]:

@@ -8,7 +8,6 @@ What only a stack knows comes in as parameters (role, image, key, buckets), but 
 the stack puts them where `SUBNETS` stands.
 """
 
-import argparse
 import json
 import logging
 import os
@@ -43,6 +42,7 @@ from sagemaker.mlops.workflow.retry import (
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep, TuningStep
 from sagemaker.mlops.workflow.steps import Step as NativeStep
 
+from ml_pipelines import compiled_files
 from ml_pipelines.platforms.graph import From, Given, Graph, Parameter, Pipeline, Step, To, graph
 from ml_pipelines.platforms.sagemaker_training import COMMAND
 from ml_pipelines.steps.evaluate import METRICS
@@ -93,21 +93,9 @@ _FORMATS = ["application/json", "application/jsonlines"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the files; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m ml_pipelines.platforms.sagemaker", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, fail if a file isn't up to date")
-    options = parser.parse_args(arguments)
     # The SDK tells of the settings that it doesn't find, and of each name that it leaves to SageMaker.
     logging.disable(logging.WARNING)
-    stale = []
-    for file, text in compiled().items():
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
-            stale.append(file)
-            if not options.check:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text, encoding="utf-8")
-    for file in stale:
-        print(f"{file}: {'not up to date; run `make compile`' if options.check else 'written'}")
-    return 1 if stale and options.check else 0
+    return compiled_files.run("ml_pipelines.platforms.sagemaker", __doc__, compiled, "compile", arguments)
 
 
 def compiled() -> dict[Path, str]:

@@ -8,11 +8,10 @@ compiles them again and compares. `--check` writes nothing, and fails if a file 
 What only a stack knows comes in as parameters, but for the image, which it puts where RUNTIME_IMAGE stands.
 """
 
-import argparse
 import inspect
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from google_cloud_pipeline_components.v1.model import ModelUploadOp
 from kfp import compiler, dsl
 from kfp.dsl.base_component import BaseComponent
 
+from ml_pipelines import compiled_files
 from ml_pipelines.platforms import vertexai_components as components
 from ml_pipelines.platforms.graph import From, Given, Graph, Parameter, Pipeline, Step, graph
 from ml_pipelines.platforms.vertexai_components import RUNTIME_IMAGE
@@ -186,31 +186,21 @@ def _sized(made: dsl.PipelineTask, module: str) -> None:
     made.set_cpu_limit(cpu).set_memory_limit(memory).set_retry(num_retries=_RETRIES, backoff_duration=_BACKOFF)
 
 
-def files(folder: Path) -> Iterator[tuple[Graph, Path]]:
-    """Every pipeline of every workload, and the file that it is compiled to."""
-    for task in TASKS.values():
-        if task.workload:
-            for name in Pipeline:
-                yield graph(task, name), folder / task.workload / f"{name}.yaml"
+def compiled() -> dict[Path, str]:
+    """Every pipeline of every workload, by file."""
+    found = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        fresh = Path(temporary) / "fresh.yaml"
+        for task in TASKS.values():
+            for name in Pipeline if task.workload else ():
+                write(graph(task, name), fresh)
+                found[FOLDER / str(task.workload) / f"{name}.yaml"] = fresh.read_text(encoding="utf-8")
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code: 1 where `--check` finds a file that would change."""
-    parser = argparse.ArgumentParser("python -m ml_pipelines.platforms.vertexai", description=__doc__)
-    parser.add_argument("--to", type=Path, default=FOLDER, help="where all is written")
-    parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file would change")
-    options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as temporary:
-        for one, file in files(options.to):
-            fresh = Path(temporary) / "fresh.yaml"
-            write(one, fresh)
-            if not options.check:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(fresh.read_bytes())
-            elif not file.exists() or file.read_bytes() != fresh.read_bytes():
-                print(f"{file} isn't what would be compiled now; `make compile` writes it", file=sys.stderr)
-                return 1
-    return 0
+    """Write or check the files; returns the exit code."""
+    return compiled_files.run("ml_pipelines.platforms.vertexai", __doc__, compiled, "compile", arguments)
 
 
 if __name__ == "__main__":

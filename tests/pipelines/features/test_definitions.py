@@ -36,17 +36,6 @@ def test_what_is_compiled_is_up_to_date(capsys):
     assert compiling.main(["--check"]) == 0, capsys.readouterr().out
 
 
-def test_a_file_that_is_not_up_to_date_is_named(tmp_path, monkeypatch, capsys):
-    file = tmp_path / "old.py"
-    file.write_text("old")
-    monkeypatch.setattr(compiling, "compiled", lambda: {file: "new"})
-    assert compiling.main(["--check"]) == 1
-    assert "run `make jobs`" in capsys.readouterr().out
-    assert file.read_text() == "old"
-    assert compiling.main([]) == 0
-    assert file.read_text() == "new"
-
-
 def test_a_workload_without_definitions_is_refused():
     with pytest.raises(LookupError, match="`cooking` has no features; those that have are churn"):
         load("cooking")

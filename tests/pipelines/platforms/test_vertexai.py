@@ -62,27 +62,12 @@ def tasks(definition: dict[str, Any]) -> dict[str, Any]:
     return {name: task for dag in dags for name, task in dag["dag"]["tasks"].items()}
 
 
-def test_compiled_files_are_those_of_the_graphs(tmp_path):
+def test_compiled_files_are_those_of_the_graphs():
     from ml_pipelines.platforms import vertexai
 
-    assert vertexai.main(["--to", str(tmp_path)]) == 0
-    fresh = {file.relative_to(tmp_path): file.read_text() for file in tmp_path.rglob("*.yaml")}
-    assert fresh == {file.relative_to(COMPILED): file.read_text() for file in FILES}
+    fresh = vertexai.compiled()
+    assert fresh == {file: file.read_text() for file in FILES}
     assert len(fresh) == len(TRAINED) * len(Pipeline)
-
-
-def test_check_tells_which_file_would_change(tmp_path, monkeypatch, capsys):
-    from ml_pipelines.platforms import vertexai
-
-    def quickly(_: Any, to: Path) -> None:
-        to.write_text("fresh")
-
-    monkeypatch.setattr(vertexai, "write", quickly)
-    assert vertexai.main(["--to", str(tmp_path)]) == 0
-    assert vertexai.main(["--to", str(tmp_path), "--check"]) == 0
-    (tmp_path / "churn" / "training.yaml").write_text("stale")
-    assert vertexai.main(["--to", str(tmp_path), "--check"]) == 1
-    assert "churn/training.yaml" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
