@@ -117,12 +117,18 @@ class Service:
         return protocols.own_answer(ask, answer, several)
 
     async def _v2(self, body: bytes, path: Mapping[str, str], tenant: str | None) -> bytes:
-        model = self._named(path["model"], path.get("version"), tenant)
+        name, version = path["model"], path.get("version")
+        model = self._named(name, version, tenant)
+        deployment = self.engine.deployment
+        routed = name == deployment.table.workload and version is None
+        kinds = deployment.lane(tenant).kinds if routed else dict(model.schema.inputs)
         said = protocols.parsed(body)
-        ask = protocols.v2(said, path["model"], path.get("version"), model)
+        ask = protocols.v2(said, name, version, kinds)
         return protocols.v2_answer(said, ask, await self._answer(ask, tenant))
 
     async def _answer(self, ask: Ask, tenant: str | None) -> Answer:
+        if tenant is not None and len(ask.rows) > 1:
+            self.gates.of(tenant).charge(len(ask.rows) - 1)
         if self._tracer is None:
             return await self.engine.answer(ask, tenant)
         with self._tracer.start_as_current_span("answer") as span:

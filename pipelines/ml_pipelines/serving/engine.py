@@ -72,6 +72,10 @@ class Lane:
         self.same_inputs = {
             name: first.setdefault(self.by_name[name].schema.inputs, name) for name in members if name in self.by_name
         }
+        answering = [self.models[entry.key] for entry in self.router.answering]
+        answering += [self.by_name[name] for name in members if name in self.by_name]
+        # What the inputs of all that may answer are, together.
+        self.kinds = {name: kind for model in answering for name, kind in model.schema.inputs}
         # A container that a platform gave one version of the members answers by this one.
         self.ensemble: Ensemble | None = table.ensemble if needed - {None} <= set(self.by_name) else None
 

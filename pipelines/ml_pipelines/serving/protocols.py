@@ -126,13 +126,12 @@ def _one(ask: Ask, answer: Answer, place: int) -> dict[str, Any]:
     return said
 
 
-def v2(said: dict[str, Any], name: str, version: str | None, model: Model) -> Ask:
-    """What is asked by the Open Inference Protocol of a model with these inputs. Raises RefusedError."""
+def v2(said: dict[str, Any], name: str, version: str | None, kinds: Mapping[str, str]) -> Ask:
+    """What is asked by the Open Inference Protocol of what has inputs of these kinds. Raises RefusedError."""
     tensors = said.get("inputs")
     if type(tensors) is not list or not tensors:
         found = "nothing" if tensors is None else shown(tensors)
         raise RefusedError(BAD_REQUEST, "inputs", found, "a list of tensors is right")
-    kinds = dict(model.schema.inputs)
     columns: dict[str, list[Any]] = {}
     size = None
     for place, tensor in enumerate(tensors):
