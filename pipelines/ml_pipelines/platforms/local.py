@@ -25,14 +25,14 @@ from ml_pipelines.steps.batch_score import batch_score
 from ml_pipelines.steps.drift_baseline import drift_baseline
 from ml_pipelines.steps.due import due
 from ml_pipelines.steps.errors import StepError
-from ml_pipelines.steps.evaluate import CARD, REPORT, evaluate
+from ml_pipelines.steps.evaluate import evaluate
 from ml_pipelines.steps.manifest import ManifestError, private_key
 from ml_pipelines.steps.prepare import TEST, prepare
 from ml_pipelines.steps.register import BASELINE, newest, register
 from ml_pipelines.steps.train import Origin, train
 from ml_pipelines.steps.tune import TUNING, tune
 from ml_pipelines.steps.validate import validate
-from ml_pipelines.steps.verdict import failures
+from ml_pipelines.steps.verdict import CARD, REPORT, failures
 from ml_pipelines.tasks import TASKS, Task, find
 
 REFUSED, FAILED = 3, 2

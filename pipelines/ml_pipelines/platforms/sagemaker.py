@@ -45,12 +45,11 @@ from sagemaker.mlops.workflow.steps import Step as NativeStep
 from ml_pipelines import compiled_files
 from ml_pipelines.platforms.graph import From, Given, Graph, Parameter, Pipeline, Step, To, graph
 from ml_pipelines.platforms.sagemaker_training import COMMAND
-from ml_pipelines.steps.evaluate import METRICS
 from ml_pipelines.steps.manifest import MANIFEST
 from ml_pipelines.steps.register import BASELINE
 from ml_pipelines.steps.scorer import MODEL
 from ml_pipelines.steps.trial import METRIC
-from ml_pipelines.steps.verdict import VERDICT
+from ml_pipelines.steps.verdict import METRICS, VERDICT
 from ml_pipelines.tasks import TASKS
 from ml_pipelines.tasks.task import Candidate, Choice, Real, Whole
 

@@ -62,7 +62,7 @@ def describe(artifact: Any) -> None:
 
 def tell_metrics(evaluation: str, metrics: Any, report: Any) -> None:
     """Log the metrics of the model, with their intervals, and of what it is compared with; show the report."""
-    from ml_pipelines.steps.evaluate import METRICS, REPORT
+    from ml_pipelines.steps.verdict import METRICS, REPORT
 
     said = read_json(STEP, Path(evaluation) / METRICS)
     for who, found in said["metrics"].items():

@@ -14,7 +14,6 @@ from ml_pipelines.steps import command, manifest
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.examples import inputs
 from ml_pipelines.steps.files import read_table
-from ml_pipelines.steps.register import ENVIRONMENTS, EXPERIMENT
 from ml_pipelines.steps.scorer import Scorer
 from ml_pipelines.tasks import find
 from ml_pipelines.tasks.task import DECIDED_AT, ENTITY, EXAMPLE_ID, Kind, Task
@@ -78,7 +77,7 @@ def main() -> None:
     parser.add_argument(
         "--environment",
         default="production",
-        choices=ENVIRONMENTS,
+        choices=manifest.ENVIRONMENTS,
         help="`experiment` alone takes models without a signature",
     )
 
@@ -87,7 +86,7 @@ def main() -> None:
             keys = [manifest.public_key(source) for source in options.trusted]
         except manifest.ManifestError as error:
             raise StepError(STEP, "--trusted", str(error)) from error
-        unsigned = options.environment == EXPERIMENT
+        unsigned = options.environment == manifest.EXPERIMENT
         return batch_score(options.model, options.inputs, find(options.task), options.to, keys, unsigned)
 
     command.run(parser, step)

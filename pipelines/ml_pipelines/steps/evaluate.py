@@ -33,12 +33,11 @@ from ml_pipelines.steps.models import fit
 from ml_pipelines.steps.prepare import SPLIT, TEST, TRAIN
 from ml_pipelines.steps.report import card, page
 from ml_pipelines.steps.scorer import MODEL, Scorer
-from ml_pipelines.steps.verdict import Verdict
+from ml_pipelines.steps.verdict import CARD, METRICS, REPORT, Verdict
 from ml_pipelines.tasks import find
 from ml_pipelines.tasks.task import DECIDED_AT, ENTITY, EXAMPLE_ID, Task
 
 STEP = "evaluate"
-METRICS, REPORT, CARD = "metrics.json", "report.html", "model_card.md"
 _SHUFFLES = 3
 _SHUFFLED_ROWS = 8000
 

@@ -23,6 +23,9 @@ from ml_pipelines.tasks.task import Task
 
 FORMAT = 1
 PREFIX = "ed25519:"
+# The environments of stacks, of which the first alone takes models without a signature.
+EXPERIMENT = "experiment"
+ENVIRONMENTS = (EXPERIMENT, "staging", "production")
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 _OWN = (MANIFEST, SIGNATURE)
 _PLANS = Path(__file__).parents[1] / "features" / "plans"

@@ -9,16 +9,13 @@ from typing import Any
 
 from ml_pipelines.steps import command, manifest
 from ml_pipelines.steps.errors import StepError
-from ml_pipelines.steps.evaluate import CARD, METRICS, REPORT
 from ml_pipelines.steps.files import json_text, read_json, sha256, whole_folder
 from ml_pipelines.steps.scorer import MODEL
-from ml_pipelines.steps.verdict import JUNIT, VERDICT
+from ml_pipelines.steps.verdict import CARD, JUNIT, METRICS, REPORT, VERDICT
 from ml_pipelines.tasks import find
 from ml_pipelines.tasks.task import Task
 
 STEP = "register"
-EXPERIMENT = "experiment"
-ENVIRONMENTS = (EXPERIMENT, "staging", "production")
 BASELINE = "drift_baseline.json"
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -74,7 +71,7 @@ def assemble(
         )
     if sha256(model / MODEL) != said["files"].get(MODEL):
         raise StepError(STEP, str(model / MODEL), "was changed after training: its hash isn't that of the manifest")
-    if key is None and environment != EXPERIMENT:
+    if key is None and environment != manifest.EXPERIMENT:
         raise StepError(STEP, "--key", f"is missing: environment `{environment}` takes signed models only")
     signer = manifest.private_key(key) if key else None
     version = version or version_of(said["created_at"])
@@ -157,7 +154,7 @@ def main() -> None:
         "--version", help="such as 1.2.0 (default: the one after the newest, or of the time of training)"
     )
     parser.add_argument("--key", help="the Ed25519 key that signs: a file in PEM, or a reference to a cloud's secret")
-    parser.add_argument("--environment", default="production", choices=ENVIRONMENTS)
+    parser.add_argument("--environment", default="production", choices=manifest.ENVIRONMENTS)
 
     def step(options: argparse.Namespace) -> dict[str, Any]:
         writes, place = (register, options.registry) if options.registry else (assemble, options.to)

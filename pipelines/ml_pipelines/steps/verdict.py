@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 from ml_pipelines.steps.files import json_text
 
 VERDICT, JUNIT = "verdict.json", "verdict.xml"
+# What an evaluation leaves beside its verdict.
+METRICS, REPORT, CARD = "metrics.json", "report.html", "model_card.md"
 
 
 @dataclass(frozen=True)
