@@ -27,7 +27,8 @@ from sandbox.errors import SandboxError
 from benchmarks.measure import Bench
 
 INPUTS, TREES, BODIES = 20, 100, 500
-SECONDS = 3.0
+# So long is a turn, and so many there are for each of the runs that are asked for.
+SECONDS, TURNS = 1.0, 3
 CLIENTS = (1, 16, 64)
 # Models in one process.
 HOSTED = (1, 10, 100)
@@ -35,6 +36,7 @@ SOAK_SECONDS = 120
 PEERS = Path(__file__).parent / "peers"
 MLSERVER, BENTOML = "mlserver", "bentoml"
 ONNX, SKLEARN = "ONNX", "scikit-learn"
+FLOOR, ROUTER = "floor", "ours, router"
 _PACKAGES = {
     MLSERVER: ("mlserver>=1.7,<1.8", "mlserver-sklearn>=1.7,<1.8", "onnxruntime"),
     BENTOML: ("bentoml>=1.4,<1.5", "onnxruntime", "scikit-learn"),
@@ -64,12 +66,12 @@ def serving(console: Console, bench: Bench, runs: int) -> None:
     with home.temporary() as folder:
         ground = Ground(folder)
         console.print("environments of the peers ...", style="dim")
-        plain, everything = ground.ours("ours, router"), ground.everything()
+        plain, everything = ground.ours(ROUTER), ground.everything()
         rows = {server.name: server for server in (ground.floor(), plain, everything, *ground.peers())}
         found = _in_turns(console, ground, list(rows.values()), CLIENTS, runs)
         _print_rates(console, found, ground.started)
         features = [ground.floor(), plain, *ground.features(), everything]
-        _print_features(console, _in_turns(console, ground, features, (16,), max(runs, 3)))
+        _print_features(console, _in_turns(console, ground, features, (1, 16), runs))
         _print_memory(console, ground)
         _print_flood(console, ground)
         _print_soak(console, ground, everything)
@@ -143,7 +145,12 @@ class Ground:
         return jwt.encode(claims, self.key, algorithm="EdDSA", headers={"kid": "one"})
 
     def ours(
-        self, name: str, versions: Sequence[tuple[str, str, float]] = (), token: str | None = None, **said: Any
+        self,
+        name: str,
+        versions: Sequence[tuple[str, str, float]] = (),
+        token: str | None = None,
+        captured: bool = False,
+        **said: Any,
     ) -> Server:
         """Our service with these versions (number, role and traffic); `said` are fields of its routing table."""
         from ml_pipelines.steps import manifest
@@ -169,7 +176,7 @@ class Ground:
                 "ML_BLUEPRINTS_ROUTING": json.dumps(table),
                 "MODELS": str(self.registry),
                 "TRUSTED_KEYS": manifest.as_word(self.key.public_key()),
-                "CAPTURED": str(self.folder / "captured"),
+                **({"CAPTURED": str(self.folder / "captured")} if captured else {}),
                 "DRAIN_SECONDS": "0",
                 "LOG_LEVEL": "ERROR",
                 **(
@@ -197,23 +204,25 @@ class Ground:
         return [
             self.ours("canary 10%", [("1.0.0", "champion", 90), ("1.1.0", "canary", 10)]),
             self.ours("shadow 20%", [("1.0.0", "champion", 100), ("1.2.0", "shadow", 20)]),
+            self.ours("captured", captured=True),
             self.ours("ensemble of 3", ensemble=joint, models=members),
             self.ours("tenants", token=self.token("shop"), tenants={"shop": 100_000, "bank": 100_000}),
         ]
 
     def everything(self) -> Server:
-        """Our service with canary, shadow and tenants."""
+        """Our service with canary, shadow, tenants, and all kept that is asked and answered."""
         return self.ours(
             "ours, all features",
             [("1.0.0", "champion", 90), ("1.1.0", "canary", 10), ("1.2.0", "shadow", 20)],
             token=self.token("shop"),
             tenants={"shop": 100_000, "bank": 100_000},
+            captured=True,
         )
 
     def floor(self) -> Server:
         """The least that serves the model."""
         command = [sys.executable, str(PEERS / "floor.py"), "{port}"]
-        return Server("floor", command, "/health", "/v1/score", environment={"MODEL": str(self.folder / "model.onnx")})
+        return Server(FLOOR, command, "/health", "/v1/score", environment={"MODEL": str(self.folder / "model.onnx")})
 
     def peers(self) -> list[Server]:
         """MLServer and BentoML in environments of their own, with the same graph and with scikit-learn's trees."""
@@ -371,13 +380,16 @@ Found = dict[str, dict[int, list[dict[str, Any]]]]
 
 
 def _in_turns(console: Console, ground: Ground, servers: Sequence[Server], clients: Sequence[int], runs: int) -> Found:
-    """Measure servers in turns, each started anew, and warmed up."""
+    """Measure servers in short turns, all of which are there and wait, after each was warmed up."""
     found: Found = {server.name: {count: [] for count in clients} for server in servers}
-    for turn in range(runs):
+    with contextlib.ExitStack() as running:
         for server in servers:
-            console.print(f"turn {turn + 1}: {server.name} ...", style="dim")
-            with ground.running(server):
-                ground.loaded(server, 4, 0.5)
+            console.print(f"{server.name} ...", style="dim")
+            running.enter_context(ground.running(server))
+            ground.loaded(server, 4, 0.5)
+        for turn in range(TURNS * runs):
+            console.print(f"turn {turn + 1} of {TURNS * runs} ...", style="dim")
+            for server in servers:
                 for count in clients:
                     found[server.name][count].append(ground.loaded(server, count))
     return found
@@ -416,7 +428,7 @@ def _print_rates(console: Console, found: Found, started: Mapping[str, Sequence[
         table.add_row(
             name,
             *cells,
-            f"{rates[name] / rates['floor']:.0%}",
+            f"{rates[name] / rates[FLOOR]:.0%}",
             *(f"{times:.1f}" for times in beside),
             f"{statistics.median(started[name]):.1f}",
         )
@@ -424,21 +436,23 @@ def _print_rates(console: Console, found: Found, started: Mapping[str, Sequence[
 
 
 def _print_features(console: Console, found: Found) -> None:
-    table = Table(title="What each costs, 16 clients", title_justify="left", box=None)
+    """Latencies with one client, where nobody waits for another; rates with 16."""
+    table = Table(title="What each costs", title_justify="left", box=None)
     table.add_column("service")
-    for column in ("req/s", "p50 ms", "p99 ms", "of floor", "p50 over router ms", "p99 over router ms"):
+    for column in ("1: p50 ms", "p99 ms", "p99 over floor", "p99 over router", "16: req/s", "p99 ms", "of floor"):
         table.add_column(column, justify="right")
-    plain = found["ours, router"][16]
+    alone = {name: _median(by[1], "p99_ms") for name, by in found.items()}
+    rates = {name: _median(by[16], "rate") for name, by in found.items()}
     for name, by in found.items():
-        got = by[16]
         table.add_row(
             name,
-            f"{_median(got, 'rate'):,.0f}",
-            f"{_median(got, 'p50_ms'):.2f}",
-            f"{_median(got, 'p99_ms'):.2f}",
-            f"{_median(got, 'rate') / _median(found['floor'][16], 'rate'):.0%}",
-            f"{_median(got, 'p50_ms') - _median(plain, 'p50_ms'):+.2f}",
-            f"{_median(got, 'p99_ms') - _median(plain, 'p99_ms'):+.2f}",
+            f"{_median(by[1], 'p50_ms'):.2f}",
+            f"{alone[name]:.2f}",
+            f"{alone[name] - alone[FLOOR]:+.2f}",
+            f"{alone[name] - alone[ROUTER]:+.2f}",
+            f"{rates[name]:,.0f}",
+            f"{_median(by[16], 'p99_ms'):.2f}",
+            f"{rates[name] / rates[FLOOR]:.0%}",
         )
     console.print(table)
 
@@ -472,16 +486,17 @@ def _print_flood(console: Console, ground: Ground) -> None:
     for column in ("p50 ms", "p99 ms", "refused/s"):
         table.add_column(column, justify="right")
     server = ground.ours("tenants", token=ground.token("shop"), tenants={"shop": 10_000, "bank": 100})
+    seconds = 3 * SECONDS
     quiet, flooded, refused = [], [], []
     with ground.running(server):
         ground.loaded(server, 4, 0.5)
         for _ in range(3):
-            quiet.append(ground.loaded(server, 2, SECONDS, rate=50))
-            flood = ground.asked(server, 8, SECONDS + 1, token=ground.token("bank"))
+            quiet.append(ground.loaded(server, 2, seconds, rate=50))
+            flood = ground.asked(server, 8, seconds + 1, token=ground.token("bank"))
             time.sleep(0.7)
-            flooded.append(ground.loaded(server, 2, SECONDS, rate=50))
+            flooded.append(ground.loaded(server, 2, seconds, rate=50))
             output, _ = flood.communicate()
-            refused.append(json.loads(output)["statuses"].get("429", 0) / (SECONDS + 1))
+            refused.append(json.loads(output)["statuses"].get("429", 0) / (seconds + 1))
     table.add_row("silent", f"{_median(quiet, 'p50_ms'):.2f}", f"{_median(quiet, 'p99_ms'):.2f}", "")
     table.add_row(
         "floods",

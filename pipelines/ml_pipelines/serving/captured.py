@@ -6,7 +6,6 @@ They are written by a thread. What can't be written in time is dropped and count
 import logging
 import threading
 import uuid
-from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,16 +15,18 @@ import orjson
 
 log = logging.getLogger(__name__)
 
-LINES = 100_000
+# So much waits to be written at most. Lines are gathered in chunks: what orjson makes holds more memory than it says.
+MOST_BYTES, CHUNK_BYTES = 64 * 2**20, 256 * 2**10
 EVERY_SECONDS = 10.0
 
 
 class Captured:
     """Writes lines under a place, in files by day. `dropped` counts those that were too many."""
 
-    def __init__(self, place: str, kind: str, every: float = EVERY_SECONDS, most: int = LINES):
+    def __init__(self, place: str, kind: str, every: float = EVERY_SECONDS, most: int = MOST_BYTES):
         self._place, self._kind, self._every, self._most = place.rstrip("/"), kind, every, most
-        self._lines: deque[bytes] = deque()
+        self._chunks: list[bytearray] = [bytearray()]
+        self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._writer = f"{uuid.uuid4().hex[:12]}"
         self._bucket: Any = None
@@ -35,10 +36,15 @@ class Captured:
 
     def __call__(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Keep lines. Never waits."""
-        if len(self._lines) + len(lines) > self._most:
-            self.dropped += len(lines)
-            return
-        self._lines.extend(orjson.dumps(line) for line in lines)
+        with self._lock:
+            if len(self._chunks) * CHUNK_BYTES > self._most:
+                self.dropped += len(lines)
+                return
+            chunk = self._chunks[-1]
+            for line in lines:
+                chunk += orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+            if len(chunk) >= CHUNK_BYTES:
+                self._chunks.append(bytearray())
 
     def close(self) -> None:
         """Write what is left, and end."""
@@ -52,23 +58,24 @@ class Captured:
             if self.dropped > said:
                 log.warning("%s: %d lines of %s were too many", self._place, self.dropped - said, self._kind)
                 said = self.dropped
-            lines = [self._lines.popleft() for _ in range(len(self._lines))]
-            if not lines:
+            with self._lock:
+                chunks, self._chunks = self._chunks, [bytearray()]
+            if not chunks[0]:
                 continue
             try:
-                self._write(b"\n".join(lines) + b"\n")
+                self._write(chunks)
             except Exception as error:  # Cloud Storage's client raises those of three libraries, files OSError.
-                self.dropped += len(lines)
-                log.error("%s: %d lines can't be written: %s", self._place, len(lines), error)
+                lines = sum(chunk.count(b"\n") for chunk in chunks)
+                log.error("%s: %d lines can't be written: %s", self._place, lines, error)
 
-    def _write(self, content: bytes) -> None:
+    def _write(self, chunks: Sequence[bytearray]) -> None:
         now = datetime.now(UTC)
         folder = f"{self._kind}/day={now:%Y-%m-%d}"
         if not self._place.startswith("gs://"):
             to = Path(self._place) / folder
             to.mkdir(parents=True, exist_ok=True)
             with (to / f"{self._writer}.jsonl").open("ab") as file:
-                file.write(content)
+                file.writelines(chunks)
             return
         bucket, _, prefix = self._place.removeprefix("gs://").partition("/")
         if self._bucket is None:
@@ -77,4 +84,4 @@ class Captured:
             self._bucket = storage.Client().bucket(bucket)
         # Objects can't be added to: one for each time.
         name = f"{prefix}/{folder}/{now:%H%M%S}-{uuid.uuid4().hex[:12]}.jsonl"
-        self._bucket.blob(name).upload_from_string(content, content_type="application/x-ndjson")
+        self._bucket.blob(name).upload_from_string(b"".join(chunks), content_type="application/x-ndjson")

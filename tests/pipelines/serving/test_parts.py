@@ -10,6 +10,7 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 from ml_pipelines.serving import telemetry
+from ml_pipelines.serving.captured import Captured
 from ml_pipelines.serving.features import RedisStore, SageMakerStore, StoreError, VertexStore
 from ml_pipelines.serving.guard import Watch, lower_end
 from ml_pipelines.serving.models import ModelError, Trust, load
@@ -234,6 +235,25 @@ def test_a_platform_puts_the_one_model_where_it_likes(tmp_path):
         assert finder(variables, sagemaker)("trees", "1.0.0") == folder
     with pytest.raises(ModelError, match="holds no manifest"):
         finder({}, tmp_path / "none")("trees", "1.0.0")
+
+
+def test_lines_are_kept_and_what_is_too_much_is_dropped(tmp_path, caplog):
+    kept = Captured(str(tmp_path), "requests", every=60, most=1_000_000)
+    for number in range(5000):
+        kept([{"number": number, "text": "x" * 1000}])
+    assert 0 < kept.dropped < 5000
+    kept.close()
+    lines = [json.loads(line) for file in tmp_path.glob("requests/day=*/*.jsonl") for line in file.open()]
+    assert [line["number"] for line in lines] == list(range(5000 - kept.dropped))
+    assert f"{kept.dropped} lines of requests were too many" in caplog.text
+
+
+def test_a_place_that_can_not_be_written_to_stops_nothing(tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    kept = Captured(str(tmp_path / "file"), "requests", every=60)
+    kept([{"number": 1}])
+    kept.close()
+    assert "1 lines can't be written" in caplog.text
 
 
 def test_a_line_of_the_log_is_json():
