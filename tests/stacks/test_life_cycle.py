@@ -57,15 +57,27 @@ def test_a_new_size_replaces_the_endpoints_configuration_and_keeps_the_endpoint(
 
 
 def test_a_new_champion_is_a_new_model_and_the_old_one_goes(playground):
+    playground.up("aws-hybrid")
+    playground.edit_workload("delivery_eta", promote)
+    assert playground.up("aws-hybrid").phase is Phase.DONE
+    models = playground.things("aws:sagemaker/model:Model")
+    champions = [model for model in models if model.inputs["tags"]["role"] == "champion"]
+    assert [model.inputs["tags"]["version"] for model in champions] == ["3.2.0"]
+
+
+def test_a_new_champion_is_what_the_batch_pipeline_scores_with(playground):
     playground.up("aws-batch")
-
-    def promote(workload):
-        workload["models"][0]["version"] = "3.2.0"
-
     playground.edit_workload("credit_scoring", promote)
     assert playground.up("aws-batch").phase is Phase.DONE
-    models = playground.things("aws:sagemaker/model:Model")
-    assert [model.inputs["tags"]["version"] for model in models] == ["3.2.0"]
+    pipelines = playground.things("aws:sagemaker/pipeline:Pipeline")
+    (scoring,) = [one for one in pipelines if "-batch-" in one.inputs["pipelineName"]]
+    assert "/3.2.0/" in scoring.inputs["pipelineDefinition"]
+    assert "/3.1.0/" not in scoring.inputs["pipelineDefinition"]
+
+
+def promote(workload):
+    """Another version of the champion."""
+    workload["models"][0]["version"] = "3.2.0"
 
 
 def test_refresh_notices_what_was_deleted_behind_pulumis_back_and_up_brings_it_back(playground):

@@ -44,5 +44,8 @@ class SigningVault(pulumi.ComponentResource):
         foundation.private_endpoint("signing", self.vault.id, "vault")
         foundation.keep_logs("signing", self.vault)
         self.readers = foundation.grant(Purpose.TRAINING, "signing", facts.ROLE_VAULT_READER, self.vault.id)
-        self.reference = pulumi.Output.concat("azure-secret:", self.vault.properties.vault_uri, "secrets/", NAME)
+        # A preview has the properties that were given, and no address among them: the id comes with the address.
+        self.reference = pulumi.Output.all(self.vault.id, self.vault.properties.vault_uri).apply(
+            lambda made: f"azure-secret:{made[1]}secrets/{NAME}"
+        )
         self.register_outputs({"vaultId": self.vault.id})
