@@ -6,6 +6,7 @@ What is asked often is written as plain ASGI, without objects for requests and a
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -24,6 +25,7 @@ from ml_pipelines.serving.refusal import (
     FAILED,
     TIME_OUT,
     TOO_LARGE,
+    TOO_MANY,
     UNAVAILABLE,
     WRONG_TYPE,
     RefusedError,
@@ -45,6 +47,9 @@ _JSON = (b"content-type", b"application/json")
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 _SAGEMAKER_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
 _ERRORS_A_SECOND = 10
+# Who asks too much waits about so long for its refusal, so that refusing doesn't take the processor from others, and
+# doesn't come again all at once. So many wait.
+_REFUSED_AFTER_SECONDS, _REFUSED_WAITING = 0.1, 1000
 
 
 class _GoneError(Exception):
@@ -61,6 +66,8 @@ class Service:
     def __init__(self, settings: Settings, engine: Engine, tracer: Any = None):
         self.settings, self.engine, self.metrics, self._tracer = settings, engine, engine.metrics, tracer
         self.draining = False
+        # Refusals that wait to be sent.
+        self.held = 0
         self.gates = Gates()
         self.gates.take(engine.deployment.table.tenants)
         issuer = settings.issuer
@@ -302,6 +309,12 @@ class _Scored:
         except RefusedError as error:
             status, content = error.status, orjson.dumps(error.body())
             if error.retry_after is not None:
+                if status == TOO_MANY and service.held < _REFUSED_WAITING:
+                    service.held += 1
+                    try:
+                        await asyncio.sleep(_REFUSED_AFTER_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
+                    finally:
+                        service.held -= 1
                 extra = ((b"retry-after", str(max(1, round(error.retry_after))).encode()),)
             if status in (TOO_LARGE, TIME_OUT):
                 # What is left of the body isn't read.

@@ -311,6 +311,11 @@ async def test_a_tenant_has_its_rate_and_its_bulkhead(client):
         refused = await http.post("/v1/score", json=EVENT, headers=bearer("slow"))
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) >= 1
+        started = asyncio.get_running_loop().time()
+        refusals = [http.post("/v1/score", json=EVENT, headers=bearer("slow")) for _ in range(20)]
+        assert {answer.status_code for answer in await asyncio.gather(*refusals)} == {429}
+        # They come after a while, all at the same time.
+        assert 0.05 <= asyncio.get_running_loop().time() - started < 1
         gate = http.service.gates.of("bank")
         gate.running = gate.concurrency
         refused = await http.post("/v1/score", json=EVENT, headers=bearer("bank"))
