@@ -1,7 +1,7 @@
 """Shadows see copies of requests after these were answered, in a thread and a queue of their own.
 
-The queue is bounded: what finds it full is counted and dropped. Copies are scored in groups, so that a shadow takes the
-processor seldom, and written down beside the champion's answers for `comparison.py`.
+The queue is bounded: what finds it full is counted and dropped. What a shadow says is written down beside the
+champion's answers for `comparison.py`.
 """
 
 import logging
@@ -19,7 +19,7 @@ from ml_pipelines.serving.refusal import RefusedError
 log = logging.getLogger(__name__)
 
 QUEUE = 4096
-# So long copies are gathered, and so many are scored at a time.
+# So long copies are gathered, and so many are written down at a time.
 GATHERED_SECONDS, GROUP = 0.05, 32
 
 
@@ -86,37 +86,32 @@ class Shadows:
                     log.exception("shadows: a group of copies is lost")
 
     def _score(self, group: Sequence[Copy]) -> None:
-        by_model: dict[str, tuple[Model, list[Copy]]] = {}
+        """Request by request: Python's lock is held for moments only, and a request that fails is alone in it."""
+        written: list[Mapping[str, Any]] = []
         for copy in group:
             for model in copy.shadows:
-                by_model.setdefault(model.key, (model, []))[1].append(copy)
-        written: list[Mapping[str, Any]] = []
-        for key, (model, copies) in by_model.items():
-            rows = [row for copy in copies for row in copy.rows]
-            started = time.perf_counter()
-            failure: str | None = None
-            scores: list[float | None] = [None] * len(rows)
-            try:
-                scores = list(model.score(model.schema.columns(rows)[0]))
-            except (ScoreError, RefusedError) as error:
-                failure = str(error)
-            mean_ms = 1000 * (time.perf_counter() - started) / len(rows)
-            self._count(key, "failed" if failure else "scored", len(rows))
-            place = iter(scores)
-            for copy in copies:
-                for given in copy.scores:
-                    written.append(
-                        {
-                            "at": round(time.time() * 1000),
-                            "tenant": copy.tenant,
-                            "entity": copy.entity,
-                            "event_id": copy.event_id,
-                            "champion": copy.champion,
-                            "score": given,
-                            "shadow": key,
-                            "shadow_score": next(place),
-                            "shadow_ms": round(mean_ms, 4),
-                            "failure": failure,
-                        }
-                    )
+                started = time.perf_counter()
+                failure: str | None = None
+                scores: Sequence[float | None] = [None] * len(copy.rows)
+                try:
+                    scores = model.score(model.schema.columns(copy.rows)[0])
+                except (ScoreError, RefusedError) as error:
+                    failure = str(error)
+                mean_ms = 1000 * (time.perf_counter() - started) / len(copy.rows)
+                self._count(model.key, "failed" if failure else "scored", len(copy.rows))
+                written += (
+                    {
+                        "at": round(time.time() * 1000),
+                        "tenant": copy.tenant,
+                        "entity": copy.entity,
+                        "event_id": copy.event_id,
+                        "champion": copy.champion,
+                        "score": given,
+                        "shadow": model.key,
+                        "shadow_score": score,
+                        "shadow_ms": round(mean_ms, 4),
+                        "failure": failure,
+                    }
+                    for given, score in zip(copy.scores, scores, strict=True)
+                )
         self._write(written)
