@@ -86,32 +86,48 @@ class Shadows:
                     log.exception("shadows: a group of copies is lost")
 
     def _score(self, group: Sequence[Copy]) -> None:
-        """Request by request: Python's lock is held for moments only, and a request that fails is alone in it."""
-        written: list[Mapping[str, Any]] = []
+        by_model: dict[str, tuple[Model, list[Copy]]] = {}
         for copy in group:
             for model in copy.shadows:
-                started = time.perf_counter()
-                failure: str | None = None
-                scores: Sequence[float | None] = [None] * len(copy.rows)
-                try:
-                    scores = model.score(model.schema.columns(copy.rows)[0])
-                except (ScoreError, RefusedError) as error:
-                    failure = str(error)
-                mean_ms = 1000 * (time.perf_counter() - started) / len(copy.rows)
-                self._count(model.key, "failed" if failure else "scored", len(copy.rows))
-                written += (
-                    {
-                        "at": round(time.time() * 1000),
-                        "tenant": copy.tenant,
-                        "entity": copy.entity,
-                        "event_id": copy.event_id,
-                        "champion": copy.champion,
-                        "score": given,
-                        "shadow": model.key,
-                        "shadow_score": score,
-                        "shadow_ms": round(mean_ms, 4),
-                        "failure": failure,
-                    }
-                    for given, score in zip(copy.scores, scores, strict=True)
-                )
+                by_model.setdefault(model.key, (model, []))[1].append(copy)
+        written: list[Mapping[str, Any]] = []
+        for model, copies in by_model.values():
+            lines = self._lines(model, copies)
+            if lines[0]["failure"] and len(copies) > 1:
+                # Which of them it was is told by asking for each.
+                lines = [line for copy in copies for line in self._lines(model, [copy])]
+            failed = sum(line["failure"] is not None for line in lines)
+            for outcome, count in (("failed", failed), ("scored", len(lines) - failed)):
+                if count:
+                    self._count(model.key, outcome, count)
+            written += lines
         self._write(written)
+
+    @staticmethod
+    def _lines(model: Model, copies: Sequence[Copy]) -> list[Mapping[str, Any]]:
+        """What a shadow says to copies, all asked at once: Python's lock changes hands once, and not for each."""
+        rows = [row for copy in copies for row in copy.rows]
+        started = time.perf_counter()
+        failure: str | None = None
+        scores: Sequence[float | None] = [None] * len(rows)
+        try:
+            scores = model.score(model.schema.columns(rows)[0])
+        except (ScoreError, RefusedError) as error:
+            failure = str(error)
+        mean_ms = 1000 * (time.perf_counter() - started) / len(rows)
+        given = [(copy, score) for copy in copies for score in copy.scores]
+        return [
+            {
+                "at": round(time.time() * 1000),
+                "tenant": copy.tenant,
+                "entity": copy.entity,
+                "event_id": copy.event_id,
+                "champion": copy.champion,
+                "score": score,
+                "shadow": model.key,
+                "shadow_score": shadow_score,
+                "shadow_ms": round(mean_ms, 4),
+                "failure": failure,
+            }
+            for (copy, score), shadow_score in zip(given, scores, strict=True)
+        ]

@@ -4,6 +4,8 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import botocore.session
@@ -23,7 +25,7 @@ from ml_pipelines.serving.tenants import Gate
 from ml_pipelines.steps import manifest
 from prometheus_client import CollectorRegistry
 
-from .conftest import KEY, register, table
+from .conftest import KEY, graph, register, table
 
 
 def noted(watch, failures, count, seconds=0.001):
@@ -100,6 +102,16 @@ def test_a_shadow_lives_through_what_nobody_thought_of(registry, caplog):
     shadows.close()
     assert written[1]["shadow_score"] == pytest.approx(0.525, abs=0.001)
     assert "a group of copies is lost" in caplog.text
+
+
+def test_a_copy_that_fails_is_alone_in_it(registry):
+    register(registry, "trees", "3.0.0", content=graph(fails=True))
+    model = load("trees", "3.0.0", registry / "trees" / "3.0.0", Trust([KEY.public_key()]))
+    written, counted = [], Counter()
+    shadows = Shadows(written.extend, lambda key, outcome, rows: counted.update({outcome: rows}))
+    shadows._score([replace(copy_for(model), rows=({"amount": amount},)) for amount in (-1.0, 1.0, -2.0)])
+    assert [line["failure"] is None for line in written] == [True, False, True]
+    assert counted == {"scored": 2, "failed": 1}
 
 
 def test_a_gate_lets_in_as_much_as_is_a_tenants():
