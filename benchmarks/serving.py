@@ -95,22 +95,9 @@ class Ground:
 
     def register(self, name: str, version: str, content: bytes) -> None:
         """A signed version in the registry."""
-        from ml_pipelines.steps import manifest
+        from ml_pipelines.serving.drill import put
 
-        to = self.registry / name / version
-        to.mkdir(parents=True)
-        (to / "model.onnx").write_bytes(content)
-        said = {
-            "format": manifest.FORMAT,
-            "task": "measured",
-            "name": name,
-            "version": version,
-            "threshold": 0.5,
-            "inputs": [{"name": one, "kind": "number"} for one in _NAMES],
-            "files": manifest.hashes(to),
-        }
-        (to / manifest.MANIFEST).write_text(json.dumps(said))
-        manifest.sign(to, self.key)
+        put(self.registry, name, version, content, _NAMES, self.key)
 
     def _bodies(self) -> None:
         import numpy as np

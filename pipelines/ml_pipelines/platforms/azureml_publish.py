@@ -6,14 +6,13 @@ of which version, is known only then, so that no path of the pipeline can say it
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.files import read_json
-from ml_pipelines.steps.manifest import MANIFEST
+from ml_pipelines.steps.manifest import MANIFEST, copy
 
 STEP = "publish"
 
@@ -21,7 +20,6 @@ STEP = "publish"
 def publish(model: Path, to: Path) -> Path:
     """Copy a registered version to `<to>/<name>/<version>`; returns that folder.
 
-    The manifest is the last file, so that what isn't whole is no version; mounts of the service can't rename folders.
     Raises StepError, with nothing written, where the version is there already, or `model` is no registered one.
     """
     said = read_json(STEP, model / MANIFEST)
@@ -30,8 +28,7 @@ def publish(model: Path, to: Path) -> Path:
     folder = to / said["name"] / said["version"]
     if (folder / MANIFEST).exists():
         raise StepError(STEP, str(folder), "is there already; a version never changes")
-    shutil.copytree(model, folder, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
-    shutil.copyfile(model / MANIFEST, folder / MANIFEST)
+    copy(model, folder)
     return folder
 
 

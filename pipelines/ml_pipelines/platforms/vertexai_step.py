@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.files import mounted, read_json, read_table
-from ml_pipelines.steps.manifest import MANIFEST
+from ml_pipelines.steps.manifest import MANIFEST, copy
 from ml_pipelines.steps.verdict import VERDICT
 
 STEP = "vertexai"
@@ -104,9 +104,7 @@ def publish(registered: str, models: str) -> Published:
     name, version = said["name"], said["version"]
     folder = Path(mounted(models)) / name / version
     if not (folder / MANIFEST).exists():
-        # The manifest comes last: a folder without one is no version.
-        shutil.copytree(registered, folder, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
-        shutil.copyfile(Path(registered) / MANIFEST, folder / MANIFEST)
+        copy(Path(registered), folder)
     elif read_json(STEP, folder / MANIFEST) != said:
         raise StepError(STEP, str(folder), "is another model of this version; a version never changes")
     # Aliases have letters, digits and `-`, labels lower case letters, digits, `_` and `-`.

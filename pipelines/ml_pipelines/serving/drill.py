@@ -105,6 +105,24 @@ def drill(folder: Path, say: Callable[[str], None], settle: float = 1.0) -> Outc
     return Outcome(answered, answered - good, found["models"], detected, canary, found["p99_ms"])
 
 
+def put(registry: Path, name: str, version: str, graph: bytes, inputs: Sequence[str], key: Ed25519PrivateKey) -> None:
+    """Put a signed version into a registry: a graph whose inputs are numbers."""
+    folder = registry / name / version
+    folder.mkdir(parents=True)
+    (folder / MODEL).write_bytes(graph)
+    said = {
+        "format": manifest.FORMAT,
+        "task": "drill",
+        "name": name,
+        "version": version,
+        "threshold": 0.5,
+        "inputs": [{"name": one, "kind": "number"} for one in inputs],
+        "files": manifest.hashes(folder),
+    }
+    (folder / manifest.MANIFEST).write_text(json.dumps(said))
+    manifest.sign(folder, key)
+
+
 def _versions(registry: Path, key: Ed25519PrivateKey) -> None:
     draw = np.random.default_rng(1)
     arrays = {name: draw.normal(size=2000) for name in _INPUTS}
@@ -114,20 +132,7 @@ def _versions(registry: Path, key: Ed25519PrivateKey) -> None:
         graph = fit(LINEAR, {}, inputs, Predicts.CLASS, arrays, outcomes, seed).graph({"task": "drill"})
         if version == BROKEN:
             _break(graph)
-        folder = registry / NAME / version
-        folder.mkdir(parents=True)
-        (folder / MODEL).write_bytes(graph.SerializeToString())
-        said = {
-            "format": manifest.FORMAT,
-            "task": "drill",
-            "name": NAME,
-            "version": version,
-            "threshold": 0.5,
-            "inputs": [{"name": name, "kind": "number"} for name in _INPUTS],
-            "files": manifest.hashes(folder),
-        }
-        (folder / manifest.MANIFEST).write_text(json.dumps(said))
-        manifest.sign(folder, key)
+        put(registry, NAME, version, graph.SerializeToString(), _INPUTS, key)
     with (registry / NAME / CHANGED / MODEL).open("ab") as file:
         file.write(b"changed")
 

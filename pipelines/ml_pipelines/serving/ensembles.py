@@ -10,7 +10,7 @@ A member that fails, or is late, is left out by its method's rule, and the answe
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,9 +67,7 @@ async def answer(spec: Ensemble, models: Mapping[str, Model], columns: Mapping[s
         return _vote(spec, models, members, failed, rows)
     if spec.method is Method.STACKED:
         return await _stacked(spec, models, members, failed, rows)
-    whole = sum(spec.weights[name] for name in members)
-    if not whole:
-        raise UnansweredError("the members that answered have no weight")
+    whole = _weight(spec, members)
     scores = [sum(spec.weights[name] * got[row] for name, got in members.items()) / whole for row in range(rows)]
     first = models[next(iter(members))]
     return Joint(scores, [first.selected(score) for score in scores], members, failed)
@@ -96,6 +94,14 @@ async def _all(
     return members, failed
 
 
+def _weight(spec: Ensemble, members: Iterable[str]) -> float:
+    """What the members that answered weigh together. Raises UnansweredError where it is nothing."""
+    whole = sum(spec.weights[name] for name in members)
+    if not whole:
+        raise UnansweredError("the members that answered have no weight")
+    return whole
+
+
 def _vote(
     spec: Ensemble,
     models: Mapping[str, Model],
@@ -104,9 +110,7 @@ def _vote(
     rows: int,
 ) -> Joint:
     """The share of the votes for the selection, by weight; half of them don't select."""
-    whole = sum(spec.weights[name] for name in members)
-    if not whole:
-        raise UnansweredError("the members that answered have no weight")
+    whole = _weight(spec, members)
     scores = []
     for row in range(rows):
         votes = sum(spec.weights[name] for name, got in members.items() if models[name].selected(got[row]))

@@ -19,8 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ml_pipelines.serving.inputs import KINDS, ONNX_TYPES, Columns, Schema
 from ml_pipelines.steps import manifest
-
-MODEL = "model.onnx"
+from ml_pipelines.steps.manifest import MODEL
 
 # What answers within a millisecond is asked where the request is, since handing it to a thread costs as much.
 QUICK_SECONDS = 0.001

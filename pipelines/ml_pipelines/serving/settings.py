@@ -11,8 +11,7 @@ from ml_pipelines.serving.table import Table, TableError
 from ml_pipelines.steps import manifest
 
 ROUTING, ROUTING_FILE = "ML_BLUEPRINTS_ROUTING", "ML_BLUEPRINTS_ROUTING_FILE"
-EXPERIMENT = "experiment"
-ENVIRONMENTS = (EXPERIMENT, "development", "staging", "production")
+ENVIRONMENTS = (manifest.EXPERIMENT, "development", "staging", "production")
 
 MEBIBYTE = 2**20
 
@@ -113,9 +112,9 @@ def _trust(variables: Mapping[str, str]) -> Trust:
         keys = [manifest.public_key(word) for word in words]
     except manifest.ManifestError as error:
         raise SettingError(f"TRUSTED_KEYS: {error}") from error
-    if not keys and environment != EXPERIMENT:
+    if not keys and environment != manifest.EXPERIMENT:
         raise SettingError(f"TRUSTED_KEYS: found nothing; environment `{environment}` serves signed models only")
-    return Trust(keys, unsigned=environment == EXPERIMENT)
+    return Trust(keys, unsigned=environment == manifest.EXPERIMENT)
 
 
 def _issuer(variables: Mapping[str, str]) -> Issuer | None:

@@ -7,18 +7,19 @@ import shutil
 import tempfile
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from ml_pipelines.steps.errors import StepError
 
-_BLOCK = 1 << 20
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
-def read_table(step: str, file: Path, may_be_empty: bool = False) -> pa.Table:
+def read_table(step: str, file: Path, may_be_empty: bool = False) -> "pa.Table":
     """A Parquet file. Raises StepError where it is missing, no Parquet, or has no rows, unless it may be so."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if not file.exists():
         raise StepError(step, str(file), "there is no such file")
     try:
@@ -28,6 +29,16 @@ def read_table(step: str, file: Path, may_be_empty: bool = False) -> pa.Table:
     if not len(table) and not may_be_empty:
         raise StepError(step, str(file), "holds no rows")
     return table
+
+
+def write_table(table: "pa.Table", to: Path) -> None:
+    """Write a Parquet file, as a whole."""
+    import pyarrow.parquet as pq
+
+    to.parent.mkdir(parents=True, exist_ok=True)
+    part = to.with_name(f".{to.name}.part")
+    pq.write_table(table, part)
+    part.rename(to)
 
 
 def read_json(step: str, file: Path) -> dict[str, Any]:
@@ -50,11 +61,8 @@ def json_text(content: Mapping[str, Any]) -> str:
 
 def sha256(file: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
     with file.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

@@ -1,16 +1,17 @@
 """What a model came from, signed: the serving runtime trusts no file that the manifest doesn't name by its hash.
 
-manifest.json is plain JSON; manifest.sig holds an Ed25519 signature of its bytes and which key made it. `verify` needs
-neither numpy nor an ONNX runtime.
+manifest.json is plain JSON; manifest.sig holds an Ed25519 signature of its bytes and which key made it. Who serves
+imports this at its start: it needs neither numpy nor an ONNX runtime, no tasks, and none of their libraries.
 """
 
 import base64
 import binascii
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -19,14 +20,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from ml_pipelines.contracts import catalog
 from ml_pipelines.platforms import secrets
 from ml_pipelines.steps.files import sha256
-from ml_pipelines.tasks.task import Task
+
+if TYPE_CHECKING:
+    from ml_pipelines.tasks.task import Task
 
 FORMAT = 1
 PREFIX = "ed25519:"
 # The environments of stacks, of which the first alone takes models without a signature.
 EXPERIMENT = "experiment"
 ENVIRONMENTS = (EXPERIMENT, "staging", "production")
-MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
+MANIFEST, SIGNATURE, MODEL = "manifest.json", "manifest.sig", "model.onnx"
 _OWN = (MANIFEST, SIGNATURE)
 _PLANS = Path(__file__).parents[1] / "features" / "plans"
 
@@ -40,7 +43,7 @@ def hashes(folder: Path) -> dict[str, str]:
     return {file.name: sha256(file) for file in sorted(folder.iterdir()) if file.name not in _OWN}
 
 
-def contract(task: Task) -> dict[str, Any] | None:
+def contract(task: "Task") -> dict[str, Any] | None:
     """The contract of the events that the task's examples are made of: name, version, fingerprint."""
     if task.contract is None:
         return None
@@ -48,11 +51,17 @@ def contract(task: Task) -> dict[str, Any] | None:
     return {"name": found.name, "version": found.newest, "fingerprint": found.fingerprint(found.newest).hex()}
 
 
-def features(task: Task) -> str | None:
+def features(task: "Task") -> str | None:
     """The version of the features: the hash of their compiled definition, the same as the stream processor's."""
     if task.workload is None:
         return None
     return sha256(_PLANS / f"{task.workload.replace('-', '_')}.json")
+
+
+def copy(version: Path, to: Path) -> None:
+    """Copy a version. Its manifest comes last: what isn't whole is no version, and mounts can't rename folders."""
+    shutil.copytree(version, to, ignore=shutil.ignore_patterns(MANIFEST), dirs_exist_ok=True)
+    shutil.copyfile(version / MANIFEST, to / MANIFEST)
 
 
 def sign(folder: Path, key: Ed25519PrivateKey) -> None:

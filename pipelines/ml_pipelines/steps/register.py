@@ -10,7 +10,6 @@ from typing import Any
 from ml_pipelines.steps import command, manifest
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.files import json_text, read_json, sha256, whole_folder
-from ml_pipelines.steps.scorer import MODEL
 from ml_pipelines.steps.verdict import CARD, JUNIT, METRICS, REPORT, VERDICT
 from ml_pipelines.tasks import find
 from ml_pipelines.tasks.task import Task
@@ -69,8 +68,9 @@ def assemble(
             str(model),
             f"is of task `{said.get('task')}`, its verdict of `{verdict.get('subject')}`, not `{task.name}`",
         )
-    if sha256(model / MODEL) != said["files"].get(MODEL):
-        raise StepError(STEP, str(model / MODEL), "was changed after training: its hash isn't that of the manifest")
+    graph = model / manifest.MODEL
+    if sha256(graph) != said["files"].get(graph.name):
+        raise StepError(STEP, str(graph), "was changed after training: its hash isn't that of the manifest")
     if key is None and environment != manifest.EXPERIMENT:
         raise StepError(STEP, "--key", f"is missing: environment `{environment}` takes signed models only")
     signer = manifest.private_key(key) if key else None
@@ -80,7 +80,7 @@ def assemble(
     metrics = read_json(STEP, evaluation / METRICS)
     with whole_folder(to) as made:
         for file in (
-            model / MODEL,
+            graph,
             *(evaluation / name for name in (VERDICT, JUNIT, METRICS, REPORT, CARD)),
             baseline,
         ):

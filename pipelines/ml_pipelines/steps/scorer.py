@@ -7,8 +7,8 @@ import onnxruntime
 
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.examples import Arrays
+from ml_pipelines.steps.manifest import MODEL
 
-MODEL = "model.onnx"
 _ROWS = 65_536
 
 

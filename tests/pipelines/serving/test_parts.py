@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -15,6 +17,7 @@ from ml_pipelines.serving import telemetry
 from ml_pipelines.serving.captured import Captured
 from ml_pipelines.serving.features import RedisStore, SageMakerStore, StoreError, VertexStore
 from ml_pipelines.serving.guard import Watch, lower_end
+from ml_pipelines.serving.inputs import KINDS
 from ml_pipelines.serving.models import ModelError, Trust, load
 from ml_pipelines.serving.places import finder
 from ml_pipelines.serving.refusal import RefusedError
@@ -23,6 +26,7 @@ from ml_pipelines.serving.shadow import Copy, Shadows
 from ml_pipelines.serving.table import Guard, Tenant
 from ml_pipelines.serving.tenants import Gate
 from ml_pipelines.steps import manifest
+from ml_pipelines.tasks.task import Kind
 from prometheus_client import CollectorRegistry
 
 from .conftest import KEY, graph, register, table
@@ -279,3 +283,14 @@ def test_a_line_of_the_log_is_json():
 def test_without_a_collector_nothing_is_traced():
     assert telemetry.tracing({}) is None
     assert telemetry.send_metrics(CollectorRegistry(), {}) is None
+
+
+def test_kinds_of_inputs_are_those_of_tasks():
+    # Serving names them itself, so that it starts without the libraries of tasks.
+    assert set(KINDS) == {kind.value for kind in Kind}
+
+
+def test_serving_starts_without_the_libraries_of_tasks():
+    look = "import sys, ml_pipelines.serving.server; print(*sorted({'ibis', 'pandas', 'pyarrow'} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []
