@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ml_pipelines.steps import command, manifest
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.examples import inputs
-from ml_pipelines.steps.files import read_table
+from ml_pipelines.steps.files import read_table, write_table
 from ml_pipelines.steps.scorer import Scorer
 from ml_pipelines.tasks import find
 from ml_pipelines.tasks.task import DECIDED_AT, ENTITY, EXAMPLE_ID, Kind, Task
@@ -54,10 +53,7 @@ def batch_score(
         columns["selected"] = pa.array(scores > said["threshold"])
     version = f"{said['candidate']} {said.get('version', 'unregistered')}"
     columns["model"] = pa.repeat(version, len(table)).dictionary_encode()
-    to.parent.mkdir(parents=True, exist_ok=True)
-    part = to.with_name(f".{to.name}.part")
-    pq.write_table(pa.table(columns), part)
-    part.rename(to)
+    write_table(pa.table(columns), to)
     mean = float(np.mean(scores)) if len(scores) else None
     return {"rows": len(table), "mean_score": mean, "model": version, "to": str(to)}
 

@@ -4,7 +4,6 @@ import argparse
 import json
 import tarfile
 from collections.abc import Iterator, Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from ml_pipelines.steps import command
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.files import json_text
 from ml_pipelines.steps.trial import FILE
+from ml_pipelines.steps.tune import chosen
 from ml_pipelines.tasks import find
 from ml_pipelines.tasks.task import Task
 
@@ -28,20 +28,11 @@ def choose(trials: Sequence[Path], task: Task, to: Path) -> dict[str, Any]:
     found = [said for folder in trials for said in _trials(folder, task)]
     # Of equals the first by name and parameters, so that the order of folders tells nothing.
     found.sort(key=lambda said: (-said["value"], said["candidate"], json.dumps(said["parameters"], sort_keys=True)))
-    best = found[0]
-    chosen = {
-        "task": task.name,
-        "metric": task.metric,
-        "seed": best["seed"],
-        "candidate": best["candidate"],
-        "parameters": best["parameters"],
-        "value": best["value"],
-        "baseline": best["baseline"],
-        "trials": [dict(zip(_KEYS, itemgetter(*_KEYS)(said), strict=True)) for said in found],
-    }
+    boards = [{key: said[key] for key in _KEYS} for said in found]
+    best = chosen(task, found[0]["seed"], found[0]["baseline"], boards)
     to.parent.mkdir(parents=True, exist_ok=True)
-    to.write_text(json_text(chosen), encoding="utf-8")
-    return chosen
+    to.write_text(json_text(best), encoding="utf-8")
+    return best
 
 
 def _trials(folder: Path, task: Task) -> list[dict[str, Any]]:

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import fastavro
 import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from ibis.expr import types as ir
 
 from ml_pipelines.contracts import catalog
@@ -26,6 +26,7 @@ from ml_pipelines.features.feature_set import DefinitionError, FeatureSet
 from ml_pipelines.features.log import ARRIVED_AT, SEQUENCE
 from ml_pipelines.steps import command
 from ml_pipelines.steps.errors import StepError
+from ml_pipelines.steps.files import write_table
 from ml_pipelines.tasks import find
 from ml_pipelines.tasks.task import Task
 
@@ -56,36 +57,41 @@ def collect(
     if task.workload is None or task.contract is None:
         raise StepError(STEP, f"task `{task.name}`", "follows no contract: there is no archive of its events")
     features = definitions.load(task.workload)
-    log, unreadable = _log(archive, features)
-    if since is not None:
-        log = log.filter(pc.greater_equal(log[ARRIVED_AT], since))
+    log, unreadable = _log(archive, features, since)
     if not len(log):
         raise StepError(STEP, str(archive), "holds no events" + ("" if since is None else " that arrived in this time"))
     known = _labels(labels) if labels else None
-    to.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(log, to)
+    write_table(log, to)
     if known is not None and labels_to is not None:
-        labels_to.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(known, labels_to)
+        write_table(known, labels_to)
     return {"events": len(log), "unreadable": unreadable, "labels": None if known is None else len(known)}
 
 
-def _log(archive: Path, features: FeatureSet) -> tuple[pa.Table, int]:
+def _log(archive: Path, features: FeatureSet, since: int | None) -> tuple[pa.Table, int]:
     """The events in order of arrival, and how many no version of the contract fits: those are dead letters anyway."""
     parquet, captured = _files(archive, "*.parquet"), _files(archive, "*.avro")
     if parquet and captured:
         raise StepError(STEP, str(archive), f"holds {parquet[0].name} and {captured[0].name}: one kind is right")
     if captured:
-        return _captured(captured, features)
-    connection = ibis.duckdb.connect(memory_limit=MEMORY, preserve_insertion_order=False)
+        log, unreadable = _captured(captured, features)
+        return (log if since is None else log.filter(pc.greater_equal(log[ARRIVED_AT], since))), unreadable
+    if not parquet:
+        raise StepError(STEP, str(archive), "holds no events")
     try:
-        found = connection.read_parquet([str(file) for file in parquet], union_by_name=True, hive_partitioning=False)
-        table = as_log(_with_defaults(_arrivals(found), features), features).order_by(SEQUENCE).to_pyarrow()
+        log = as_log(_with_defaults(_arrivals(_read(parquet)), features), features)
+        # Before they are put in order, so that an archive of years isn't.
+        log = log if since is None else log.filter(log[ARRIVED_AT] >= since)
+        return log.order_by(SEQUENCE).to_pyarrow(), 0
     except DefinitionError as error:
         raise StepError(STEP, str(archive), str(error)) from error
-    except Exception as error:  # DuckDB's errors have no common type without importing it.
+    except duckdb.Error as error:
         raise StepError(STEP, str(archive), f"can't be read: {error}") from error
-    return table, 0
+
+
+def _read(files: Sequence[Path]) -> ir.Table:
+    """Files of which some may lack columns that others have. Folders by day say nothing that isn't in them."""
+    connection = ibis.duckdb.connect(memory_limit=MEMORY, preserve_insertion_order=False)
+    return connection.read_parquet([str(file) for file in files], union_by_name=True, hive_partitioning=False)
 
 
 def _files(archive: Path, pattern: str) -> list[Path]:
@@ -168,17 +174,14 @@ def _labels(folder: Path) -> pa.Table:
     files = _files(folder, "*.parquet")
     if not files:
         raise StepError(STEP, str(folder), "holds no Parquet files of labels")
-    connection = ibis.duckdb.connect(memory_limit=MEMORY)
     try:
-        found = connection.read_parquet([str(file) for file in files], union_by_name=True, hive_partitioning=False)
+        found: Any = _read(files)
         if missing := {LABEL_ID, LABELLED_AT} - set(found.columns):
             raise StepError(STEP, str(folder), f"has no column `{min(missing)}`; it has {', '.join(found.columns)}")
         newest = ibis.row_number().over(ibis.window(group_by=LABEL_ID, order_by=ibis.desc(LABELLED_AT)))
         kept = found.mutate(place=newest).filter(lambda row: row.place == 0).drop("place")
         return kept.order_by(LABEL_ID).to_pyarrow()
-    except StepError:
-        raise
-    except Exception as error:  # DuckDB's errors have no common type without importing it.
+    except duckdb.Error as error:
         raise StepError(STEP, str(folder), f"can't be read: {error}") from error
 
 

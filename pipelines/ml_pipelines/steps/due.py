@@ -6,13 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ml_pipelines.features.log import ARRIVED_AT
 from ml_pipelines.steps import command
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.examples import checked
-from ml_pipelines.steps.files import read_table
+from ml_pipelines.steps.files import read_table, write_table
 from ml_pipelines.tasks import find
 from ml_pipelines.tasks.task import DECIDED_AT, EXAMPLE_ID, Task
 
@@ -26,10 +25,7 @@ def due(log: Path, task: Task, as_of: int, to: Path) -> dict[str, Any]:
     the file has no rows. Raises StepError, with nothing written.
     """
     found = examples_due(read_table(STEP, log), task, as_of)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    part = to.with_name(f".{to.name}.part")
-    pq.write_table(found, part)
-    part.rename(to)
+    write_table(found, to)
     return {"task": task.name, "what": task.due_sentence, "as_of": as_of, "rows": len(found), "to": str(to)}
 
 

@@ -5,7 +5,7 @@ Locally Optuna searches; a platform's own tuner gets the same space (`space_json
 
 import argparse
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from operator import itemgetter
 from pathlib import Path
@@ -85,7 +85,12 @@ def search(
             for done in study.trials
         )
     boards.sort(key=itemgetter("value"), reverse=True)
-    best = boards[0]
+    return chosen(task, seed, float(np.mean(attempt(task.baseline, {}))), boards)
+
+
+def chosen(task: Task, seed: int, baseline: float, trials: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What tuning.json says of trials, of which the first is the best."""
+    best = trials[0]
     return {
         "task": task.name,
         "metric": task.metric,
@@ -93,8 +98,8 @@ def search(
         "candidate": best["candidate"],
         "parameters": best["parameters"],
         "value": best["value"],
-        "baseline": float(np.mean(attempt(task.baseline, {}))),
-        "trials": boards,
+        "baseline": baseline,
+        "trials": list(trials),
     }
 
 
