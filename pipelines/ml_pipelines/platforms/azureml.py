@@ -144,7 +144,7 @@ class _Compiler:
         """Bind each step to what it reads; returns what the pipeline itself leaves."""
         nodes: dict[str, Any] = {}
         for step in self.graph.steps:
-            bound = {_folder(source): _read(source, given, nodes) for source in self._inputs(step)}
+            bound = {_snake(source.label): _read(source, given, nodes) for source in self._inputs(step)}
             bound |= {one.name: given[one.name] for one in step.arguments if isinstance(one, Parameter)}
             nodes[step.name] = node = self._node(step, bound)
             node.name = _snake(step.name)
@@ -190,7 +190,7 @@ class _Compiler:
 
     def _component(self, step: Step) -> CommandComponent:
         """The step as a component: by its own name, or by the pipeline's too where another pipeline has another one."""
-        inputs = {_folder(source): Input(type="uri_folder") for source in self._inputs(step)}
+        inputs = {_snake(source.label): Input(type="uri_folder") for source in self._inputs(step)}
         inputs |= {one.name: Input(type="string") for one in step.arguments if isinstance(one, Parameter)}
         searched = step.candidate.space if step.candidate and step.trials else {}
         inputs |= {name: Input(type=_input_type(dimension)) for name, dimension in searched.items()}
@@ -271,7 +271,7 @@ def _words(step: Step, searched: Mapping[str, Dimension]) -> Iterator[str]:
     for argument in step.arguments:
         match argument:
             case Given() | From():
-                yield "/".join(filter(None, (f"${{{{inputs.{_folder(argument)}}}}}", argument.file)))
+                yield "/".join(filter(None, (f"${{{{inputs.{_snake(argument.label)}}}}}", argument.file)))
             case To(output, file):
                 yield "/".join(filter(None, (f"${{{{outputs.{output}}}}}", file)))
             case Parameter(name):
@@ -286,11 +286,6 @@ def _words(step: Step, searched: Mapping[str, Dimension]) -> Iterator[str]:
 
 def _read(source: Given | From, given: Mapping[str, Any], nodes: Mapping[str, Any]) -> Any:
     return given[source.name] if isinstance(source, Given) else nodes[source.step].outputs[source.output]
-
-
-def _folder(source: Given | From) -> str:
-    """What a folder that a step reads is called in the step: letters, digits and `_`."""
-    return source.name if isinstance(source, Given) else _snake(f"{source.step}_{source.output}")
 
 
 def _kind(found: Graph, step: Step, output: str) -> str:

@@ -35,6 +35,11 @@ class Given:
     name: str
     file: str = ""
 
+    @property
+    def label(self) -> str:
+        """What the folder is called in a step that reads it."""
+        return self.name
+
 
 @dataclass(frozen=True)
 class From:
@@ -43,6 +48,11 @@ class From:
     step: str
     output: str
     file: str = ""
+
+    @property
+    def label(self) -> str:
+        """What the folder is called in a step that reads it."""
+        return f"{self.step}-{self.output}"
 
 
 @dataclass(frozen=True)

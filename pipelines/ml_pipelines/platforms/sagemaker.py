@@ -45,9 +45,8 @@ from sagemaker.mlops.workflow.steps import Step as NativeStep
 from ml_pipelines import compiled_files
 from ml_pipelines.platforms.graph import From, Given, Graph, Parameter, Pipeline, Step, To, graph
 from ml_pipelines.platforms.sagemaker_training import COMMAND
-from ml_pipelines.steps.manifest import MANIFEST
+from ml_pipelines.steps.manifest import MANIFEST, MODEL
 from ml_pipelines.steps.register import BASELINE
-from ml_pipelines.steps.scorer import MODEL
 from ml_pipelines.steps.trial import METRIC
 from ml_pipelines.steps.verdict import METRICS, VERDICT
 from ml_pipelines.tasks import TASKS
@@ -85,6 +84,10 @@ _JOB_FAILS = SageMakerJobStepRetryPolicy(
     interval_seconds=60,
     max_attempts=4,
 )
+_RETRIES: list[RetryPolicy] = [_SERVICE_FAILS, _JOB_FAILS]
+
+# What the registry says of a version, by where its manifest says it.
+_SAID = {"name": "name", "version": "version", "task": "task", "code": "code", "created_at": "created_at"}
 
 # Formats that the scoring service takes and gives.
 _FORMATS = ["application/json", "application/jsonlines"]
@@ -219,7 +222,7 @@ class _Compiler:
         return self._process(
             step.name,
             ["python", "-m", f"ml_pipelines.steps.{step.module}", *words],
-            {_folder(source): self._where(source) for source in step.inputs},
+            {source.label: self._where(source) for source in step.inputs},
             {output: self._kept(step, output) for output in step.outputs},
             machine=self._machine(step.module),
             isolated=step.module not in _CALLS_SERVICES,
@@ -341,7 +344,7 @@ class _Compiler:
             "AlgorithmSpecification": specification,
             "InputDataConfig": [
                 {
-                    "ChannelName": _folder(source),
+                    "ChannelName": source.label,
                     "DataSource": {
                         "S3DataSource": {
                             "S3DataType": "S3Prefix",
@@ -391,7 +394,7 @@ class _Compiler:
             for name, path in {**_SAID, "model_sha256": f"files['{MODEL}']"}.items()
         }
         place = Join(on="/", values=["s3:/", self.parameters["models_bucket"], said["name"], said["version"]])
-        here, there = _folder(found), "published"
+        here, there = found.label, "published"
         publish = self._process(
             "publish",
             ["cp", "-r", "-T", f"{_INPUTS}/{here}", f"{_OUTPUTS}/{there}"],
@@ -441,7 +444,7 @@ class _Compiler:
         for argument in step.arguments:
             match argument:
                 case Given() | From():
-                    words.append("/".join(filter(None, (inputs, _folder(argument), argument.file))))
+                    words.append("/".join(filter(None, (inputs, argument.label, argument.file))))
                 case To(output, file):
                     words.append("/".join(filter(None, (f"{outputs}/{output}" if outputs else _MODEL, file))))
                 case Parameter(name):
@@ -496,16 +499,6 @@ def ranges(candidate: Candidate) -> dict[str, list[dict[str, Any]]]:
                 scaling = "Logarithmic" if log else "Linear"
                 found[kind].append({"Name": name, "MinValue": str(low), "MaxValue": str(high), "ScalingType": scaling})
     return {kind: items for kind, items in found.items() if items}
-
-
-# What the registry says of a version, by where its manifest says it.
-_SAID = {"name": "name", "version": "version", "task": "task", "code": "code", "created_at": "created_at"}
-_RETRIES: list[RetryPolicy] = [_SERVICE_FAILS, _JOB_FAILS]
-
-
-def _folder(source: Given | From) -> str:
-    """What a folder that a step reads is called where it is mounted."""
-    return source.name if isinstance(source, Given) else f"{source.step}-{source.output}"
 
 
 def _pascal(name: str) -> str:

@@ -36,14 +36,14 @@ _KINDS = {
 _RUNTIME = "ml_pipelines.platforms.vertexai_step"
 
 
-def name(*parts: str) -> str:
+def name(word: str) -> str:
     """A name as Python has it."""
-    return "_".join(parts).replace("-", "_")
+    return word.replace("-", "_")
 
 
 def input_name(one: Given | From) -> str:
     """What a component calls a folder that it reads."""
-    return name(one.name) if isinstance(one, Given) else name(one.step, one.output)
+    return name(one.label)
 
 
 def kind(output: str) -> str:
