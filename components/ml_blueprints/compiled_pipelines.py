@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ml_blueprints.errors import BlueprintError, Problem
+from ml_blueprints.settings import Settings
 from ml_blueprints.workload import Workload
 
 TRAINING, RETRAINING, BATCH_SCORING = "training", "retraining", "batch-scoring"
+# What a pipeline is told for a parameter that it isn't given, as its steps have it.
+NOTHING = "none"
 _ALL = (TRAINING, RETRAINING, BATCH_SCORING)
 
 
@@ -39,3 +42,8 @@ class CompiledPipelines:
                 self.source(workload, pipeline)
             except BlueprintError as error:
                 yield from error.problems
+
+
+def trusted(settings: Settings) -> str:
+    """The keys that may have signed a model, as pipelines are told of them."""
+    return ",".join(settings.trusted_keys) or NOTHING

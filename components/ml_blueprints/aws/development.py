@@ -11,7 +11,7 @@ from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.features import Features
 from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.aws.workbench import Workbench
-from ml_blueprints.compiled_pipelines import RETRAINING, TRAINING
+from ml_blueprints.compiled_pipelines import NOTHING, RETRAINING, TRAINING, trusted
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 
@@ -235,7 +235,7 @@ class Development(layers.Development):
     def pipeline_values(self) -> dict[str, pulumi.Input[str]]:
         """What the compiled pipelines are told; an experiment may register models that nobody signed."""
         context, zones = self.context, self.data.zones
-        key: pulumi.Input[str] = "none"
+        key: pulumi.Input[str] = NOTHING
         if not context.settings.experiment:
             key = pulumi.Output.concat("aws-secret:", self.signing_key.arn)
         champion = routing.artifact_path(context.workload.champion)
@@ -247,7 +247,7 @@ class Development(layers.Development):
             "ModelPackageGroupPrefix": self.group_prefix,
             "Environment": context.settings.environment,
             "Key": key,
-            "Trusted": ",".join(context.settings.trusted_keys) or "none",
+            "Trusted": trusted(context.settings),
         }
 
     def _rights(self) -> None:

@@ -34,6 +34,25 @@ TRUSTED_SERVICES = {
     Purpose.EXPLORATION: ("sagemaker.amazonaws.com",),
 }
 
+# What people do with the tracker of experiments from their notebooks.
+TRACKER_ACTIONS = (
+    "sagemaker-mlflow:AccessUI",
+    "sagemaker-mlflow:CreateExperiment",
+    "sagemaker-mlflow:CreateRun",
+    "sagemaker-mlflow:GetExperiment",
+    "sagemaker-mlflow:GetExperimentByName",
+    "sagemaker-mlflow:GetMetricHistory",
+    "sagemaker-mlflow:GetRun",
+    "sagemaker-mlflow:ListArtifacts",
+    "sagemaker-mlflow:LogBatch",
+    "sagemaker-mlflow:LogMetric",
+    "sagemaker-mlflow:LogParam",
+    "sagemaker-mlflow:SearchExperiments",
+    "sagemaker-mlflow:SearchRuns",
+    "sagemaker-mlflow:SetTag",
+    "sagemaker-mlflow:UpdateRun",
+)
+
 # The most that any role of a platform may ever be granted: its permissions boundary. Grants are narrower by far.
 BOUNDARY_ACTIONS = (
     "cloudwatch:PutMetricData",
@@ -136,21 +155,7 @@ BOUNDARY_ACTIONS = (
     "sagemaker:UpdatePipeline",
     "sagemaker:UpdateSpace",
     "sagemaker:UpdateTrialComponent",
-    "sagemaker-mlflow:AccessUI",
-    "sagemaker-mlflow:CreateExperiment",
-    "sagemaker-mlflow:CreateRun",
-    "sagemaker-mlflow:GetExperiment",
-    "sagemaker-mlflow:GetExperimentByName",
-    "sagemaker-mlflow:GetMetricHistory",
-    "sagemaker-mlflow:GetRun",
-    "sagemaker-mlflow:ListArtifacts",
-    "sagemaker-mlflow:LogBatch",
-    "sagemaker-mlflow:LogMetric",
-    "sagemaker-mlflow:LogParam",
-    "sagemaker-mlflow:SearchExperiments",
-    "sagemaker-mlflow:SearchRuns",
-    "sagemaker-mlflow:SetTag",
-    "sagemaker-mlflow:UpdateRun",
+    *TRACKER_ACTIONS,
     "secretsmanager:GetSecretValue",
     "sns:Publish",
     "sqs:SendMessage",

@@ -14,7 +14,7 @@ from ml_blueprints.azure.promotion import PromotionRegistry
 from ml_blueprints.azure.registered_pipelines import RegisteredPipelines
 from ml_blueprints.azure.signing_vault import SigningVault
 from ml_blueprints.azure.workbench import Workbench
-from ml_blueprints.compiled_pipelines import RETRAINING, TRAINING
+from ml_blueprints.compiled_pipelines import NOTHING, RETRAINING, TRAINING
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 
@@ -176,7 +176,7 @@ class Development(AzureLayer, layers.Development):
             },
             words={
                 "environment": context.settings.environment,
-                "key": pipeline_definition.NOTHING if context.settings.experiment else self.signing.reference,
+                "key": NOTHING if context.settings.experiment else self.signing.reference,
             },
             registers={"registered": self.trained_container.name},
         )

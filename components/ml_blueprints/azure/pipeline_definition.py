@@ -25,9 +25,6 @@ RUN = "${{name}}"
 # What the steps are called that try a candidate.
 _SEARCH = "tune-"
 
-# What a pipeline is told for a parameter that it isn't given.
-NOTHING = "none"
-
 
 @dataclass(frozen=True)
 class Job:

@@ -11,7 +11,7 @@ from ml_blueprints.azure.event_processor import EventProcessor
 from ml_blueprints.azure.features import Features
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
-from ml_blueprints.compiled_pipelines import BATCH_SCORING
+from ml_blueprints.compiled_pipelines import BATCH_SCORING, trusted
 from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Mode, Model, Role
@@ -337,7 +337,7 @@ class Serving(AzureLayer, layers.Serving):
             outputs={"scores": data.path(Zone.CURATED, f"predictions/run={pipeline_definition.RUN}/")},
             words={
                 "environment": context.settings.environment,
-                "trusted": ",".join(context.settings.trusted_keys) or pipeline_definition.NOTHING,
+                "trusted": trusted(context.settings),
             },
         )
         self.batch_schedule = machinelearningservices.Schedule(

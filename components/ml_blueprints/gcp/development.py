@@ -6,7 +6,7 @@ import pulumi
 from pulumi_gcp import artifactregistry, secretmanager, storage, vertex
 
 from ml_blueprints import layers, routing
-from ml_blueprints.compiled_pipelines import RETRAINING, TRAINING
+from ml_blueprints.compiled_pipelines import NOTHING, RETRAINING, TRAINING
 from ml_blueprints.gcp import facts, pipeline_definition, vertex_pipeline
 from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.features import Features
@@ -221,7 +221,7 @@ class Development(layers.Development):
                 "network_attachment": self.foundation.network_component.attachment.id,
                 "tensorboard": self.tensorboard.id,
                 "strategy": facts.STRATEGIES[context.settings.experiment is not None],
-                vertex_pipeline.PARENT: "none",
+                vertex_pipeline.PARENT: NOTHING,
             },
         )
         ready = [*self.may_train, *self.data.grants[Purpose.TRAINING]]
@@ -241,7 +241,7 @@ class Development(layers.Development):
     def _key(self) -> pulumi.Input[str]:
         """What signs; an experiment takes models without a signature, so that nobody need bring a key."""
         if self.context.settings.experiment is not None:
-            return "none"
+            return NOTHING
         return pulumi.Output.concat("gcp-secret:", self.signing_key.id, "/versions/latest")
 
     def _rights(self) -> None:

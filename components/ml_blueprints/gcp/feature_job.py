@@ -14,12 +14,9 @@ import pulumi
 
 from ml_blueprints import schedules
 from ml_blueprints.errors import BlueprintError, Problem
-from ml_blueprints.gcp import facts
-from ml_blueprints.gcp.pipeline_definition import asked
+from ml_blueprints.gcp import facts, pipeline_definition
+from ml_blueprints.gcp.pipeline_definition import asked, waited
 from ml_blueprints.workload import Workload
-
-# Seconds between two looks at a batch that runs.
-PATIENCE = 60
 
 
 @dataclass(frozen=True)
@@ -92,24 +89,9 @@ def workflow(batch: Batch) -> pulumi.Output[str]:
     started = f'${{"{facts.DATAPROC_URL}" + started.body.metadata.batch}}'
     steps = [
         {"start": asked("http.post", {"url": batches, **request}, "started")},
-        {"wait": {"call": "sys.sleep", "args": {"seconds": PATIENCE}}},
-        {"look": asked("http.get", {"url": started}, "batch")},
-        {
-            "judge": {
-                "switch": [
-                    {"condition": '${batch.body.state == "SUCCEEDED"}', "next": "finish"},
-                    *(
-                        {"condition": f'${{batch.body.state == "{state}"}}', "next": "give_up"}
-                        for state in ("FAILED", "CANCELLED")
-                    ),
-                ],
-                "next": "wait",
-            }
-        },
-        {"give_up": {"raise": "${batch.body}"}},
-        {"finish": {"return": "${batch.body.name}"}},
+        *waited(asked("http.get", {"url": started}, "batch"), "batch", "", "${batch.body}"),
     ]
-    return pulumi.Output.json_dumps({"main": {"params": ["input"], "steps": steps}})
+    return pipeline_definition.workflow(*steps)
 
 
 def _body(batch: Batch) -> dict[str, Any]:

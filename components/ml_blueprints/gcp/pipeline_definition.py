@@ -4,7 +4,7 @@ The format is that of Cloud Workflows (https://cloud.google.com/workflows/docs/r
 of Vertex AI's customJobs.create (https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.customJobs).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from ml_blueprints.gcp import facts
 
 # A job that takes longer is ended, and the workflow that waits for it with an error.
 TIMEOUT_SECONDS = 4 * 3600
+
+# Seconds between two looks at what a workflow waits for.
+PATIENCE = 60
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,32 @@ def start(workflow: pulumi.Input[str], identity: pulumi.Input[str]) -> cloudsche
 def workflow(*steps: dict[str, Any]) -> pulumi.Output[str]:
     """The source of a workflow."""
     return pulumi.Output.json_dumps({"main": {"params": ["input"], "steps": list(steps)}})
+
+
+def waited(look: Mapping[str, Any], found: str, states: str, failure: str) -> list[dict[str, Any]]:
+    """Steps that look at a run again and again until it has ended: return its name, or raise where it failed.
+
+    look: a step that leaves the run in the variable `found`; states: how names of its states begin; failure: an
+    expression for what is raised.
+    """
+    return [
+        {"wait": {"call": "sys.sleep", "args": {"seconds": PATIENCE}}},
+        {"look": look},
+        {
+            "judge": {
+                "switch": [
+                    {"condition": f'${{{found}.body.state == "{states}SUCCEEDED"}}', "next": "finish"},
+                    *(
+                        {"condition": f'${{{found}.body.state == "{states}{state}"}}', "next": "give_up"}
+                        for state in ("FAILED", "CANCELLED")
+                    ),
+                ],
+                "next": "wait",
+            }
+        },
+        {"give_up": {"raise": failure}},
+        {"finish": {"return": f"${{{found}.body.name}}"}},
+    ]
 
 
 def asked(method: str, arguments: dict[str, Any], result: str) -> dict[str, Any]:

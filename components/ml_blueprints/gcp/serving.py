@@ -4,7 +4,7 @@ import pulumi
 from pulumi_gcp import bigquery, cloudrunv2, cloudscheduler, pubsub, workflows
 
 from ml_blueprints import layers, routing
-from ml_blueprints.compiled_pipelines import BATCH_SCORING
+from ml_blueprints.compiled_pipelines import BATCH_SCORING, trusted
 from ml_blueprints.gcp import cloud_run, facts, pipeline_definition, topics, vertex_pipeline
 from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.development import Development
@@ -140,7 +140,7 @@ class Serving(layers.Serving):
                 "champion": self.development.champion(),
                 "predictions": pulumi.Output.concat(data.zones[Zone.CURATED], "/predictions"),
                 "environment": settings.environment,
-                "trusted": ",".join(settings.trusted_keys) or "none",
+                "trusted": trusted(settings),
             },
         )
         ready = [

@@ -16,16 +16,14 @@ import pulumi
 import yaml
 from pulumi_gcp import storage, workflows
 
+from ml_blueprints.compiled_pipelines import NOTHING
 from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.gcp import facts
 from ml_blueprints.gcp.foundation import Foundation
-from ml_blueprints.gcp.pipeline_definition import asked, workflow
+from ml_blueprints.gcp.pipeline_definition import PATIENCE, asked, waited, workflow
 from ml_blueprints.layers import Context
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Workload
-
-# Seconds between two looks at a run, and at a metadata store that is being made.
-PATIENCE = 60
 
 # The parameter that the workflow itself sets: the model of the registry that a run adds a version to.
 PARENT = "parent_model"
@@ -113,22 +111,7 @@ class VertexPipeline(pulumi.ComponentResource):
             *finds,
             {"read": asked("http.get", {"url": definition}, "definition")},
             *self._start(parent, self._body(run, told)),
-            {"wait": {"call": "sys.sleep", "args": {"seconds": PATIENCE}}},
-            {"look": asked("http.get", {"url": f'${{"{api}" + started}}'}, "run")},
-            {
-                "judge": {
-                    "switch": [
-                        {"condition": '${run.body.state == "PIPELINE_STATE_SUCCEEDED"}', "next": "finish"},
-                        *(
-                            {"condition": f'${{run.body.state == "PIPELINE_STATE_{state}"}}', "next": "give_up"}
-                            for state in ("FAILED", "CANCELLED")
-                        ),
-                    ],
-                    "next": "wait",
-                }
-            },
-            {"give_up": {"raise": _ENDED}},
-            {"finish": {"return": "${run.body.name}"}},
+            *waited(asked("http.get", {"url": f'${{"{api}" + started}}'}, "run"), "run", "PIPELINE_STATE_", _ENDED),
         ]
 
     def _metadata_store(self, parent: pulumi.Output[str]) -> list[dict[str, Any]]:
@@ -161,7 +144,7 @@ class VertexPipeline(pulumi.ComponentResource):
         query = {"filter": pulumi.Output.concat('display_name="', name, '"')}
         models = {"url": pulumi.Output.concat(parent, "/models"), "query": query}
         return [
-            {"first": {"assign": [{PARENT: "none"}]}},
+            {"first": {"assign": [{PARENT: NOTHING}]}},
             {"find_model": asked("http.get", models, "found")},
             {
                 "another": {
