@@ -22,9 +22,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from ml_pipelines.platforms import local
 from ml_pipelines.platforms.graph import Pipeline
 from ml_pipelines.steps import manifest
 from ml_pipelines.steps.trial import METRIC
@@ -148,21 +145,6 @@ def service(tmp_path: Path) -> Generator[Service]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield Service(tmp_path, f"http://127.0.0.1:{server.server_port}", logged)
     server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the archived events of the churn workload, on real data."""
-    log, _ = local.history(find("churn"), tmp_path_factory.mktemp("history"), seed=1)
-    return log.parent
-
-
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The key that signs."""
-    file = tmp_path_factory.mktemp("key") / "key.pem"
-    file.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return file
 
 
 def _few(trials: int) -> Task:

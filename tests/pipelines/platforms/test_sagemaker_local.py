@@ -22,9 +22,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from ml_pipelines.platforms import local
 from ml_pipelines.platforms.graph import Pipeline, graph
 from ml_pipelines.steps import manifest
 from ml_pipelines.tasks import find
@@ -232,21 +229,6 @@ def service(tmp_path: Path, archive: Path) -> Service:
     """An account whose lake holds the archive."""
     shutil.copytree(archive, tmp_path / "s3" / "raw" / "events")
     return Service(tmp_path / "s3")
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the archived events of the churn workload, on real data."""
-    log, _ = local.history(find("churn"), tmp_path_factory.mktemp("history"), seed=1)
-    return log.parent
-
-
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The key that signs."""
-    file = tmp_path_factory.mktemp("key") / "key.pem"
-    file.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return file
 
 
 @pytest.fixture(scope="module")

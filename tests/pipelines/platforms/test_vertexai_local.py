@@ -21,9 +21,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from ml_pipelines.platforms import local
 from ml_pipelines.platforms.graph import Pipeline, graph
 from ml_pipelines.steps import manifest
 from ml_pipelines.tasks import find
@@ -145,17 +142,9 @@ def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Google:
 
 
 @pytest.fixture(scope="module")
-def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The archived events of the churn workload, on real data."""
-    log, _ = local.history(find("churn"), tmp_path_factory.mktemp("history"), seed=1)
-    return log
-
-
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The key that signs."""
-    file = tmp_path_factory.mktemp("key") / "key.pem"
-    file.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+def events(archive: Path) -> Path:
+    """The file of the archived events."""
+    (file,) = archive.glob("*.parquet")
     return file
 
 

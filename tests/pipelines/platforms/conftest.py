@@ -1,0 +1,24 @@
+"""What the runs of compiled pipelines have in common: the archive of a real workload, and a key that signs."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from ml_pipelines.platforms import local
+from ml_pipelines.tasks import find
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the archived events of the churn workload, on real data."""
+    log, _ = local.history(find("churn"), tmp_path_factory.mktemp("history"), seed=1)
+    return log.parent
+
+
+@pytest.fixture(scope="session")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The key that signs."""
+    file = tmp_path_factory.mktemp("key") / "key.pem"
+    file.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return file
