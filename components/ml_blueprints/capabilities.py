@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import pulumi
 
-from ml_blueprints.workload import ArchitectureKind, Role, Workload
+from ml_blueprints.workload import ArchitectureKind, Inference, Mode, Placement, Role, Workload
 
 
 class Layer(StrEnum):
@@ -261,15 +261,61 @@ _DEVELOPMENT = (
     ),
 )
 
+# A resource of Vertex AI that pulumi-gcp has no type for (ml_blueprints.gcp.vertex_models).
+VERTEX_DEPLOYMENT = "pulumi-python:dynamic/ml_blueprints:VertexDeployment"
+
 _SERVING = (
     Capability(
         "real-time-scoring",
         Layer.SERVING,
         "A request is answered with a prediction.",
         aws=("aws:sagemaker/endpoint:Endpoint",),
+        gcp=(VERTEX_DEPLOYMENT, "gcp:cloudrunv2/service:Service"),
+        azure=("azure-native:machinelearningservices:OnlineDeployment", "azure-native:app:ContainerApp"),
+        note="pulumi-gcp can't deploy one's own model to a Vertex endpoint; a dynamic resource of ours does. "
+        "What is serverless runs the same container on Cloud Run and on Container Apps.",
+    ),
+    Capability(
+        "asynchronous-scoring",
+        Layer.SERVING,
+        "A request is taken into a queue, and its prediction is put where it is asked for.",
+        aws=("aws:sagemaker/endpointConfiguration:EndpointConfiguration",),
+        gcp=("gcp:cloudtasks/queue:Queue",),
+        azure=("azure-native:machinelearningservices:BatchDeployment",),
+        note="Azure Machine Learning's batch endpoints are its asynchronous ones.",
+    ),
+    Capability(
+        "router",
+        Layer.SERVING,
+        "A service reads an entity's features and asks the platform's endpoint.",
+        aws=("aws:lambda/function:Function",),
         gcp=("gcp:cloudrunv2/service:Service",),
+        azure=("azure-native:app:ContainerApp",),
+        note="What is serverless on Google Cloud and Azure is router and model in one.",
+    ),
+    Capability(
+        "api",
+        Layer.SERVING,
+        "Tenants come in by one door, which checks their tokens and what they ask against the contract.",
+        aws=("aws:apigateway/restApi:RestApi",),
+        gcp=("gcp:apigateway/gateway:Gateway",),
+        azure=("azure-native:apimanagement:Api",),
+    ),
+    Capability(
+        "tenant-quotas",
+        Layer.SERVING,
+        "Each tenant is held to a rate and a quota of its own.",
+        aws=("aws:apigateway/usagePlan:UsagePlan",),
+        gcp=("gcp:apigateway/apiConfig:ApiConfig",),
+        azure=("azure-native:apimanagement:Product",),
+    ),
+    Capability(
+        "dedicated-placement",
+        Layer.SERVING,
+        "A tenant that shares no instances has some of its own.",
+        aws=("aws:sagemaker/endpoint:Endpoint",),
+        gcp=("gcp:vertex/aiDeploymentResourcePool:AiDeploymentResourcePool", VERTEX_DEPLOYMENT),
         azure=("azure-native:machinelearningservices:OnlineDeployment",),
-        note="pulumi-gcp can't deploy one's own model to a Vertex endpoint; Cloud Run runs the scoring service.",
     ),
     Capability(
         "feature-updates",
@@ -307,29 +353,50 @@ _SERVING = (
         "autoscaling",
         Layer.SERVING,
         "Capacity follows the load between stated bounds.",
-        aws=("aws:appautoscaling/policy:Policy",),
-        gcp=("gcp:cloudrunv2/service:Service",),
-        azure=("azure-native:monitor:AutoscaleSetting",),
+        aws=("aws:appautoscaling/policy:Policy", "aws:sagemaker/endpointConfiguration:EndpointConfiguration"),
+        gcp=(VERTEX_DEPLOYMENT, "gcp:cloudrunv2/service:Service"),
+        azure=(
+            "azure-native:monitor:AutoscaleSetting",
+            "azure-native:app:ContainerApp",
+            "azure-native:machinelearningservices:Compute",
+        ),
     ),
     Capability(
         "canary",
         Layer.SERVING,
         "A new version takes a stated share of the requests.",
         aws=("aws:sagemaker/endpointConfiguration:EndpointConfiguration",),
-        gcp=("gcp:cloudrunv2/service:Service",),
+        gcp=(VERTEX_DEPLOYMENT,),
         azure=("azure-native:resources:Deployment",),
-        note="On Cloud Run the share is a weight in the scoring service's own routing table. "
-        "On Azure a template writes the endpoint's shares once its deployments exist.",
+        note="On Azure a template writes the endpoint's shares once its deployments exist.",
+    ),
+    Capability(
+        "automatic-rollback",
+        Layer.SERVING,
+        "A canary that fails loses its share of the requests without anybody doing anything.",
+        aws=("aws:sagemaker/endpoint:Endpoint",),
+        gcp=("gcp:workflows/workflow:Workflow",),
+        azure=("azure-native:logic:Workflow",),
+        note="SageMaker goes back to the configuration before when alarms of the rollout fire; elsewhere an alert starts "
+        "a workflow that gives the champion all requests.",
     ),
     Capability(
         "shadow",
         Layer.SERVING,
         "A version sees copies of the requests and answers nobody.",
         aws=("aws:sagemaker/endpointConfiguration:EndpointConfiguration",),
-        gcp=("gcp:cloudrunv2/service:Service",),
+        gcp=(VERTEX_DEPLOYMENT,),
         azure=("azure-native:resources:Deployment",),
-        note="On Cloud Run the copies are made by the scoring service itself. "
+        note="On Vertex AI the champion's container makes the copies and scores them itself. "
         "On Azure a template writes the endpoint's mirror once its deployments exist.",
+    ),
+    Capability(
+        "ensemble",
+        Layer.SERVING,
+        "Several models answer as one, from one container.",
+        aws=("aws:sagemaker/model:Model",),
+        gcp=(VERTEX_DEPLOYMENT, "gcp:cloudrunv2/service:Service"),
+        azure=("azure-native:machinelearningservices:OnlineDeployment", "azure-native:app:ContainerApp"),
     ),
 )
 
@@ -396,6 +463,7 @@ CAPABILITIES: Mapping[str, Capability] = {
 def asked_by(architecture: ArchitectureKind, workload: Workload) -> frozenset[str]:
     """The ids of the capabilities that a platform of this architecture needs for this workload."""
     asked = set(CAPABILITIES)
+    serving = workload.serving
     if architecture is ArchitectureKind.BATCH:
         asked -= {
             "stream-ingest",
@@ -413,8 +481,17 @@ def asked_by(architecture: ArchitectureKind, workload: Workload) -> frozenset[st
         asked -= {"batch-scoring"}
     if architecture is ArchitectureKind.HYBRID:
         asked -= {"stream-scoring", "decision-stream"}
+    if serving.mode is not Mode.REAL_TIME or serving.inference is Inference.ASYNCHRONOUS:
+        asked -= {"router"}
+    asked -= {"real-time-scoring"} if serving.inference is Inference.ASYNCHRONOUS else {"asynchronous-scoring"}
+    if not serving.tenants:
+        asked -= {"api", "tenant-quotas"}
+    if all(tenant.placement is Placement.SHARED for tenant in serving.tenants):
+        asked -= {"dedicated-placement"}
+    if not serving.ensemble or architecture is ArchitectureKind.BATCH:
+        asked -= {"ensemble"}
     if not workload.models_in(Role.CANARY):
-        asked -= {"canary"}
+        asked -= {"canary", "automatic-rollback"}
     if not workload.models_in(Role.SHADOW):
         asked -= {"shadow"}
     return frozenset(asked)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pulumi
 
-from ml_blueprints.workload import Model, Role, Workload
+from ml_blueprints.settings import Settings
+from ml_blueprints.workload import Model, Role, Tenant, Workload
 
 # The environment variable that the scoring container reads on every cloud.
 VARIABLE = "ML_BLUEPRINTS_ROUTING"
@@ -19,8 +20,8 @@ def artifact_path(model: Model) -> str:
 
 
 def deployed(workload: Workload) -> tuple[Model, ...]:
-    """The model versions that run: champion first, then canaries and shadows in the order of the file."""
-    return workload.models_in(Role.CHAMPION) + workload.models_in(Role.CANARY, Role.SHADOW)
+    """The model versions that run: champions first, then canaries, shadows and members in the order of the file."""
+    return workload.models_in(Role.CHAMPION) + workload.models_in(Role.CANARY, Role.SHADOW, Role.MEMBER)
 
 
 def deployment_name(model: Model) -> str:
@@ -38,24 +39,42 @@ def deployment_name(model: Model) -> str:
 
 
 def document(workload: Workload, models: tuple[Model, ...]) -> dict[str, Any]:
-    """The routing table of these models, as the scoring service reads it."""
-    ensemble = workload.serving.ensemble
+    """The routing table of these models, as the scoring service reads it (`ml_pipelines.serving.table`)."""
+    serving, monitoring = workload.serving, workload.monitoring
+    names = {model.name for model in models}
+    ensemble = serving.ensemble if serving.ensemble and names.issuperset(serving.ensemble.models) else None
     return {
         "workload": workload.name,
         "entity": workload.data.entity,
         "features": [feature.name for feature in workload.features.definitions],
-        "models": [
-            {"name": model.name, "version": model.version, "role": model.role.value, "traffic": model.traffic}
-            for model in models
-        ],
-        "ensemble": ensemble.model_dump(mode="json") if ensemble else None,
-        "tenants": {tenant.name: tenant.requests_per_second for tenant in workload.serving.tenants},
+        "models": [model.model_dump(mode="json", exclude_none=True) for model in models],
+        "ensemble": ensemble.model_dump(mode="json", exclude_none=True) if ensemble else None,
+        "tenants": {tenant.name: _tenant(tenant) for tenant in serving.tenants},
+        "guard": {"error_rate": monitoring.error_rate_objective, "latency_ms": monitoring.latency_objective_ms},
     }
 
 
-def environment(workload: Workload, models: tuple[Model, ...]) -> dict[str, str]:
-    """The routing table as the container's environment."""
-    return {VARIABLE: json.dumps(document(workload, models), separators=(",", ":"), sort_keys=True)}
+def _tenant(tenant: Tenant) -> dict[str, Any]:
+    said = {"requests_per_second": tenant.requests_per_second, "concurrency": tenant.concurrency}
+    namespace = tenant.name if tenant.features == "own" else ""
+    return {name: value for name, value in said.items() if value is not None} | {"namespace": namespace}
+
+
+def environment(workload: Workload, settings: Settings, models: tuple[Model, ...]) -> dict[str, str]:
+    """What a scoring container is told on every cloud: the routing table, and whose models and tokens it trusts."""
+    variables = {
+        VARIABLE: json.dumps(document(workload, models), separators=(",", ":"), sort_keys=True),
+        "ENVIRONMENT": settings.environment,
+        "TRUSTED_KEYS": ",".join(settings.trusted_keys),
+    }
+    if workload.serving.tenants and (tokens := settings.tokens):
+        variables |= {
+            "TOKEN_ISSUER": tokens.issuer,
+            "TOKEN_AUDIENCE": tokens.audience,
+            "TOKEN_KEYS": tokens.keys,
+            "TOKEN_CLAIM": tokens.claim,
+        }
+    return variables
 
 
 def image_name(image: str) -> str:

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.explanations import disagreement, explain, written_as
-from ml_blueprints.workload import ArchitectureKind, Classification, Strict
+from ml_blueprints.workload import ArchitectureKind, Classification, Strict, Workload
 
 NAMESPACE = "ml-blueprints"
 
@@ -122,6 +122,20 @@ class Experiment(Strict):
     classification: Annotated[Classification, Field(description="The most secret data that it may see")] = "internal"
 
 
+class Tokens(Strict):
+    """Whose tokens tenants bring: an OpenID provider, and what its tokens say."""
+
+    issuer: Annotated[
+        str,
+        written_as(r"^https://[^\s]+$", "a URL that begins with `https://`", description="Issuer, as tokens name it"),
+    ]
+    audience: Annotated[Id, Field(description="For whom tokens are, as they name it")]
+    keys: Annotated[
+        str, written_as(r"^https://[^\s]+$", "a URL that begins with `https://`", description="URL of its keys (JWKS)")
+    ]
+    claim: Annotated[Id, Field(description="The claim with the tenant's name")] = "tenant"
+
+
 class Settings(Strict):
     """What a stack's configuration says beside the workload."""
 
@@ -166,6 +180,10 @@ class Settings(Strict):
         ],
         Field(strict=False, description="Whose models are taken; needed but in an experiment (docs/training.md)"),
     ] = ()
+    tokens: Annotated[
+        Tokens | None, Field(description="Whose tokens tenants bring; needed where the workload has tenants")
+    ] = None
+    public_api: Annotated[bool, Field(description="Let the API of tenants be reached from the internet")] = False
     workbench_users: Annotated[
         dict[
             Annotated[
@@ -205,6 +223,13 @@ class Settings(Strict):
                 right = f"models in `{self.environment}` are signed: name the keys that may have"
                 raise disagreement(Problem("trusted_keys", "nothing", right))
         return self
+
+    def check(self, workload: Workload) -> None:
+        """Raises BlueprintError for what the workload needs of a stack's settings, and isn't there."""
+        if workload.serving.tenants and self.tokens is None:
+            right = "tenants are known by tokens: `tokens: {issuer: ..., audience: ..., keys: ...}`"
+            problem = Problem(f"{NAMESPACE}:tokens", "nothing", right)
+            raise BlueprintError(f"settings of workload {workload.name}", [problem])
 
     @classmethod
     def from_config(cls) -> Self:

@@ -51,6 +51,7 @@ class Role(StrEnum):
     CANARY = "canary"
     SHADOW = "shadow"
     CHALLENGER = "challenger"
+    MEMBER = "member"
 
 
 MODES: Mapping[ArchitectureKind, frozenset[Mode]] = {
@@ -210,7 +211,13 @@ class Model(Strict):
 
     name: Annotated[Name, Field(description="Name of the model in the registry")]
     version: Annotated[Version, Field(description="Version of the model in the registry")]
-    role: Annotated[Role, Field(strict=False, description="What it is deployed for; a challenger is registered only")]
+    role: Annotated[
+        Role,
+        Field(
+            strict=False,
+            description="What it is deployed for; a challenger is registered only, a member answers in the ensemble only",
+        ),
+    ]
     traffic: Annotated[
         int,
         Field(
@@ -219,6 +226,9 @@ class Model(Strict):
             description="Percent of requests; champion and canary share 100, a shadow sees copies of its percent",
         ),
     ] = 0
+    tenant: Annotated[
+        Name | None, Field(description="The tenant whose requests it answers; none: those of all that have no own")
+    ] = None
 
 
 class Replicas(Strict):
@@ -231,24 +241,82 @@ class Replicas(Strict):
 class Ensemble(Strict):
     """Several models that answer as one."""
 
-    method: Annotated[Literal["vote", "weighted_mean", "cascade"], Field(description="How several answers become one")]
+    method: Annotated[
+        Literal["vote", "weighted_mean", "stacked", "cascade"], Field(description="How several answers become one")
+    ]
     members: Annotated[
         tuple[Name, ...], Field(min_length=2, strict=False, description="Names of models, cheapest first")
     ]
+    weights: Annotated[
+        dict[Name, Annotated[float, Field(ge=0, allow_inf_nan=False)]],
+        Field(default_factory=dict, description="Weight of each member in a weighted mean; 1 where none is given"),
+    ]
+    band: Annotated[
+        tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[float, Field(allow_inf_nan=False)]],
+        Field(strict=False, description="Scores between which a cascade asks the next member"),
+    ] = (0.2, 0.8)
+    stacker: Annotated[Name | None, Field(description="The model on top, which a stacked ensemble has")] = None
+    least: Annotated[int, Field(ge=1, description="Members that must answer; with fewer there is no answer")] = 1
+    timeout_ms: Annotated[int, Field(ge=1, le=60_000, description="How long a member is waited for")] = 500
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of all models that it needs."""
+        return self.members + ((self.stacker,) if self.stacker else ())
+
+
+class Placement(StrEnum):
+    """On whose instances a tenant's requests are answered."""
+
+    SHARED = "shared"
+    DEDICATED = "dedicated"
 
 
 class Tenant(Strict):
-    """A consumer with a quota of its own."""
+    """A consumer with a quota of its own. Its name is what the token says, never what a request says."""
 
     name: Annotated[Name, Field(description="Name of the consumer")]
     requests_per_second: Annotated[int, Field(ge=1, le=100_000, description="How much it may ask")]
+    requests_per_day: Annotated[int | None, Field(ge=1, description="How much it may ask in a day; none: no quota")] = (
+        None
+    )
+    concurrency: Annotated[
+        int | None, Field(ge=1, le=10_000, description="Requests at a time; none: those of a tenth of a second")
+    ] = None
+    placement: Annotated[
+        Placement, Field(strict=False, description="On instances that all share, or on some of its own")
+    ] = Placement.SHARED
+    features: Annotated[
+        Literal["shared", "own"], Field(description="Whether its entities' features are kept under its name")
+    ] = "shared"
+
+
+class Inference(StrEnum):
+    """What answers requests."""
+
+    PROVISIONED = "provisioned"
+    SERVERLESS = "serverless"
+    ASYNCHRONOUS = "asynchronous"
 
 
 class Serving(Strict):
     """How predictions are served."""
 
     mode: Annotated[Mode, Field(strict=False, description="How predictions reach their consumer")]
-    size: Annotated[Literal["small", "medium", "large"], Field(description="Size of one instance")] = "small"
+    inference: Annotated[
+        Inference,
+        Field(strict=False, description="Whether instances wait for requests, come with them, or take a queue"),
+    ] = Inference.PROVISIONED
+    size: Annotated[
+        Literal["small", "medium", "large", "cheapest"],
+        Field(description="Size class of an instance; `cheapest`: that keeps the latency objective within the budget"),
+    ] = "small"
+    requests_per_second: Annotated[
+        int | None, Field(ge=1, le=100_000, description="Expected peak; none: the peak of events")
+    ] = None
+    monthly_usd: Annotated[
+        int | None, Field(gt=0, description="What instances that answer may cost in a month; none: the whole budget")
+    ] = None
     replicas: Replicas = Replicas()
     scale_to_zero: Annotated[bool, Field(description="Keep no instance while there are no requests")] = False
     schedule: Annotated[Cron | None, Field(description="When batch predictions are made; UTC")] = None
@@ -345,8 +413,8 @@ class Workload(Strict):
 
     @property
     def champion(self) -> Model:
-        """The one model version whose answers count."""
-        return next(model for model in self.models if model.role is Role.CHAMPION)
+        """The one model version whose answers count; tenants may have others of their own."""
+        return next(model for model in self.models if model.role is Role.CHAMPION and model.tenant is None)
 
     def models_in(self, *roles: Role) -> tuple[Model, ...]:
         """The model versions with one of these roles, in the order of the file."""
@@ -369,23 +437,37 @@ class Workload(Strict):
 
     def _wrong_roles(self) -> Iterator[Problem]:
         """Versions, roles and traffic that don't go together."""
-        champions = [f"{model.name} {model.version}" for model in self.models_in(Role.CHAMPION)]
-        live = sum(model.traffic for model in self.models_in(Role.CHAMPION, Role.CANARY))
-        if len(champions) != 1:
-            found = " and ".join(champions) or "none"
-            yield Problem("models", found, "exactly one model has the role champion")
-        elif live != 100:
-            yield Problem("models", f"traffic of {live}", "traffic of champion and canaries adds up to 100")
+        for tenant in dict.fromkeys([None, *(model.tenant for model in self.models)]):
+            own = [model for model in self.models if model.tenant == tenant]
+            whose = f" of tenant {tenant}" if tenant else ""
+            champions = [f"{model.name} {model.version}" for model in own if model.role is Role.CHAMPION]
+            live = sum(model.traffic for model in own if model.role in (Role.CHAMPION, Role.CANARY))
+            if len(champions) != 1:
+                found = " and ".join(champions) or "none"
+                yield Problem("models", found + whose, "exactly one model has the role champion")
+            elif live != 100:
+                yield Problem("models", f"traffic of {live}{whose}", "traffic of champion and canaries adds up to 100")
         versions = [f"{model.name} {model.version}" for model in self.models]
         if twice := _twice(versions):
             yield Problem("models", twice, "each version of a model is listed once")
+        tenants = [tenant.name for tenant in self.serving.tenants]
+        in_ensemble = self.serving.ensemble.models if self.serving.ensemble else ()
         for index, model in enumerate(self.models):
-            if model.role is Role.CHALLENGER and model.traffic:
+            if model.role in (Role.CHALLENGER, Role.MEMBER) and model.traffic:
                 yield Problem(
                     f"models[{index}].traffic",
                     f"`{model.traffic}`",
-                    "a challenger takes no traffic; make it a canary or a shadow",
+                    f"a {model.role} takes no traffic; make it a canary or a shadow",
                 )
+            if model.role is Role.MEMBER and model.name not in in_ensemble:
+                yield Problem(
+                    f"models[{index}].role",
+                    f"`{model.role}`",
+                    f"the ensemble has {', '.join(in_ensemble) or 'no models'}, and not {model.name}",
+                )
+            if model.tenant is not None and model.tenant not in tenants:
+                right = f"a tenant of the workload: {', '.join(tenants) or 'it has none'}"
+                yield Problem(f"models[{index}].tenant", f"`{model.tenant}`", right)
             if model.role in (Role.CANARY, Role.SHADOW) and not model.traffic:
                 yield Problem(f"models[{index}].traffic", "`0`", f"a {model.role} needs traffic from 1 to 100")
             if model.role in (Role.CANARY, Role.SHADOW) and self.architecture is ArchitectureKind.BATCH:
@@ -394,6 +476,12 @@ class Workload(Strict):
                     f"`{model.role}`",
                     f"a {model.role} needs live requests; in a batch workload make it a challenger",
                 )
+        if self.serving.ensemble and len(self.models_in(Role.CANARY, Role.SHADOW)):
+            yield Problem(
+                "serving.ensemble",
+                f"`{self.serving.ensemble.method}` beside a canary or a shadow",
+                "an ensemble answers as a whole; promote its members, or try them as challengers",
+            )
 
     def _wrong_serving(self) -> Iterator[Problem]:
         """Ways of serving that don't go with the architecture, with the models or with one another."""
@@ -417,20 +505,57 @@ class Workload(Strict):
                 "`true`",
                 f"scaling to zero needs `replicas: {{minimum: 0}}`, and the minimum is {replicas.minimum}",
             )
+        yield from self._wrong_inference()
         if self.serving.ensemble:
-            names = {model.name for model in self.models}
-            members = self.serving.ensemble.members
-            for index, member in enumerate(members):
-                if member not in names:
-                    yield Problem(
-                        f"serving.ensemble.members[{index}]",
-                        f"`{member}`",
-                        f"a member is one of the models: {', '.join(sorted(names))}",
-                    )
-            if twice := _twice(members):
-                yield Problem("serving.ensemble.members", twice, "each member is listed once")
+            yield from self._wrong_ensemble(self.serving.ensemble)
         if twice := _twice(tenant.name for tenant in self.serving.tenants):
             yield Problem("serving.tenants", twice, "each tenant is listed once")
+        if self.serving.tenants and self.architecture is ArchitectureKind.BATCH:
+            yield Problem("serving.tenants", "some", "a batch workload answers no requests; remove them")
+
+    def _wrong_inference(self) -> Iterator[Problem]:
+        """Kinds of inference that the mode, the models or the replicas rule out."""
+        serving = self.serving
+        if serving.inference is Inference.PROVISIONED:
+            return
+        found = f"`{serving.inference}`"
+        if self.architecture is ArchitectureKind.BATCH:
+            yield Problem("serving.inference", found, "a batch workload answers no requests; remove it")
+        if serving.inference is Inference.ASYNCHRONOUS and self.architecture is ArchitectureKind.STREAMING:
+            yield Problem("serving.inference", found, "events wait for their score: `provisioned` or `serverless`")
+        if self.models_in(Role.CANARY, Role.SHADOW):
+            right = "a canary and a shadow need `provisioned`; remove them, or let instances wait"
+            yield Problem("serving.inference", found, right)
+        for index, tenant in enumerate(serving.tenants):
+            if tenant.placement is Placement.DEDICATED:
+                right = "instances of a tenant's own are `provisioned`; make it `shared`"
+                yield Problem(f"serving.tenants[{index}].placement", f"`dedicated` with {found}", right)
+
+    def _wrong_ensemble(self, ensemble: Ensemble) -> Iterator[Problem]:
+        """Members that aren't there, and words that the method doesn't take."""
+        names = sorted({model.name for model in self.models if model.tenant is None})
+        for index, member in enumerate(ensemble.members):
+            if member not in names:
+                right = f"a member is one of the models: {', '.join(names)}"
+                yield Problem(f"serving.ensemble.members[{index}]", f"`{member}`", right)
+        if twice := _twice(ensemble.members):
+            yield Problem("serving.ensemble.members", twice, "each member is listed once")
+        if (ensemble.method == "stacked") is not (ensemble.stacker is not None):
+            found = f"`{ensemble.stacker}`" if ensemble.stacker else "nothing"
+            yield Problem("serving.ensemble.stacker", found, "the method `stacked` has one, and no other has")
+        elif ensemble.stacker is not None and ensemble.stacker not in names:
+            right = f"the model on top is one of the models: {', '.join(names)}"
+            yield Problem("serving.ensemble.stacker", f"`{ensemble.stacker}`", right)
+        for name in ensemble.weights:
+            if name not in ensemble.members:
+                yield Problem(f"serving.ensemble.weights.{name}", "a weight", "only members have one")
+        if ensemble.weights and not sum(ensemble.weights.get(name, 1.0) for name in ensemble.members):
+            yield Problem("serving.ensemble.weights", "0 for all", "some member has more")
+        if ensemble.band[0] > ensemble.band[1]:
+            yield Problem("serving.ensemble.band", f"`{list(ensemble.band)}`", "a lower and then an upper score")
+        if ensemble.least > len(ensemble.members):
+            right = f"at most {len(ensemble.members)}, as many as there are members"
+            yield Problem("serving.ensemble.least", f"`{ensemble.least}`", right)
 
     def _wrong_data(self) -> Iterator[Problem]:
         """Columns that the contract doesn't have, and features that the store can't hold side by side."""

@@ -109,7 +109,7 @@ VALUES = [
     ({"features.definitions": []}, "features.definitions", "`[]`", "at least 1"),
     ({"features.definitions.0.type": "int"}, "features.definitions[0].type", '`"int"`', "'integer', 'float'"),
     ({"models": []}, "models", "`[]`", "at least 1"),
-    ({"models.0.role": "main"}, "models[0].role", '`"main"`', "'champion', 'canary', 'shadow' or 'challenger'"),
+    ({"models.0.role": "main"}, "models[0].role", '`"main"`', "'champion', 'canary', 'shadow', 'challenger' or 'member'"),
     ({"models.0.version": "1.2"}, "models[0].version", '`"1.2"`', "a version as in `1.4.2`"),
     ({"models.0.version": "v1.2.0"}, "models[0].version", '`"v1.2.0"`', "a version as in `1.4.2`"),
     ({"models.0.version": "1.02.0"}, "models[0].version", '`"1.02.0"`', "a version as in `1.4.2`"),

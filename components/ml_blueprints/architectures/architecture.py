@@ -43,6 +43,7 @@ class Architecture(pulumi.ComponentResource):
             )
             raise BlueprintError(f"workload {workload.name}", [problem])
         fence.check(workload, settings)
+        settings.check(workload)
         cloud = importlib.import_module(f"ml_blueprints.{settings.cloud}")
         cloud.LIMITS.check(workload)
         cloud.PIPELINES.check(workload)

@@ -100,7 +100,7 @@ class Serving(layers.Serving):
                 primary_container=sagemaker.ModelPrimaryContainerArgs(
                     image=self.development.image,
                     model_data_source=self._artifact(model),
-                    environment=routing.environment(context.workload, (model,)),
+                    environment=routing.environment(context.workload, context.settings, (model,)),
                 ),
                 tags=context.tags | {"model": model.name, "version": model.version, "role": model.role.value},
                 # SageMaker tries the role on the bucket when the model is made, and on the image when it is served.
@@ -261,7 +261,7 @@ class Serving(layers.Serving):
         """Events update the features of their entity; where there is an endpoint to ask, they are scored too."""
         context, foundation = self.context, self.foundation
         environment = {
-            **routing.environment(context.workload, routing.deployed(context.workload)),
+            **routing.environment(context.workload, context.settings, routing.deployed(context.workload)),
             "WORKLOAD": context.workload.name,
             "STATE": pulumi.Output.concat("dynamodb://", required(self.features.window_state, "window state").name),
             "FEATURE_STORE": required(self.features.online, "online features"),

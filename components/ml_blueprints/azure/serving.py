@@ -169,7 +169,7 @@ class Serving(AzureLayer, layers.Serving):
         context, serving = self.context, self.context.workload.serving
         name = routing.deployment_name(model)
         self.captured_assets[name] = [self._captured_asset(model, collection) for collection in COLLECTIONS]
-        environment = routing.environment(context.workload, (model,))
+        environment = routing.environment(context.workload, context.settings, (model,))
         if self.features.online is not None:
             environment = environment | {"FEATURE_STORE": self.features.online}
         return machinelearningservices.OnlineDeployment(
@@ -242,7 +242,7 @@ class Serving(AzureLayer, layers.Serving):
         hub, may_decide = self._decisions()
         processor = self._processor(
             {
-                **routing.environment(context.workload, routing.deployed(context.workload)),
+                **routing.environment(context.workload, context.settings, routing.deployed(context.workload)),
                 "SCORING_ENDPOINT": endpoint.properties.scoring_uri,
                 "DECISIONS": hub.name,
             },

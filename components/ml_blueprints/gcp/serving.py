@@ -65,7 +65,7 @@ class Serving(layers.Serving):
         """What a scoring container is told: which versions it loads, from where, and their shares of the requests."""
         workload = self.context.workload
         return {
-            **routing.environment(workload, routing.deployed(workload)),
+            **routing.environment(workload, self.context.settings, routing.deployed(workload)),
             "MODELS": self.data.zones[Zone.MODELS],
             "CAPTURED": self.captured,
         }
@@ -106,7 +106,9 @@ class Serving(layers.Serving):
         ingest = self.foundation.member(Purpose.INGEST)
         processor = self._processor(
             {
-                **routing.environment(self.context.workload, routing.deployed(self.context.workload)),
+                **routing.environment(
+                    self.context.workload, self.context.settings, routing.deployed(self.context.workload)
+                ),
                 "SCORING_ENDPOINT": endpoint.uri,
                 "DECISIONS": self.decision_topic.id,
             },
