@@ -1,0 +1,287 @@
+"""The audit trail: who did what to which model, when and why, in lines of JSON that nobody can change unseen.
+
+    python -m ml_pipelines.retraining.audit verify FILE [--trusted KEY,...] [--head NUMBER:HASH]
+
+Each record holds the hash of the one before it, over its canonical form (RFC 8785), so that a record that was changed,
+taken out, put in or moved breaks the chain, and is named by its number. Whoever can write the file can also make the
+whole chain anew, or cut its end off. Against the first records are signed (Ed25519); against the second the head, which
+`verify` prints, is kept elsewhere and given as `--head`.
+"""
+
+import argparse
+import base64
+import binascii
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import os
+import sys
+import uuid
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from ml_pipelines.retraining.canonical import canonical, parsed
+from ml_pipelines.steps import manifest
+
+FORMAT = 1
+# What the first record has for the hash of the one before it.
+NOTHING_BEFORE = "0" * 64
+# What a trail says of itself, where a writer was killed in the middle of a record.
+RECOVERED = "trail.recovered"
+_FIELDS = {"format", "number", "id", "time", "who", "what", "why", "subject", "hashes", "details", "previous", "hash"}
+_SIGNED = {"key", "signature"}
+_BROKEN = 3
+
+
+class AuditError(Exception):
+    """A trail that can't be written, or isn't what was written. `number` is that of the record to blame, if one is."""
+
+    def __init__(self, file: Path, number: int | None, what: str) -> None:
+        super().__init__(f"{file}: {what}" if number is None else f"{file}: record {number}: {what}")
+        self.file, self.number, self.what = file, number, what
+
+
+@dataclass(frozen=True)
+class Event:
+    """What is to be told. `who`: a person or a system; `what`: such as `model.promoted`; `why`: a sentence.
+
+    subject: which model, task or run; hashes: of data, code and models, by what each is of; details: anything else.
+    """
+
+    who: str
+    what: str
+    why: str
+    subject: str = ""
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last record's number and hash. Of a trail without records 0, and zeros."""
+
+    number: int = 0
+    hash: str = NOTHING_BEFORE
+
+    @classmethod
+    def parse(cls, text: str) -> "Head":
+        """Of `NUMBER:HASH`. Raises ValueError."""
+        number, _, digest = text.partition(":")
+        if not number.isdigit() or len(digest) != 64:
+            raise ValueError(f"`{text}` isn't `NUMBER:HASH`, as `verify` prints it")
+        return cls(int(number), digest)
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash}"
+
+
+class Trail:
+    """A trail in a file. Many processes may append at a time: each waits for the lock of the file."""
+
+    def __init__(self, file: Path, key: Ed25519PrivateKey | None = None) -> None:
+        """`key` signs what is appended."""
+        self.file, self._key = file, key
+
+    def append(self, event: Event, at: datetime.datetime | None = None) -> dict[str, Any]:
+        """Write an event, and return its record when it is on the disk.
+
+        at: when it happened, in UTC (default: now). Raises AuditError where the last record isn't whole or isn't what
+        was written, or the event has no canonical form; the file is left as it was.
+        """
+        for name in ("who", "what", "why"):
+            if not getattr(event, name).strip():
+                raise AuditError(self.file, None, f"an event says `{name}`; found nothing")
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with self.file.open("a+b") as stream, _locked(stream):
+            head, torn = self._last(stream)
+            if torn:
+                stream.truncate(stream.seek(0, os.SEEK_END) - len(torn))
+                said = {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
+                why = "A writer was stopped in the middle of a record, which was taken off."
+                head = Head(**_part(self._write(stream, head, Event("trail", RECOVERED, why, details=said), None)))
+            return self._write(stream, head, event, at)
+
+    def _last(self, stream: BinaryIO) -> tuple[Head, bytes]:
+        """The head, and what stands after it without an end of line."""
+        end = stream.seek(0, os.SEEK_END)
+        size = 0
+        while True:
+            size = min(end, max(2 * size, 65_536))
+            stream.seek(end - size)
+            tail = stream.read(size)
+            whole, _, torn = tail.rpartition(b"\n")
+            line = whole.rpartition(b"\n")[2]
+            if size == end or len(line) < len(whole):
+                break
+        if not line:
+            return Head(), torn
+        try:
+            said = parsed(line)
+            head = Head(**_part(said))
+            right = _digest(said) == said["hash"]
+        except (ValueError, KeyError, TypeError):
+            raise AuditError(self.file, None, "its last line isn't a record; nothing is added to it") from None
+        if not right:
+            raise AuditError(self.file, head.number, "was changed: nothing is added to a trail that is broken")
+        return head, torn
+
+    def _write(self, stream: BinaryIO, head: Head, event: Event, at: datetime.datetime | None) -> dict[str, Any]:
+        now = at or datetime.datetime.now(datetime.UTC)
+        record: dict[str, Any] = {
+            "format": FORMAT,
+            "number": head.number + 1,
+            "id": str(uuid.uuid4()),
+            "time": now.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "who": event.who,
+            "what": event.what,
+            "why": event.why,
+            "subject": event.subject,
+            "hashes": dict(event.hashes),
+            "details": dict(event.details),
+            "previous": head.hash,
+        }
+        try:
+            record["hash"] = _digest(record)
+            if self._key is not None:
+                record["key"] = manifest.key_id(self._key.public_key())
+                record["signature"] = base64.b64encode(self._key.sign(bytes.fromhex(record["hash"]))).decode()
+            line = canonical(record) + b"\n"
+        except ValueError as error:
+            raise AuditError(self.file, None, f"`{event.what}` can't be written: {error}") from error
+        stream.write(line)
+        stream.flush()
+        os.fsync(stream.fileno())
+        return record
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """The records of a trail, as they are: `verify` says whether they may be believed. Raises AuditError."""
+    try:
+        return [parsed(line) for line in file.read_bytes().splitlines()]
+    except (OSError, ValueError) as error:
+        raise AuditError(file, None, f"can't be read: {error}") from error
+
+
+def verify(file: Path, trusted: Sequence[Ed25519PublicKey] = (), head: Head | None = None) -> Head:
+    """Look at each record of a trail; returns its head.
+
+    trusted: the keys that may have signed: with any of them, each record must be signed. head: one that the trail had
+    once, so that it can't have become shorter, or other up to there. Raises AuditError with the first record that isn't
+    what was written.
+    """
+    keys = {manifest.key_id(key): key for key in trusted}
+    last = Head()
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        raise AuditError(file, None, f"can't be read: {error.strerror}") from error
+    with stream, _locked(stream, fcntl.LOCK_SH):
+        for number, line in enumerate(stream, 1):
+            last = _checked(file, number, line, last, keys)
+            if head is not None and number == head.number and last.hash != head.hash:
+                raise AuditError(
+                    file, number, f"has the hash {last.hash[:16]}..., not {head.hash[:16]}... of that head"
+                )
+    if head is not None and last.number < head.number:
+        raise AuditError(
+            file, last.number + 1, f"is missing: the trail had {head.number} records, {last.number} are left"
+        )
+    return last
+
+
+def _checked(file: Path, number: int, line: bytes, last: Head, keys: Mapping[str, Ed25519PublicKey]) -> Head:
+    """The head with one record more. Raises AuditError."""
+    if not line.endswith(b"\n"):
+        raise AuditError(file, number, "is cut short: a writer was stopped, or its end was cut off")
+    try:
+        said = parsed(line)
+    except ValueError as error:
+        raise AuditError(file, number, f"isn't JSON: {error}") from error
+    if not isinstance(said, dict) or set(said) - _SIGNED != _FIELDS or said["format"] != FORMAT:
+        raise AuditError(file, number, f"isn't a record of format {FORMAT}")
+    try:
+        digest, whole = _digest(said), canonical(said)
+    except ValueError as error:
+        raise AuditError(file, number, f"was changed: {error}") from error
+    if said["hash"] != digest:
+        raise AuditError(file, number, f"was changed: its hash is {digest[:16]}..., not {str(said['hash'])[:16]}...")
+    if whole + b"\n" != line:
+        raise AuditError(file, number, "was written anew: its form isn't the canonical one")
+    if said["number"] != number or said["previous"] != last.hash:
+        # What is true in itself stands at the wrong place.
+        raise AuditError(file, number, _misplaced(said, number, last))
+    if keys:
+        _signed(file, number, said, keys)
+    return Head(number, digest)
+
+
+def _misplaced(said: Mapping[str, Any], number: int, last: Head) -> str:
+    found = said["number"]
+    if found == number:
+        return "doesn't follow the record before it: one of them was exchanged, or put in"
+    if isinstance(found, int) and found > number:
+        return f"is missing or was moved: the record {found} stands at its place"
+    return f"is one too many: the record {found} stands here, after {last.number}: it was put in, or moved"
+
+
+def _signed(file: Path, number: int, said: Mapping[str, Any], keys: Mapping[str, Ed25519PublicKey]) -> None:
+    key = keys.get(said.get("key", ""))
+    if key is None:
+        raise AuditError(file, number, f"is signed by {said.get('key', 'nobody')}; trusted are {', '.join(keys)}")
+    try:
+        key.verify(base64.b64decode(said.get("signature", ""), validate=True), bytes.fromhex(said["hash"]))
+    except (InvalidSignature, binascii.Error, TypeError) as error:
+        raise AuditError(file, number, "has a signature that isn't of its key") from error
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    """The SHA-256 of a record without its own hash and what signs it."""
+    said = {name: value for name, value in record.items() if name not in ("hash", *_SIGNED)}
+    return hashlib.sha256(canonical(said)).hexdigest()
+
+
+def _part(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {"number": record["number"], "hash": record["hash"]}
+
+
+@contextlib.contextmanager
+def _locked(stream: BinaryIO, how: int = fcntl.LOCK_EX) -> Generator[None]:
+    fcntl.flock(stream, how)
+    try:
+        yield
+    finally:
+        fcntl.flock(stream, fcntl.LOCK_UN)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns 0, 2 where something can't be read, 3 where the trail isn't what was written."""
+    parser = argparse.ArgumentParser(prog="python -m ml_pipelines.retraining.audit", description=__doc__)
+    verifying = parser.add_subparsers(dest="command", required=True).add_parser("verify", help="look at each record")
+    verifying.add_argument("file", type=Path)
+    verifying.add_argument(
+        "--trusted", default="", help="public keys that sign, with commas: PEM, or `ed25519:<base64>`"
+    )
+    verifying.add_argument("--head", help="NUMBER:HASH that the trail had once, as printed by an earlier `verify`")
+    options = parser.parse_args(arguments)
+    try:
+        keys = [manifest.public_key(word) for word in options.trusted.split(",") if word]
+        head = verify(options.file, keys, Head.parse(options.head) if options.head else None)
+    except AuditError as error:
+        print(f"audit: {error}", file=sys.stderr)
+        return 2 if error.number is None else _BROKEN
+    except (manifest.ManifestError, ValueError) as error:
+        print(f"audit: {error}", file=sys.stderr)
+        return 2
+    said = "each signed by a trusted key" if keys else "signatures weren't asked for"
+    print(f"{options.file}: {head.number} records, none changed; {said}\nhead {head}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
