@@ -30,3 +30,4 @@ pulumi.export("champion", f"{built.context.workload.champion.name} {built.contex
 pulumi.export("endpointUrl", built.endpoint_url)
 pulumi.export("capabilitiesAsked", sorted(built.context.register.asked))
 pulumi.export("capabilities", built.capabilities)
+pulumi.export("sizing", built.sizing)

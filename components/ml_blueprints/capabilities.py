@@ -377,8 +377,8 @@ _SERVING = (
         aws=("aws:sagemaker/endpoint:Endpoint",),
         gcp=("gcp:workflows/workflow:Workflow",),
         azure=("azure-native:logic:Workflow",),
-        note="SageMaker goes back to the configuration before when alarms of the rollout fire; elsewhere an alert starts "
-        "a workflow that gives the champion all requests.",
+        note="SageMaker goes back to the configuration before when alarms of the rollout fire; elsewhere an alert "
+        "starts a workflow that gives the champion all requests.",
     ),
     Capability(
         "shadow",

@@ -22,8 +22,9 @@ from typing import Any, ClassVar, TypeVar
 
 import pulumi
 
-from ml_blueprints import capabilities
+from ml_blueprints import capabilities, sizing
 from ml_blueprints.settings import Purpose, Settings
+from ml_blueprints.sizing import Instance, Sizing
 from ml_blueprints.workload import Workload
 
 _Part = TypeVar("_Part")
@@ -63,6 +64,16 @@ class Context:
         """Eight characters that tell this platform from others, for physical names that a cloud doesn't generate."""
         identity = f"{pulumi.get_project()}/{pulumi.get_stack()}/{self.name}"
         return hashlib.sha256(identity.encode()).hexdigest()[:8]
+
+    @cached_property
+    def sizing(self) -> Sizing:
+        """Which instances answer requests, how many at the peak, and why these."""
+        return sizing.choose(self.settings.cloud, self.workload)
+
+    @property
+    def instance(self) -> Instance:
+        """The instance that answers requests."""
+        return self.sizing.instance
 
     @property
     def monthly_usd(self) -> int:

@@ -261,8 +261,8 @@ def _own_config() -> dict[str, Any]:
 
 
 def _parsed(value: Any) -> Any:
-    """An object that was handed over as text; any other value, and what only begins like an object, as it is."""
-    if not isinstance(value, str) or not value.startswith(("{", "[")):
+    """An object or a truth value that was handed over as text; any other value, and what begins like one, as it is."""
+    if not isinstance(value, str) or not (value in ("true", "false") or value.startswith(("{", "["))):
         return value
     try:
         return json.loads(value)

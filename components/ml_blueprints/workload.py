@@ -215,7 +215,7 @@ class Model(Strict):
         Role,
         Field(
             strict=False,
-            description="What it is deployed for; a challenger is registered only, a member answers in the ensemble only",
+            description="What it is deployed for; a challenger is registered only, a member answers in an ensemble",
         ),
     ]
     traffic: Annotated[
@@ -505,6 +505,7 @@ class Workload(Strict):
                 "`true`",
                 f"scaling to zero needs `replicas: {{minimum: 0}}`, and the minimum is {replicas.minimum}",
             )
+        yield from self._wrong_size()
         yield from self._wrong_inference()
         if self.serving.ensemble:
             yield from self._wrong_ensemble(self.serving.ensemble)
@@ -512,6 +513,20 @@ class Workload(Strict):
             yield Problem("serving.tenants", twice, "each tenant is listed once")
         if self.serving.tenants and self.architecture is ArchitectureKind.BATCH:
             yield Problem("serving.tenants", "some", "a batch workload answers no requests; remove them")
+
+    def _wrong_size(self) -> Iterator[Problem]:
+        """What sizes instances that answer requests, where there are none, or too little is said."""
+        serving = self.serving
+        if self.architecture is ArchitectureKind.BATCH:
+            for name in ("requests_per_second", "monthly_usd"):
+                if (found := getattr(serving, name)) is not None:
+                    yield Problem(f"serving.{name}", f"`{found}`", "a batch workload answers no requests; remove it")
+            if serving.size == "cheapest":
+                yield Problem(
+                    "serving.size", "`cheapest`", "a batch workload answers no requests: small, medium or large"
+                )
+        elif serving.size == "cheapest" and self.monitoring.latency_objective_ms is None:
+            yield Problem("monitoring.latency_objective_ms", "nothing", "the size `cheapest` is the one that keeps it")
 
     def _wrong_inference(self) -> Iterator[Problem]:
         """Kinds of inference that the mode, the models or the replicas rule out."""

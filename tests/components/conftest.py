@@ -9,13 +9,14 @@ tests share (`streaming`, `batch`, `hybrid`, `house`, `hybrid_house`) are then b
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
+import yaml
 from ml_blueprints.architectures.architecture import Architecture
 from ml_blueprints.platform import architecture
 from ml_blueprints.settings import Settings
@@ -38,6 +39,11 @@ PROVIDER_SETTINGS = {
 TRUSTED_KEY = "ed25519:u0eLuYxoWsIhPj6ab8/6P/4nBD0s5MYZ6+Qt0RrWo10="
 PEOPLE = {"aws": "ada", "gcp": "ada@example.com", "azure": "6f3a1c52-9d0e-4b7a-8c61-2f5e0d7b9a34"}
 IMAGE = f"ml-serving@sha256:{'5f70bf18' * 8}"
+TOKENS = {
+    "issuer": "https://login.example.com",
+    "audience": "predictions",
+    "keys": "https://login.example.com/.well-known/jwks.json",
+}
 
 
 @dataclass(frozen=True)
@@ -173,12 +179,26 @@ def run_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Built
     return run
 
 
+def changed_workload(workload: str, changes: Mapping[str, Any]) -> Workload:
+    """The workload of a file (its stem) with some parts replaced, as valid as any."""
+    content = yaml.safe_load((WORKLOADS / f"{workload}.yaml").read_text())
+    for part, value in changes.items():
+        content[part] = content.get(part, {}) | value if isinstance(value, Mapping) else value
+    return Workload.model_validate(content, context={"directory": WORKLOADS})
+
+
 @pytest.fixture(scope="session")
 def build(run_program: Callable) -> Callable[..., Built]:
-    """Build the platform of a workload (the stem of its file) on a cloud; further arguments are settings."""
+    """Build the platform of a workload (the stem of its file) on a cloud; further arguments are settings.
 
-    def build_platform(cloud: str, workload: str, **settings: object) -> Built:
-        wanted = Workload.load(WORKLOADS / f"{workload}.yaml")
+    `changes` are parts of the workload that replace those of its file, such as `{"models": [...]}`; the words of a part
+    that is an object are changed one by one.
+    """
+
+    def build_platform(
+        cloud: str, workload: str, changes: Mapping[str, Any] | None = None, **settings: object
+    ) -> Built:
+        wanted = changed_workload(workload, changes or {})
         given = {
             "cloud": cloud,
             "architecture": wanted.architecture.value,
@@ -190,6 +210,9 @@ def build(run_program: Callable) -> Callable[..., Built]:
         }
         if settings.get("environment") != "experiment":
             given["trusted_keys"] = [TRUSTED_KEY]
+        if wanted.serving.tenants:
+            # API Gateway on Google Cloud has a public address by its nature.
+            given |= {"tokens": TOKENS, "public_api": cloud == "gcp"}
         validated = Settings.model_validate(given | settings)
 
         def program(built: Built) -> None:
@@ -217,10 +240,10 @@ def built_platforms() -> dict[str, Built]:
 def once(cloud: str, build: Callable[..., Built], built_platforms: dict[str, Built]) -> Callable[..., Built]:
     """Build a platform on the tests' cloud, or take the one that an earlier test built."""
 
-    def get(workload: str, **settings: object) -> Built:
-        wanted = f"{cloud} {workload} {settings}"
+    def get(workload: str, changes: Mapping[str, Any] | None = None, **settings: object) -> Built:
+        wanted = f"{cloud} {workload} {changes} {settings}"
         if wanted not in built_platforms:
-            built_platforms[wanted] = build(cloud, workload, **settings)
+            built_platforms[wanted] = build(cloud, workload, changes, **settings)
         return built_platforms[wanted]
 
     return get
@@ -240,7 +263,7 @@ def batch(once: Callable[..., Built]) -> Built:
 
 @pytest.fixture
 def hybrid(once: Callable[..., Built]) -> Built:
-    """Hybrid: delivery times, a champion and a canary."""
+    """Hybrid: delivery times, a champion and a canary, and two tenants, one of them on instances of its own."""
     return once("delivery_eta")
 
 

@@ -7,9 +7,24 @@ from pathlib import Path
 import pulumi
 import pytest
 from ml_blueprints import routing
-from ml_blueprints.workload import Ensemble, Model, Role, Workload
+from ml_blueprints.settings import Settings
+from ml_blueprints.workload import Ensemble, Model, Role, Tenant, Workload
 
 WORKLOADS = Path(__file__).parents[2] / "stacks" / "workloads"
+KEY = "ed25519:u0eLuYxoWsIhPj6ab8/6P/4nBD0s5MYZ6+Qt0RrWo10="
+
+
+def settings(**more: object) -> Settings:
+    given = {
+        "cloud": "aws",
+        "architecture": "streaming",
+        "environment": "production",
+        "workload": "workloads/fraud_detection.yaml",
+        "serving_image": f"ml-serving@sha256:{'5f70bf18' * 8}",
+        "delivery": {"repository": "example/ml-platform"},
+        "trusted_keys": [KEY],
+    }
+    return Settings.model_validate(given | more)
 
 
 def model(name: str, version: str = "1.2.0") -> Model:
@@ -62,8 +77,24 @@ def test_the_scoring_service_is_told_models_features_and_quotas():
             {"name": "two-tower", "version": "2.1.0", "role": "canary", "traffic": 10},
         ],
         "ensemble": None,
-        "tenants": {"web": 200, "mobile": 400},
+        "tenants": {
+            "web": {"requests_per_second": 200, "namespace": ""},
+            "mobile": {"requests_per_second": 400, "namespace": ""},
+        },
+        "guard": {"error_rate": 0.01, "latency_ms": 150},
     }
+
+
+def test_a_tenant_with_features_and_models_of_its_own_is_told_as_one():
+    workload = Workload.load(WORKLOADS / "personalization.yaml")
+    tenant = Tenant(name="kiosk", requests_per_second=5, concurrency=2, features="own")
+    serving = workload.serving.model_copy(update={"tenants": (tenant,)})
+    own = Model(name="kiosk-tower", version="1.0.0", role=Role.CHAMPION, traffic=100, tenant="kiosk")
+    told = routing.document(workload.model_copy(update={"serving": serving}), (own,))
+    assert told["tenants"] == {"kiosk": {"requests_per_second": 5, "concurrency": 2, "namespace": "kiosk"}}
+    assert told["models"] == [
+        {"name": "kiosk-tower", "version": "1.0.0", "role": "champion", "traffic": 100, "tenant": "kiosk"}
+    ]
 
 
 def test_the_scoring_service_is_told_of_an_ensemble():
@@ -71,15 +102,44 @@ def test_the_scoring_service_is_told_of_an_ensemble():
     ensemble = Ensemble(method="cascade", members=("sequence-network", "gradient-boosting"))
     serving = workload.serving.model_copy(update={"ensemble": ensemble})
     told = routing.document(workload.model_copy(update={"serving": serving}), workload.models)
-    assert told["ensemble"] == {"method": "cascade", "members": ["sequence-network", "gradient-boosting"]}
+    assert told["ensemble"] == {
+        "method": "cascade",
+        "members": ["sequence-network", "gradient-boosting"],
+        "weights": {},
+        "band": [0.2, 0.8],
+        "least": 1,
+        "timeout_ms": 500,
+    }
+
+
+def test_a_container_that_lacks_a_member_is_told_of_no_ensemble():
+    workload = Workload.load(WORKLOADS / "fraud_detection.yaml")
+    ensemble = Ensemble(method="vote", members=("sequence-network", "gradient-boosting"))
+    serving = workload.serving.model_copy(update={"ensemble": ensemble})
+    told = routing.document(workload.model_copy(update={"serving": serving}), workload.models[:1])
+    assert told["ensemble"] is None
 
 
 def test_the_container_reads_the_routing_table_from_one_variable():
     workload = Workload.load(WORKLOADS / "fraud_detection.yaml")
-    variables = routing.environment(workload, workload.models)
-    assert set(variables) == {"ML_BLUEPRINTS_ROUTING"}
+    variables = routing.environment(workload, settings(), workload.models)
+    assert variables.keys() == {"ML_BLUEPRINTS_ROUTING", "ENVIRONMENT", "TRUSTED_KEYS"}
+    assert (variables["ENVIRONMENT"], variables["TRUSTED_KEYS"]) == ("production", KEY)
     assert json.loads(variables["ML_BLUEPRINTS_ROUTING"]) == routing.document(workload, workload.models)
     assert ": " not in variables["ML_BLUEPRINTS_ROUTING"]
+
+
+def test_where_there_are_tenants_the_container_is_told_whose_tokens_they_bring():
+    workload = Workload.load(WORKLOADS / "delivery_eta.yaml")
+    tokens = {"issuer": "https://login.example.com", "audience": "eta", "keys": "https://login.example.com/keys"}
+    variables = routing.environment(workload, settings(tokens=tokens), workload.models)
+    told = {name: value for name, value in variables.items() if name.startswith("TOKEN_")}
+    assert told == {
+        "TOKEN_ISSUER": "https://login.example.com",
+        "TOKEN_AUDIENCE": "eta",
+        "TOKEN_KEYS": "https://login.example.com/keys",
+        "TOKEN_CLAIM": "tenant",
+    }
 
 
 def test_a_model_version_lies_under_its_name():

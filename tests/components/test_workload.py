@@ -109,7 +109,12 @@ VALUES = [
     ({"features.definitions": []}, "features.definitions", "`[]`", "at least 1"),
     ({"features.definitions.0.type": "int"}, "features.definitions[0].type", '`"int"`', "'integer', 'float'"),
     ({"models": []}, "models", "`[]`", "at least 1"),
-    ({"models.0.role": "main"}, "models[0].role", '`"main"`', "'champion', 'canary', 'shadow', 'challenger' or 'member'"),
+    (
+        {"models.0.role": "main"},
+        "models[0].role",
+        '`"main"`',
+        "'champion', 'canary', 'shadow', 'challenger' or 'member'",
+    ),
     ({"models.0.version": "1.2"}, "models[0].version", '`"1.2"`', "a version as in `1.4.2`"),
     ({"models.0.version": "v1.2.0"}, "models[0].version", '`"v1.2.0"`', "a version as in `1.4.2`"),
     ({"models.0.version": "1.02.0"}, "models[0].version", '`"1.02.0"`', "a version as in `1.4.2`"),
@@ -118,7 +123,7 @@ VALUES = [
     ({"models.1.traffic": 101}, "models[1].traffic", "`101`", "100 or less"),
     ({"models.1.traffic": -1}, "models[1].traffic", "`-1`", "0 or more"),
     ({"serving.mode": "online"}, "serving.mode", '`"online"`', "'stream', 'real_time' or 'batch'"),
-    ({"serving.size": "xl"}, "serving.size", '`"xl"`', "'small', 'medium' or 'large'"),
+    ({"serving.size": "xl"}, "serving.size", '`"xl"`', "'small', 'medium', 'large' or 'cheapest'"),
     ({"serving.replicas.maximum": 0}, "serving.replicas.maximum", "`0`", "1 or more"),
     ({"monitoring.drift.metric": "psi"}, "monitoring.drift.metric", '`"psi"`', "'jensen_shannon' or 'wasserstein'"),
     ({"monitoring.drift.threshold": 0}, "monitoring.drift.threshold", "`0`", "a number above 0"),
@@ -143,6 +148,10 @@ CRON = [
     ({"retraining.schedule": "@daily"}, "retraining.schedule", '`"@daily"`', "has 5 fields"),
     ({"retraining.schedule": 5}, "retraining.schedule", "`5`", "text is expected; put it in quotes"),
 ]
+
+GBM = "gradient-boosting"
+VOTE = {"method": "vote", "members": [GBM, "sequence-network"]}
+MEMBER = {"models.1.role": "member", "models.1.traffic": 0}
 
 TOGETHER = [
     ({"models.0.traffic": 90}, "models", "traffic of 90", "adds up to 100"),
@@ -174,22 +183,93 @@ TOGETHER = [
     ({"serving.replicas.minimum": 0}, "serving.replicas.minimum", "`0`", "scale_to_zero: true"),
     ({"serving.scale_to_zero": True}, "serving.scale_to_zero", "`true`", "minimum is 2"),
     (
-        {"serving.ensemble": {"method": "vote", "members": ["gradient-boosting", "forest"]}},
+        {"models.1.role": "challenger", "models.1.traffic": 0, "serving.ensemble": VOTE | {"members": [GBM, "forest"]}},
         "serving.ensemble.members[1]",
         "`forest`",
         "gradient-boosting, sequence-network",
     ),
     (
-        {"serving.ensemble": {"method": "vote", "members": ["gradient-boosting"]}},
+        {"serving.ensemble": VOTE | {"members": [GBM]}},
         "serving.ensemble.members",
         '`["gradient-boosting"]`',
         "at least 2",
     ),
     (
-        {"serving.ensemble": {"method": "vote", "members": ["gradient-boosting", "gradient-boosting"]}},
+        {"models.1.role": "challenger", "models.1.traffic": 0, "serving.ensemble": VOTE | {"members": [GBM, GBM]}},
         "serving.ensemble.members",
         "`gradient-boosting` 2 times",
         "once",
+    ),
+    (
+        {"serving.ensemble": VOTE},
+        "serving.ensemble",
+        "`vote` beside a canary or a shadow",
+        "answers as a whole",
+    ),
+    ({**MEMBER, "serving.ensemble": VOTE | {"least": 3}}, "serving.ensemble.least", "`3`", "at most 2"),
+    ({**MEMBER, "serving.ensemble": VOTE | {"band": [0.8, 0.2]}}, "serving.ensemble.band", "`[0.8, 0.2]`", "a lower"),
+    (
+        {**MEMBER, "serving.ensemble": VOTE | {"weights": {"tree": 1}}},
+        "serving.ensemble.weights.tree",
+        "a weight",
+        "only",
+    ),
+    (
+        {**MEMBER, "serving.ensemble": VOTE | {"weights": {GBM: 0, "sequence-network": 0}}},
+        "serving.ensemble.weights",
+        "0 for all",
+        "some member has more",
+    ),
+    ({**MEMBER, "serving.ensemble": VOTE | {"method": "stacked"}}, "serving.ensemble.stacker", "nothing", "has one"),
+    ({**MEMBER, "serving.ensemble": VOTE | {"stacker": GBM}}, "serving.ensemble.stacker", f"`{GBM}`", "no other has"),
+    (
+        {**MEMBER, "serving.ensemble": VOTE | {"method": "stacked", "stacker": "top"}},
+        "serving.ensemble.stacker",
+        "`top`",
+        "gradient-boosting, sequence-network",
+    ),
+    (MEMBER, "models[1].role", "`member`", "the ensemble has no models, and not sequence-network"),
+    (
+        {**MEMBER, "models.1.traffic": 5, "serving.ensemble": VOTE},
+        "models[1].traffic",
+        "`5`",
+        "a member takes no traffic",
+    ),
+    (
+        {"models.1.tenant": "web", "serving.tenants": [{"name": "web", "requests_per_second": 1}]},
+        "models",
+        "none of tenant web",
+        "exactly one",
+    ),
+    (
+        {"models.1.tenant": "web", "models.1.role": "champion", "models.1.traffic": 100},
+        "models[1].tenant",
+        "`web`",
+        "a tenant of the workload: it has none",
+    ),
+    (
+        {"serving.inference": "asynchronous", "models.1.role": "challenger", "models.1.traffic": 0},
+        "serving.inference",
+        "`asynchronous`",
+        "events wait for their score",
+    ),
+    ({"serving.inference": "serverless"}, "serving.inference", "`serverless`", "a canary and a shadow need"),
+    (
+        {
+            "serving.inference": "serverless",
+            "models.1.role": "challenger",
+            "models.1.traffic": 0,
+            "serving.tenants": [{"name": "web", "requests_per_second": 1, "placement": "dedicated"}],
+        },
+        "serving.tenants[0].placement",
+        "`dedicated` with `serverless`",
+        "make it `shared`",
+    ),
+    (
+        {"serving.size": "cheapest", "monitoring.latency_objective_ms": REMOVED},
+        "monitoring.latency_objective_ms",
+        "nothing",
+        "the size `cheapest` is the one that keeps it",
     ),
     (
         {"serving.tenants": [{"name": "web", "requests_per_second": 1}, {"name": "web", "requests_per_second": 2}]},

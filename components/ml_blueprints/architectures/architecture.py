@@ -17,10 +17,10 @@ class Architecture(pulumi.ComponentResource):
     A reference architecture is a subclass that says what its layers must provide: whether events are ingested as a
     `stream`, whether features are read `online`, and in which `modes` predictions are served.
 
-    The layers are attributes of the same names. `endpoint_url` is where predictions are requested (None without real
-    time), `capabilities` says which resources realise what. Raises BlueprintError, before any resource is registered,
-    if the workload belongs to another architecture, does not fit the cloud, lacks a compiled pipeline, or is kept out
-    by an experiment's fence.
+    The layers are attributes of the same names. `endpoint_url` is where predictions are requested, `sizing` which
+    instances answer and why (both None without real time), `capabilities` says which resources realise what. Raises
+    BlueprintError, before any resource is registered, if the workload belongs to another architecture, does not fit the
+    cloud or the settings, lacks a compiled pipeline or a size that fits, or is kept out by an experiment's fence.
     """
 
     kind: ClassVar[ArchitectureKind]
@@ -47,10 +47,13 @@ class Architecture(pulumi.ComponentResource):
         cloud = importlib.import_module(f"ml_blueprints.{settings.cloud}")
         cloud.LIMITS.check(workload)
         cloud.PIPELINES.check(workload)
-        super().__init__(f"ml-blueprints:architectures:{type(self).__name__}", name, None, opts)
-
         register = capabilities.Register(settings.cloud, capabilities.asked_by(self.kind, workload))
         self.context = context = layers.Context(name, workload, settings, register)
+        # Before anything is registered: there may be no size that fits.
+        sizing = context.sizing.outputs() if Mode.REAL_TIME in self.modes else None
+        super().__init__(f"ml-blueprints:architectures:{type(self).__name__}", name, None, opts)
+
+        self.sizing = sizing
         child = pulumi.ResourceOptions(parent=self)
         self.foundation = foundation = cloud.Foundation(context, opts=child)
         self.data = data = cloud.Data(context, foundation, stream=self.stream, opts=child)
@@ -67,4 +70,6 @@ class Architecture(pulumi.ComponentResource):
             )
         self.capabilities = register.outputs()
         self.endpoint_url = self.serving.url
-        self.register_outputs({"capabilities": self.capabilities, "endpointUrl": self.endpoint_url})
+        self.register_outputs(
+            {"capabilities": self.capabilities, "endpointUrl": self.endpoint_url, "sizing": self.sizing}
+        )

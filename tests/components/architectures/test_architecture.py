@@ -71,7 +71,7 @@ class Cloud:
         return make
 
 
-def settings(kind: str) -> Settings:
+def settings(kind: str, **more: Any) -> Settings:
     return Settings.model_validate(
         {
             "cloud": "aws",
@@ -81,7 +81,13 @@ def settings(kind: str) -> Settings:
             "serving_image": f"ml-serving@sha256:{'5f70bf18' * 8}",
             "delivery": {"repository": "example/ml-platform"},
             "trusted_keys": ["ed25519:u0eLuYxoWsIhPj6ab8/6P/4nBD0s5MYZ6+Qt0RrWo10="],
+            "tokens": {
+                "issuer": "https://login.example.com",
+                "audience": "eta",
+                "keys": "https://login.example.com/jwks",
+            },
         }
+        | more
     )
 
 
@@ -170,3 +176,26 @@ def test_nothing_is_registered_for_a_workload_of_another_architecture(run_progra
         )
 
     assert run_program(cloud, program).resources == []
+
+
+def _cheapest(workload: Workload, budget: int) -> Workload:
+    serving = workload.serving.model_copy(update={"size": "cheapest", "monthly_usd": budget})
+    return workload.model_copy(update={"serving": serving})
+
+
+@pytest.mark.parametrize(
+    ("more", "budget", "field"), [({"tokens": None}, 1600, "ml-blueprints:tokens"), ({}, 1, "serving.size")]
+)
+def test_what_a_stack_or_a_budget_lacks_is_said_before_anything_is_registered(run_program, more, budget, field):
+    workload = _cheapest(Workload.load(WORKLOADS / "delivery_eta.yaml"), budget)
+    raised: list[BlueprintError] = []
+
+    def program(_: Any) -> None:
+        with pytest.raises(BlueprintError) as error:
+            Hybrid("mine", workload, settings("hybrid", **more))
+        raised.append(error.value)
+
+    built = run_program("aws", program)
+    ((problem,),) = (error.problems for error in raised)
+    assert problem.field == field
+    assert built.resources == []

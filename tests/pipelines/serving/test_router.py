@@ -70,12 +70,14 @@ def test_a_wrong_table_is_refused_by_its_field(changed, field):
 
 
 def test_what_the_stacks_write_is_taken():
+    import json
+
     from ml_blueprints import routing
     from ml_blueprints.workload import Workload
     from sandbox import home
 
     for file in sorted((home.REPOSITORY / "stacks" / "workloads").glob("*.yaml")):
         workload = Workload.load(file)
-        parsed = Table.parse(routing.environment(workload, routing.deployed(workload))[routing.VARIABLE])
+        parsed = Table.parse(json.dumps(routing.document(workload, routing.deployed(workload))))
         assert parsed.workload == workload.name
         assert len(parsed.models) == len(routing.deployed(workload))
