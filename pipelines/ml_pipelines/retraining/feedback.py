@@ -1,0 +1,203 @@
+"""Feedback: outcomes, which come late, joined by event id to what the service was asked and answered.
+
+    python -m ml_pipelines.retraining.feedback --requests FOLDER --labels PLACE --to FOLDER [--by home --by tenant]
+
+It writes feedback.parquet (a row for each answered event with its outcome), performance.parquet (how good each version
+was, in all and in each cohort) and usage.parquet (who asked which version how much in each hour), and prints what was
+counted. Nothing that is wrong with single labels stops it: each kind of fault is counted and told.
+"""
+
+import argparse
+import datetime
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from ml_pipelines.retraining.answers import FeedbackError, view
+from ml_pipelines.retraining.performance import performance, performance_table
+from ml_pipelines.retraining.usage import usage
+from ml_pipelines.steps import command
+from ml_pipelines.steps.files import json_text, write_table
+
+FEEDBACK, PERFORMANCE, USAGE, COUNTED = "feedback.parquet", "performance.parquet", "usage.parquet", "feedback.json"
+# Clocks of those who answer and of those who label differ by so much without anybody's fault.
+SKEW_MS = 5_000
+MEMORY = "1GB"
+_LABELS = {"event_id": "VARCHAR", "outcome": "DOUBLE", "labelled_at": "BIGINT"}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of answers and labels.
+
+    answers: rows that were answered; unnamed: those without an event id, which no label finds; asked_again: those of an
+    event that was answered before: the first answer counts, since it was acted upon; unreadable_lines: lines that hold
+    no answer.
+    labels: those known by now; unreadable: those without an id, a time or a finite outcome; repeated: the same outcome
+    of the same event again; contradicted: events with different outcomes, of which the newest counts; undecided: those
+    whose newest outcomes are of the same moment, and differ: none counts; unknown: events that were never answered, as
+    far as is known; skewed: events whose label is older than the event, beyond what clocks may differ: left out.
+    joined: events with answer and outcome; waiting: answered ones without an outcome so far.
+    delay_ms: the median time from an answer to its outcome.
+    """
+
+    answers: int
+    unnamed: int
+    asked_again: int
+    unreadable_lines: int
+    labels: int
+    unreadable: int
+    repeated: int
+    contradicted: int
+    undecided: int
+    unknown: int
+    skewed: int
+    joined: int
+    waiting: int
+    delay_ms: float | None
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """What is wrong with labels, by its kind, where there is any."""
+        kinds = ("unreadable", "repeated", "contradicted", "undecided", "unknown", "skewed")
+        return {kind: count for kind in kinds if (count := getattr(self, kind))}
+
+    def said(self) -> str:
+        """The same in a sentence."""
+        faults = ", ".join(f"{count:,} {kind}" for kind, count in self.faults.items()) or "none with a fault"
+        return (
+            f"{self.joined:,} of {self.answers:,} answers have an outcome, {self.waiting:,} wait for one; "
+            f"of {self.labels:,} labels {faults}"
+        )
+
+
+def join(requests: Path, labels: Path, as_of: int | None = None, skew_ms: int = SKEW_MS) -> tuple[pa.Table, Counts]:
+    """Answers with their outcomes, in order of time, and what was counted.
+
+    requests: the folder of what the service captured; labels: a file or folder of Parquet or JSON lines with
+    `event_id`, `outcome` and `labelled_at` (milliseconds since 1970); as_of: what was labelled later isn't known yet.
+    Raises FeedbackError for a place that holds nothing, or no such columns.
+    """
+    with duckdb.connect(config={"memory_limit": MEMORY}) as connection:
+        view(connection, requests)
+        _labels(connection, labels)
+        try:
+            connection.execute(_ANSWERED)
+            connection.execute(_KNOWN, {"as_of": 2**62 if as_of is None else as_of})
+            connection.execute(_NEWEST)
+            joined = connection.execute(_JOIN, {"skew": skew_ms}).to_arrow_table()
+            counted = connection.execute(_COUNT, {"skew": skew_ms}).fetchone()
+        except duckdb.Error as error:
+            raise FeedbackError(f"{requests}, {labels}: {error}") from error
+    return joined, Counts(*(counted or ()))
+
+
+def _labels(connection: duckdb.DuckDBPyConnection, place: Path) -> None:
+    files = [place]
+    if place.is_dir():
+        files = sorted(file for file in place.rglob("*") if file.suffix in (".parquet", ".jsonl"))
+    kinds = {file.suffix for file in files if file.exists()}
+    if len(kinds) != 1:
+        found = " and ".join(sorted(kinds)) or "nothing"
+        raise FeedbackError(f"{place}: found {found}; files of labels, all of Parquet or all of JSON lines, are right")
+    names = [str(file) for file in files]
+    if kinds == {".jsonl"}:
+        found = connection.read_json(names, format="newline_delimited", columns=_LABELS, ignore_errors=True)
+    else:
+        found = connection.read_parquet(names, union_by_name=True)
+        if missing := [name for name in _LABELS if name not in found.columns]:
+            raise FeedbackError(f"{place}: has no column `{missing[0]}`; it has {', '.join(found.columns)}")
+        found = found.project(", ".join(f"try_cast({name} AS {kind}) AS {name}" for name, kind in _LABELS.items()))
+    found.create_view("labelled")
+
+
+_ANSWERED = """
+CREATE TEMP TABLE answered AS
+SELECT *, row_number() OVER (PARTITION BY event_id ORDER BY "at", model) AS place FROM captured WHERE "at" IS NOT NULL
+"""
+_KNOWN = """
+CREATE TEMP TABLE known AS
+SELECT *, event_id IS NOT NULL AND labelled_at IS NOT NULL AND isfinite(coalesce(outcome, 'nan'::DOUBLE)) AS readable
+FROM labelled WHERE labelled_at IS NULL OR labelled_at <= $as_of
+"""
+_NEWEST = """
+CREATE TEMP TABLE newest AS
+SELECT
+    event_id,
+    max(labelled_at) AS labelled_at,
+    arg_max(outcome, labelled_at) AS outcome,
+    count(*) - count(DISTINCT outcome) AS repeated,
+    count(DISTINCT outcome) > 1 AS contradicted,
+    count(DISTINCT outcome) FILTER (labelled_at = latest) > 1 AS undecided
+FROM (SELECT *, max(labelled_at) OVER (PARTITION BY event_id) AS latest FROM known WHERE readable)
+GROUP BY event_id
+"""
+_JOIN = """
+SELECT
+    a.event_id, a."at", a.tenant, a.entity, a.model, a.score, a.selected, n.outcome, n.labelled_at,
+    CAST(a.features AS VARCHAR) AS features
+FROM answered a JOIN newest n USING (event_id)
+WHERE a.place = 1 AND NOT n.undecided AND n.labelled_at >= a."at" - $skew
+ORDER BY a."at", a.event_id
+"""
+_COUNT = """
+WITH met AS (
+    SELECT a."at", a.event_id AS answered, n.* FROM (SELECT * FROM answered WHERE place = 1 AND event_id IS NOT NULL) a
+    FULL JOIN newest n USING (event_id)
+)
+SELECT
+    (SELECT count(*) FROM answered),
+    (SELECT count(*) FROM answered WHERE event_id IS NULL),
+    (SELECT count(*) FROM answered WHERE event_id IS NOT NULL AND place > 1),
+    (SELECT count(*) FROM captured WHERE "at" IS NULL),
+    (SELECT count(*) FROM known),
+    (SELECT count(*) FROM known WHERE NOT readable),
+    (SELECT coalesce(sum(repeated), 0)::BIGINT FROM newest),
+    (SELECT count(*) FROM newest WHERE contradicted),
+    (SELECT count(*) FROM newest WHERE undecided),
+    count(*) FILTER (answered IS NULL),
+    count(*) FILTER (labelled_at < "at" - $skew),
+    count(*) FILTER (NOT undecided AND labelled_at >= "at" - $skew),
+    count(*) FILTER (answered IS NOT NULL AND labelled_at IS NULL),
+    median(greatest(labelled_at - "at", 0)) FILTER (NOT undecided AND labelled_at >= "at" - $skew)
+FROM met
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; prints what was counted as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m ml_pipelines.retraining.feedback", description=__doc__)
+    parser.add_argument("--requests", type=Path, required=True, help="the folder of what the service captured")
+    parser.add_argument("--labels", type=Path, required=True, help="outcomes: `event_id`, `outcome`, `labelled_at`")
+    parser.add_argument("--to", type=Path, required=True, help="the folder of the tables")
+    parser.add_argument("--as-of", type=command.moment, help="what was labelled later isn't looked at, ISO 8601")
+    parser.add_argument("--skew-ms", type=int, default=SKEW_MS, help=f"how far clocks may differ (default: {SKEW_MS})")
+    parser.add_argument("--by", action="append", default=[], help="a feature, or `tenant`, whose values are cohorts")
+    parser.add_argument("--usd-per-hour", type=float, help="what serving costs, which is divided by volume")
+    options = parser.parse_args(arguments)
+    began = datetime.datetime.now(datetime.UTC)
+    try:
+        joined, counts = join(options.requests, options.labels, options.as_of, options.skew_ms)
+        used = usage(options.requests, options.usd_per_hour)
+    except FeedbackError as error:
+        print(f"feedback: {error}", file=sys.stderr)
+        return 2
+    options.to.mkdir(parents=True, exist_ok=True)
+    write_table(joined, options.to / FEEDBACK)
+    write_table(performance_table(performance(joined, options.by)), options.to / PERFORMANCE)
+    write_table(used, options.to / USAGE)
+    as_of = options.as_of or int(began.timestamp() * 1000)
+    said: dict[str, Any] = {"as_of": as_of, **asdict(counts), "said": counts.said()}
+    (options.to / COUNTED).write_text(json_text(said), encoding="utf-8")
+    print(json.dumps(said, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
