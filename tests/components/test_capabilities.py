@@ -88,16 +88,6 @@ def test_architecture_and_workload_say_which_capabilities_are_asked_for(stem, mo
     assert asked_by(workload.architecture, workload) == ALWAYS | more
 
 
-# Asked for by words that no stack's workload has; test_conformance.py builds a platform for each.
-BY_WORDS = {"ensemble", "asynchronous-scoring"}
-
-
-def test_every_other_capability_is_asked_for_by_some_workload_of_the_stacks():
-    workloads = [Workload.load(file) for file in WORKLOADS.iterdir()]
-    asked = frozenset().union(*(asked_by(workload.architecture, workload) for workload in workloads))
-    assert asked == set(CAPABILITIES) - BY_WORDS
-
-
 @pytest.fixture
 def in_program(run_program: Callable) -> Callable:
     """Run something on AWS that needs a running Pulumi program, and return what it returns."""

@@ -1,25 +1,93 @@
 """Conformance: for each workload, every cloud's platform has the same capabilities, by resources that really exist.
 
-Each platform is built once. A failure names the cloud, the architecture with its workload, and the capability.
+The workloads are those of the stacks, and some of these with other words for serving, so that each pattern of serving
+is there in each architecture that can have it. Each platform is built once. A failure names the cloud, the architecture
+with its workload and pattern, and the capability.
 """
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from ml_blueprints.capabilities import CAPABILITIES, Layer, asked_by
 from ml_blueprints.layers import Data, Delivery, Development, Features, Foundation, Monitoring, Serving
-from ml_blueprints.workload import Workload
+from tests.components.conftest import WORKLOADS, changed_workload
 
-WORKLOADS = Path(__file__).parents[2] / "stacks" / "workloads"
 CLOUDS = ("aws", "gcp", "azure")
 CONTRACTS = (Foundation, Data, Features, Development, Serving, Monitoring, Delivery)
+MEMBERS = [
+    {"name": "gradient-boosting", "version": "4.0.0", "role": "champion", "traffic": 100},
+    {"name": "linear", "version": "1.0.0", "role": "member"},
+    {"name": "top", "version": "1.0.0", "role": "member"},
+]
+CASCADE = {"method": "cascade", "members": ["linear", "gradient-boosting"], "band": [0.3, 0.7]}
+STACKED = {"method": "stacked", "members": ["linear", "gradient-boosting"], "stacker": "top"}
+OWN_MODEL = {"name": "kiosk-boosting", "version": "1.0.0", "role": "champion", "traffic": 100, "tenant": "kiosk"}
+KIOSK = {"name": "kiosk", "requests_per_second": 10, "concurrency": 2, "requests_per_day": 1000}
+NONE_AT_REST = {"scale_to_zero": True, "replicas": {"minimum": 0, "maximum": 4}}
+
+# Patterns of serving by the workload that they change; several of them in one platform where they go together.
+PATTERNS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "ensemble-and-tenant-of-its-own": (
+        "personalization",
+        {
+            "models": [*MEMBERS[:2], OWN_MODEL],
+            "serving": {"ensemble": CASCADE, "tenants": [KIOSK | {"placement": "dedicated", "features": "own"}]},
+        },
+        {},
+    ),
+    "shadow-and-co-hosted-tenant": (
+        "delivery_eta",
+        {
+            "models": [MEMBERS[0], MEMBERS[0] | {"version": "4.1.0", "role": "shadow", "traffic": 20}, OWN_MODEL],
+            "serving": {"size": "medium", "tenants": [KIOSK, {"name": "web", "requests_per_second": 5}]},
+        },
+        {},
+    ),
+    "serverless-ensemble": (
+        "delivery_eta",
+        {
+            "models": MEMBERS,
+            "serving": {
+                "inference": "serverless",
+                "size": "small",
+                "ensemble": STACKED,
+                "tenants": [KIOSK],
+                **NONE_AT_REST,
+            },
+        },
+        {"environment": "staging"},
+    ),
+    "serverless": (
+        "fraud_detection",
+        {"models": MEMBERS[:1], "serving": {"inference": "serverless", **NONE_AT_REST}},
+        {"environment": "staging"},
+    ),
+    "asynchronous": (
+        "delivery_eta",
+        {
+            "models": MEMBERS[:1],
+            "serving": {"inference": "asynchronous", "size": "small", "tenants": [], **NONE_AT_REST},
+        },
+        {},
+    ),
+}
+PLATFORMS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    f"{changed_workload(stem, changes).architecture}-{stem}" + (f"-{pattern}" if pattern else ""): (
+        stem,
+        changes,
+        settings,
+    )
+    for pattern, (stem, changes, settings) in [
+        *(("", (file.stem, {}, {})) for file in sorted(WORKLOADS.iterdir())),
+        *PATTERNS.items(),
+    ]
+}
 ASKED = {
-    f"{workload.architecture}-{file.stem}": asked_by(workload.architecture, workload)
-    for file in sorted(WORKLOADS.iterdir())
-    for workload in [Workload.load(file)]
+    name: asked_by(workload.architecture, workload)
+    for name, (stem, changes, _) in PLATFORMS.items()
+    for workload in [changed_workload(stem, changes)]
 }
 
 
@@ -31,7 +99,8 @@ def platform(build: Callable) -> Callable[[str, str], Any]:
     def get(cloud: str, name: str) -> Any:
         if (cloud, name) not in built:
             try:
-                built[cloud, name] = build(cloud, name.partition("-")[2])
+                stem, changes, settings = PLATFORMS[name]
+                built[cloud, name] = build(cloud, stem, changes, **settings)
             except Exception as error:
                 built[cloud, name] = error
         found = built[cloud, name]
@@ -144,3 +213,24 @@ def test_a_capability_without_a_resource_would_be_noticed(platform, cloud):
     built = platform(cloud, "batch-churn")
     assert told(built, "canary") == []
     assert "canary" not in built.platform.capabilities
+
+
+def test_every_capability_is_asked_for_by_some_platform():
+    assert frozenset().union(*ASKED.values()) == set(CAPABILITIES)
+
+
+@pytest.mark.parametrize(
+    ("capability", "architectures"),
+    [
+        ("canary", {"streaming", "hybrid"}),
+        ("shadow", {"streaming", "hybrid"}),
+        ("ensemble", {"streaming", "hybrid"}),
+        ("api", {"streaming", "hybrid"}),
+        ("tenant-quotas", {"streaming", "hybrid"}),
+        ("dedicated-placement", {"streaming", "hybrid"}),
+        ("automatic-rollback", {"streaming", "hybrid"}),
+        ("asynchronous-scoring", {"hybrid"}),
+    ],
+)
+def test_a_pattern_of_serving_is_there_in_each_architecture_that_can_have_it(capability, architectures):
+    assert {name.partition("-")[0] for name, asked in ASKED.items() if capability in asked} == architectures
