@@ -58,8 +58,8 @@ class Policy:
 
     trigger, schedule: as the workload's `retraining` has them; decay counts as drift. patience: so many reports in a
     row must find drift. growth: how many times as many outcomes as the model learned from are a reason by themselves
-    (None: they aren't). outcomes: how many must have become known since the model in use was trained. cool_down_hours: from
-    the beginning of one run to the next. run_usd, monthly_usd: what a run costs, and all runs of a calendar month may.
+    (None: they aren't). outcomes: how many must be known to learn from. cool_down_hours: from the beginning of one run
+    to the next. run_usd, monthly_usd: what a run costs, and all runs of a calendar month may.
     """
 
     trigger: str = "drift_or_schedule"
@@ -105,9 +105,9 @@ class Policy:
 class Situation:
     """What is known when it is decided. Times are milliseconds since 1970.
 
-    reports: of monitors since the model in use was trained, oldest first; labelled: outcomes that became known since
-    then; learned_from: how many examples that model learned from; runs: of training, oldest first; challenger: a
-    version that is being rolled out.
+    reports: of monitors since the model in use was trained, oldest first; labelled: outcomes that are known of what a
+    new one would learn from, such as what came since the drift began; learned_from: how many examples the model in use
+    learned from; runs: of training, oldest first; challenger: a version that is being rolled out.
     """
 
     now: int
@@ -196,7 +196,7 @@ def _reasons(policy: Policy, situation: Situation) -> Iterator[Because]:
         elif due is not None and last is None:
             yield Because(Why.SCHEDULE, f"`{policy.schedule}` was due {due:%Y-%m-%d %H:%M} UTC, and there was no run")
     if policy.growth is not None and situation.labelled >= policy.growth * max(1, situation.learned_from):
-        said = f"{situation.labelled:,} outcomes became known, the model in use learned from {situation.learned_from:,}"
+        said = f"{situation.labelled:,} outcomes are known, the model in use learned from {situation.learned_from:,}"
         yield Because(Why.VOLUME, said)
 
 
@@ -216,7 +216,7 @@ def _vetoes(policy: Policy, situation: Situation) -> Iterator[Because]:
             said = f"data is broken, and a model learns its faults ({names}: {broken[0].reason})"
             yield Because(Why.BROKEN_DATA, said)
     if situation.labelled < policy.outcomes:
-        said = f"{situation.labelled:,} outcomes became known since the last training, {policy.outcomes:,} are needed"
+        said = f"{situation.labelled:,} outcomes are known to learn from, {policy.outcomes:,} are needed"
         yield Because(Why.FEW_OUTCOMES, said)
     if any(run.ended is Ended.RUNNING for run in situation.runs):
         yield Because(Why.RUNNING, "a training is running")
@@ -247,7 +247,8 @@ def _beyond_budget(policy: Policy, situation: Situation, monthly_usd: float) -> 
     spent = sum(run.usd for run in situation.runs if run.started_at >= since)
     if spent + policy.run_usd > monthly_usd:
         following = (month + datetime.timedelta(days=32)).replace(day=1)
-        said = f"{spent:,.2f} of {monthly_usd:,.2f} dollars of {month:%B %Y} are spent, and a run costs {policy.run_usd:,.2f}"
+        said = f"a run costs {policy.run_usd:,.2f} dollars, "
+        said += f"{spent:,.2f} of {monthly_usd:,.2f} of {month:%B %Y} are spent"
         # Where one run costs more than a month's budget, no time helps.
         ends = round(following.timestamp() * 1000) if policy.run_usd <= monthly_usd else None
         yield Because(Why.BUDGET, said, ends)
@@ -267,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ml_pipelines.retraining.policy", description=__doc__)
     parser.add_argument("--workload", type=Path, required=True, help="the workload file")
     parser.add_argument("--report", type=Path, action="append", default=[], help="drift.json; oldest first")
-    parser.add_argument("--labelled", type=int, default=0, help="outcomes since the model in use was trained")
+    parser.add_argument("--labelled", type=int, default=0, help="outcomes that are known to learn from")
     parser.add_argument("--learned-from", type=int, default=0, help="examples that it learned from")
     parser.add_argument("--trail", type=Path, help="the audit trail, which knows the runs and is told the decision")
     parser.add_argument("--as-of", type=command.moment, default=command.moment("now"), help="ISO 8601 (default: now)")

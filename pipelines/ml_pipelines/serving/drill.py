@@ -9,13 +9,10 @@ may fail.
 import argparse
 import contextlib
 import json
-import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import ModelProto, helper, numpy_helper
 
 from ml_pipelines.serving.models import MODEL
-from ml_pipelines.serving.settings import ROUTING_FILE
+from ml_pipelines.serving.process import ProcessError, put_table, running
 from ml_pipelines.steps import manifest
 from ml_pipelines.steps.models import OUTPUT, fit
 from ml_pipelines.tasks.candidates import LINEAR
@@ -37,10 +34,9 @@ CHAMPION, CHANGED, BROKEN, BETTER = "1.0.0", "1.1.0", "1.2.0", "1.3.0"
 SHARE = 20
 CLIENTS = 16
 _INPUTS = ("first", "second", "third")
-_PATIENCE_SECONDS = 20.0
 
 
-class DrillError(Exception):
+class DrillError(ProcessError):
     """What the drill should have shown and didn't."""
 
 
@@ -57,40 +53,40 @@ class Outcome:
 
 
 def drill(folder: Path, say: Callable[[str], None], settle: float = 1.0) -> Outcome:
-    """Run it in a folder; `settle` is how long each table is asked. Raises DrillError."""
+    """Run it in a folder; `settle` is how long each table is asked. Raises ProcessError."""
     key = Ed25519PrivateKey.generate()
     _versions(folder / "registry", key)
     routing = folder / "routing.json"
-    _route(routing, {CHAMPION: ("champion", 100)})
-    with _service(folder, routing, key) as port, _clients(folder, port) as clients:
+    put_table(routing, _table({CHAMPION: ("champion", 100)}))
+    told = {"MODELS": str(folder / "registry"), "TRUSTED_KEYS": manifest.as_word(key.public_key())}
+    with running(folder, routing, told) as service, _clients(folder, service.port) as clients:
         time.sleep(settle)
         say(f"{CHAMPION} serves {CLIENTS} clients")
 
-        _route(routing, {CHAMPION: ("champion", 100 - SHARE), CHANGED: ("canary", SHARE)})
-        _until(port, "refused", lambda: _metric(port, 'serving_reloads_total{outcome="refused"}') == 1)
+        service.route(_table({CHAMPION: ("champion", 100 - SHARE), CHANGED: ("canary", SHARE)}))
+        service.until("refused", lambda: service.metric('serving_reloads_total{outcome="refused"}') == 1)
         say(f"canary {CHANGED}, changed after it was signed, is refused; {CHAMPION} goes on")
 
-        _route(routing, {CHAMPION: ("champion", 100 - SHARE), BROKEN: ("canary", SHARE)})
-        _until(port, "taken", lambda: BROKEN in _listed(port))
+        service.route(_table({CHAMPION: ("champion", 100 - SHARE), BROKEN: ("canary", SHARE)}))
+        service.until("taken", lambda: BROKEN in service.listed())
         started = time.perf_counter()
-        _until(port, "withdrawn", lambda: bool(_listed(port)[BROKEN]["withdrawn"]))
+        service.until("withdrawn", lambda: bool(service.listed()[BROKEN]["withdrawn"]))
         detected = time.perf_counter() - started
-        say(
-            f"canary {BROKEN} is withdrawn {detected:.2f} s after it got {SHARE}%: {_listed(port)[BROKEN]['withdrawn']}"
-        )
-        failures = int(_metric(port, f'serving_model_failures_total{{model="{NAME}/{BROKEN}"}}'))
+        why = service.listed()[BROKEN]["withdrawn"]
+        say(f"canary {BROKEN} is withdrawn {detected:.2f} s after it got {SHARE}%: {why}")
+        failures = int(service.metric(f'serving_model_failures_total{{model="{NAME}/{BROKEN}"}}'))
         say(f"its {failures} failures were answered by {CHAMPION}")
 
-        _route(routing, {CHAMPION: ("champion", 100)})
-        _until(port, "rolled back", lambda: list(_listed(port)) == [CHAMPION])
+        service.route(_table({CHAMPION: ("champion", 100)}))
+        service.until("rolled back", lambda: list(service.listed()) == [CHAMPION])
         time.sleep(settle)
         say(f"rolled back to {CHAMPION} alone")
 
-        _route(routing, {CHAMPION: ("champion", 100 - SHARE), BETTER: ("canary", SHARE)})
-        _until(port, "taken", lambda: BETTER in _listed(port))
+        service.route(_table({CHAMPION: ("champion", 100 - SHARE), BETTER: ("canary", SHARE)}))
+        service.until("taken", lambda: BETTER in service.listed())
         time.sleep(settle)
-        _route(routing, {BETTER: ("champion", 100)})
-        _until(port, "promoted", lambda: list(_listed(port)) == [BETTER])
+        service.route(_table({BETTER: ("champion", 100)}))
+        service.until("promoted", lambda: list(service.listed()) == [BETTER])
         time.sleep(settle)
         say(f"canary {BETTER} is promoted")
         found = _ended(clients)
@@ -149,9 +145,8 @@ def _break(graph: ModelProto) -> None:
     graph.graph.node.append(helper.make_node("Where", ["positive", "nan", "whole"], [OUTPUT]))
 
 
-def _route(file: Path, versions: Mapping[str, tuple[str, int]]) -> None:
-    """Put a routing table in place of the one before, as a whole."""
-    table = {
+def _table(versions: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
+    return {
         "workload": "drill",
         "entity": "customer",
         "features": [],
@@ -162,36 +157,6 @@ def _route(file: Path, versions: Mapping[str, tuple[str, int]]) -> None:
         "ensemble": None,
         "tenants": {},
     }
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(table))
-    part.replace(file)
-
-
-@contextlib.contextmanager
-def _service(folder: Path, routing: Path, key: Ed25519PrivateKey) -> Generator[int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = folder / "service.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ml_pipelines.serving"],
-            env=os.environ
-            | {
-                ROUTING_FILE: str(routing),
-                "MODELS": str(folder / "registry"),
-                "TRUSTED_KEYS": manifest.as_word(key.public_key()),
-                "PORT": str(port),
-                "DRAIN_SECONDS": "0",
-            },
-            stderr=output,
-        )
-    try:
-        _until(port, "started", lambda: _read(port, "/health") is not None, lambda: log.read_text()[-2000:])
-        yield port
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @contextlib.contextmanager
@@ -225,31 +190,6 @@ def _ended(clients: "subprocess.Popen[str]") -> dict[str, Any]:
     return json.loads(output)
 
 
-def _read(port: int, path: str) -> bytes | None:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.read()
-    except OSError:
-        return None
-
-
-def _listed(port: int) -> dict[str, Any]:
-    return {one["version"]: one for one in json.loads(_read(port, "/v1/models") or b'{"models": []}')["models"]}
-
-
-def _metric(port: int, name: str) -> float:
-    lines = (_read(port, "/metrics") or b"").decode().splitlines()
-    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
-
-
-def _until(port: int, what: str, there: Callable[[], bool], why: Callable[[], str] = lambda: "") -> None:
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while not there():
-        if time.monotonic() > end:
-            raise DrillError(f"nothing was {what} in {_PATIENCE_SECONDS:g} s: {list(_listed(port))} {why()}")
-        time.sleep(0.02)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 where a request failed."""
     argparse.ArgumentParser(prog="python -m ml_pipelines.serving.drill", description=__doc__).parse_args(arguments)
@@ -261,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="drill-") as folder:
             outcome = drill(Path(folder), say)
-    except DrillError as error:
+    except ProcessError as error:
         print(f"drill: {error}", file=sys.stderr)
         return 1
     shares = ", ".join(f"{count:,} by {model}" for model, count in sorted(outcome.models.items()))

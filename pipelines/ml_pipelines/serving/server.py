@@ -44,7 +44,8 @@ def service(settings: Settings, variables: Mapping[str, str] = os.environ) -> Se
         return load(name, version, find(name, version), settings.trust)
 
     deployment = Deployment.load(settings.table, fetch, {})
-    kept = [Captured(settings.captured, kind) for kind in ("requests", "comparisons")] if settings.captured else []
+    kinds = ("requests", "comparisons") if settings.captured else ()
+    kept = [Captured(settings.captured or "", kind, settings.captured_seconds) for kind in kinds]
     shadows = Shadows(
         kept[1] if kept else _not_kept,
         lambda model, outcome, rows: metrics.count(metrics.shadow, (model, outcome), rows),

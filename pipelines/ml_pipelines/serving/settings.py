@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from ml_pipelines.serving.captured import EVERY_SECONDS
 from ml_pipelines.serving.models import Trust
 from ml_pipelines.serving.table import Table, TableError
 from ml_pipelines.steps import manifest
@@ -40,6 +41,7 @@ class Settings:
     issuer: Issuer | None
     feature_store: str | None
     captured: str | None
+    captured_seconds: float
     port: int
     metrics_port: int | None
     health: str | None
@@ -78,6 +80,7 @@ class Settings:
             issuer=issuer,
             feature_store=variables.get("FEATURE_STORE") or None,
             captured=variables.get("CAPTURED") or None,
+            captured_seconds=_number(variables, "CAPTURED_SECONDS", EVERY_SECONDS),
             port=int(_number(variables, "AIP_HTTP_PORT", _number(variables, "PORT", 8080))),
             metrics_port=int(_number(variables, "METRICS_PORT", 0)) or None,
             health=variables.get("AIP_HEALTH_ROUTE") or None,

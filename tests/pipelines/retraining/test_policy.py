@@ -107,7 +107,7 @@ def test_what_the_trigger_doesnt_name_is_told_and_decides_nothing():
     ("known", "why", "says"),
     [
         (situation(BROKEN), Why.BROKEN_DATA, "a model learns its faults (income: missing_share"),
-        (situation(DRIFT, labelled=499), Why.FEW_OUTCOMES, "499 outcomes became known since the last training, 500"),
+        (situation(DRIFT, labelled=499), Why.FEW_OUTCOMES, "499 outcomes are known to learn from, 500"),
         (situation(DRIFT, challenger="trees/2"), Why.ROLLING_OUT, "trees/2 is being rolled out"),
         (situation(DRIFT, runs=[Run(NOW - 9 * HOUR_MS, Ended.RUNNING)]), Why.RUNNING, "a training is running"),
         (
@@ -145,7 +145,7 @@ def test_the_budget_is_of_a_calendar_month():
     assert decide(policy, situation(DRIFT, runs=month[:2])).retrain
     decision = decide(policy, situation(DRIFT, runs=month))
     assert whys(decision.vetoes) == [Why.BUDGET]
-    assert "80.00 of 100.00 dollars of March 2026" in decision.said
+    assert "80.00 of 100.00 of March 2026" in decision.said
     assert decision.not_before == moment("2026-04-01 00:00")
     never = decide(Policy("drift", run_usd=101, monthly_usd=100), situation(DRIFT))
     assert (never.retrain, never.not_before) == (False, None)
