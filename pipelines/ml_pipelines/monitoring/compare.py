@@ -40,10 +40,10 @@ def compare(
     found = [_rows(window)]
     if window.rows:
         found += _columns(window)
-        for segment, features in window.counts.items():
-            for name, seen in features.items():
-                before = _before(baseline, segment, name)
-                found += _looked_at(before, seen, segment, settings)
+        for segment in sorted(window.counts):
+            for name in baseline.features:
+                if seen := window.counts[segment].get(name):
+                    found += _looked_at(_before(baseline, segment, name), seen, segment, settings)
     found += [_decayed(one, settings) for one in decays]
     return Report(
         task=baseline.task,
@@ -162,12 +162,10 @@ def _moved(before: Distribution, after: np.ndarray) -> str:
 
 
 def _quality(before: Distribution, seen: Counts, segment: str, settings: Settings) -> Iterator[_Open]:
-    def grown(
-        metric: str, was: int, of: int, now: int, among: int, threshold: float, what: str, certain: bool = False
-    ) -> _Open:
+    def grown(metric: str, was: int, of: int, now: int, among: int, threshold: float, what: str) -> _Open:
         enough = among >= settings.minimum and of > 0
         share, usual = now / max(1, among), was / max(1, of)
-        p = (0.0 if certain and now else distances.more_noise(was, of, now, among)) if enough else None
+        p = distances.more_noise(was, of, now, among) if enough else None
         said = f"{share:.1%} {what}, {usual:.1%} in training; {threshold:.1%} more are allowed"
         finding = Finding(
             Kind.QUALITY,
@@ -185,12 +183,13 @@ def _quality(before: Distribution, seen: Counts, segment: str, settings: Setting
 
     yield grown(MISSING, before.missing, before.rows, seen.missing, seen.rows, settings.missing, "are missing")
     if before.cuts is None:
-        known = before.different <= len(before.words)
-        what = "are words that training didn't have" if known else "are words that were rare in training"
-        if seen.example is not None:
-            what += f", such as `{seen.example}`"
-        others, new = int(before.counts[-1]), int(seen.counts[-1])
-        yield grown(UNKNOWN, others, before.there, new, seen.there, settings.unknown, what)
+        # Where the baseline keeps some words of many, it can't tell rare ones from new ones.
+        if before.different <= len(before.words):
+            what = "are words that training didn't have"
+            if seen.example is not None:
+                what += f", such as `{seen.example}`"
+            others, new = int(before.counts[-1]), int(seen.counts[-1])
+            yield grown(UNKNOWN, others, before.there, new, seen.there, settings.unknown, what)
     elif before.lowest is not None and before.highest is not None:
         what = f"lie beyond {before.lowest:g} to {before.highest:g}, where all lay in training"
         if before.low is not None and seen.lowest is not None and seen.lowest < before.low:

@@ -1,0 +1,178 @@
+"""Counting with DuckDB: one pass over Parquet files or over what the service captured, in bounded memory."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from ml_pipelines.monitoring.baseline import Baseline, Distribution
+from ml_pipelines.monitoring.counting import AT, WHOLE, Counts, Window
+from ml_pipelines.retraining.answers import view
+
+MEMORY = "1GB"
+# What the service captures beside the features (docs/serving.md).
+_CAPTURED = (AT, "tenant", "entity", "event_id", "score", "model")
+_TABLE = "asked"
+_COLUMNS = 6
+
+
+def count(
+    baseline: Baseline,
+    place: Path,
+    segments: Sequence[str] = (),
+    since: int | None = None,
+    until: int | None = None,
+    model: str | None = None,
+    memory: str = MEMORY,
+) -> Window:
+    """The window of a Parquet file or folder, or of the folder of lines that the service captured.
+
+    Parquet has a column for each input, `score`, and `at` (milliseconds since 1970). since, until: rows asked from then
+    on and before; model: rows that this version answered, as in `boosting/1.2.0`. Raises duckdb.Error for files that
+    can't be read.
+    """
+    with duckdb.connect(config={"memory_limit": memory, "preserve_insertion_order": False}) as connection:
+        columns = _open(connection, baseline, place)
+        if columns is None:
+            return Window(0, {}, unsegmented=tuple(segments))
+        wanted = _wanted(columns, since, until, model)
+        return _count(connection, baseline, columns, wanted, segments)
+
+
+def _open(connection: duckdb.DuckDBPyConnection, baseline: Baseline, place: Path) -> list[str] | None:
+    """Make the view of what was asked; its columns. None where nothing was."""
+    files = [place] if place.is_file() else sorted(place.rglob("*.parquet"))
+    if files:
+        found = connection.read_parquet([str(file) for file in files], union_by_name=True, hive_partitioning=False)
+        found.create_view(_TABLE)
+        return list(found.columns)
+    if not any(place.rglob("*.jsonl")):
+        return None
+    view(connection, place)
+    names = [name for name in baseline.features if name not in _CAPTURED]
+    paths = ", ".join(_text(_pointer(name)) for name in names)
+    # All paths at once, so that a line is read once.
+    values = f", json_extract_string(features, [{paths}]) AS said" if names else ""
+    inner = f"SELECT {', '.join(map(_quoted, _CAPTURED))}{values} FROM captured"  # noqa: S608 (names are quoted, here and below)
+    fields = "".join(f", said[{number}] AS {_quoted(name)}" for number, name in enumerate(names, 1))
+    connection.execute(f"CREATE VIEW {_TABLE} AS SELECT * EXCLUDE (said){fields} FROM ({inner})")  # noqa: S608
+    seen = connection.execute(f"SELECT {', '.join(f'count({_quoted(name)})' for name in names)} FROM {_TABLE}")  # noqa: S608
+    there = seen.fetchone() or ()
+    # A feature that no line has isn't captured; a column of nothing would be told as missing values.
+    return [*_CAPTURED, *(name for name, values in zip(names, there, strict=True) if values)]
+
+
+def _wanted(columns: Sequence[str], since: int | None, until: int | None, model: str | None) -> str:
+    conditions = []
+    if AT in columns:
+        conditions += [f'"{AT}" >= {since:d}'] if since is not None else []
+        conditions += [f'"{AT}" < {until:d}'] if until is not None else []
+    if model is not None and "model" in columns:
+        conditions.append(f"model = {_text(model)}")
+    return " AND ".join(conditions) or "true"
+
+
+def _count(
+    connection: duckdb.DuckDBPyConnection,
+    baseline: Baseline,
+    columns: Sequence[str],
+    wanted: str,
+    segments: Sequence[str],
+) -> Window:
+    there = {name: one for name, one in baseline.features.items() if name in columns}
+    kept = [name for name in segments if name in columns]
+    words = [f"coalesce(CAST({_quoted(name)} AS VARCHAR), '') AS segment_{place}" for place, name in enumerate(kept)]
+    grouped = [f"segment_{place}" for place in range(len(kept))]
+    times = f'min("{AT}"), max("{AT}")' if AT in columns else "NULL, NULL"
+    values = [_value(name, one, place) for place, (name, one) in enumerate(there.items())]
+    counted = [part for place, one in enumerate(there.values()) for part in _parts(one, place)]
+    at = [f'"{AT}"'] if AT in columns else []
+    inner = f"SELECT {', '.join([*at, *words, *values]) or '1'} FROM {_TABLE} WHERE {wanted}"  # noqa: S608
+    sets = ", ".join(f"({name})" for name in ["", *grouped])
+    asked = ", ".join([*(f"grouping({name})" for name in grouped), *grouped, "count(*)", times, *counted])
+    rows = connection.execute(f"SELECT {asked} FROM ({inner}) GROUP BY GROUPING SETS ({sets})").fetchall()  # noqa: S608
+    found: dict[str, dict[str, Counts]] = {}
+    total, since, until = 0, None, None
+    for row in rows:
+        left_out, names, rest = row[: len(kept)], row[len(kept) : 2 * len(kept)], row[2 * len(kept) :]
+        segment = next(
+            (f"{kept[place]}={name}" for place, name in enumerate(names) if not left_out[place]),
+            WHOLE,
+        )
+        if segment == WHOLE:
+            total, since, until = rest[:3]
+        found[segment] = dict(_read(there, int(rest[0]), rest[3:]))
+    return Window(
+        total,
+        found if total else {},
+        since,
+        until,
+        absent=tuple(name for name in baseline.features if name not in there),
+        unsegmented=tuple(name for name in segments if name not in columns),
+    )
+
+
+def _value(name: str, one: Distribution, place: int) -> str:
+    """A column as it is counted: a finite number, or the place of a word among the baseline's, from 1 on; else NULL."""
+    column = _quoted(name)
+    if one.cuts is None:
+        known = ", ".join(map(_text, one.words))
+        word = f"CAST({column} AS VARCHAR)"
+        place_of = f"coalesce(list_position([{known}]::VARCHAR[], {word}), {len(one.words) + 1})"
+        return f"CASE WHEN {word} <> '' THEN {place_of} END AS value_{place}, {word} AS word_{place}"
+    number = f"TRY_CAST({column} AS DOUBLE)"
+    # Yes and no are numbers, too, which text doesn't say by itself.
+    number = f"coalesce({number}, CAST(TRY_CAST(CAST({column} AS VARCHAR) AS BOOLEAN) AS DOUBLE))"
+    return f"CASE WHEN isfinite({number}) THEN {number} END AS value_{place}"
+
+
+def _parts(one: Distribution, place: int) -> Iterator[str]:
+    """_COLUMNS of a feature: histogram, how many, extremes and those beyond for numbers; for words the first new one."""
+    value = f"value_{place}"
+    if one.cuts is None:
+        yield from (f"histogram({value})", f"count({value})")
+        yield f"min(word_{place}) FILTER ({value} = {len(one.words) + 1})"
+        yield from ("NULL", "NULL, NULL")
+        return
+    cuts = ", ".join(map(_number, one.cuts.tolist()))
+    yield from (f"histogram({value}, [{cuts}]::DOUBLE[])", f"count({value})", f"min({value})", f"max({value})")
+    yield f"{_beyond(value, one.lowest, one.highest)}, {_beyond(value, one.low, one.high)}"
+
+
+def _beyond(value: str, low: float | None, high: float | None) -> str:
+    sides = [f"{value} < {_number(low)}"] if low is not None else []
+    sides += [f"{value} > {_number(high)}"] if high is not None else []
+    return f"count(*) FILTER ({' OR '.join(sides)})" if sides else "0"
+
+
+def _read(there: Mapping[str, Distribution], rows: int, values: Sequence[Any]) -> Iterator[tuple[str, Counts]]:
+    for place, (name, one) in enumerate(there.items()):
+        bins, number, low, high, outside, implausible = values[place * _COLUMNS : (place + 1) * _COLUMNS]
+        found = bins or {}
+        if one.cuts is None:
+            counts = [found.get(word, 0) for word in range(1, len(one.words) + 2)]
+            yield name, Counts(np.array(counts, np.int64), rows - number, example=low)
+            continue
+        counts = [found.get(cut, 0) for cut in one.cuts.tolist()]
+        counts.append(number - sum(counts))
+        yield name, Counts(np.array(counts, np.int64), rows - number, low, high, outside, implausible)
+
+
+def _number(value: float) -> str:
+    """A number as DuckDB reads the same one again: without an exponent it would be a decimal first."""
+    return f"{value:.17e}"
+
+
+def _pointer(name: str) -> str:
+    """A field of a JSON object, whatever its name (RFC 6901)."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
