@@ -10,6 +10,7 @@ from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.limits import Limits
 from ml_blueprints.settings import Settings
 from ml_blueprints.workload import Workload
+from tests.components.conftest import changed_workload
 
 STACKS = Path(__file__).parents[2] / "stacks"
 CLOUDS = ("aws", "gcp", "azure")
@@ -114,6 +115,39 @@ def test_a_field_that_has_the_name_of_a_column_of_the_archive_is_refused_where_e
     assert (problem.field, problem.found) == ("data.contract.path", "a contract with `arrived`")
     archiving.check(with_field("arrived_where", "fraud_detection.yaml"))
     archiving.check(with_field("arrived", "credit_scoring.yaml"))
+
+
+def test_each_tenants_versions_count_for_themselves():
+    tenants = [{"name": "kiosk", "requests_per_second": 1}]
+    shadow = {"name": "forest", "version": "1.0.0", "role": "shadow", "traffic": 10}
+    own = {"name": "kiosk-boosting", "version": "1.0.0", "role": "champion", "traffic": 100, "tenant": "kiosk"}
+    champion = {"name": "boosting", "version": "1.0.0", "role": "champion", "traffic": 100}
+    changes = {"serving": {"tenants": tenants}, "models": [champion, shadow, own]}
+    beside = changed_workload("fraud_detection", changes)
+    tight = replace(TIGHT, name_length=40, models_in_container=2)
+    tight.check(beside)
+    with pytest.raises(BlueprintError) as refused:
+        replace(tight, models_in_container=1).check(beside)
+    (problem,) = refused.value.problems
+    assert (problem.field, problem.found) == ("models", "2 that answer from one container")
+    changes["serving"]["tenants"][0]["placement"] = "dedicated"
+    replace(tight, models_in_container=1).check(changed_workload("fraud_detection", changes))
+
+
+def test_what_serverless_gives_up_keeps_it_out_of_production():
+    changes = {
+        "models": [{"name": "boosting", "version": "1.0.0", "role": "champion", "traffic": 100}],
+        "serving": {"inference": "serverless", "scale_to_zero": True, "replicas": {"minimum": 0, "maximum": 2}},
+    }
+    wanted = changed_workload("fraud_detection", changes)
+    strict = replace(TIGHT, name_length=40, serverless_gives_up="a network of its own")
+    strict.check(wanted, "staging")
+    replace(strict, serverless_gives_up="").check(wanted, "production")
+    with pytest.raises(BlueprintError) as refused:
+        strict.check(wanted, "production")
+    (problem,) = refused.value.problems
+    assert (problem.field, problem.found) == ("serving.inference", "`serverless` in production")
+    assert "a network of its own" in problem.right
 
 
 def test_every_limit_that_is_passed_is_told():

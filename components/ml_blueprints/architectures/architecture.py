@@ -45,7 +45,7 @@ class Architecture(pulumi.ComponentResource):
         fence.check(workload, settings)
         settings.check(workload)
         cloud = importlib.import_module(f"ml_blueprints.{settings.cloud}")
-        cloud.LIMITS.check(workload)
+        cloud.LIMITS.check(workload, settings.environment)
         cloud.PIPELINES.check(workload)
         register = capabilities.Register(settings.cloud, capabilities.asked_by(self.kind, workload))
         self.context = context = layers.Context(name, workload, settings, register)

@@ -19,9 +19,13 @@ LIMITS = Limits(
     shadow_models=1,
     shadow_percent=100,
     canary_beside_shadow=False,
-    # Variants on instances keep one; serverless ones would give up VPC, isolation and data capture.
-    # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
+    # Variants on instances keep one.
     scale_to_zero=False,
+    # One source, and up to five additional ones: AdditionalModelDataSources of
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
+    models_in_container=6,
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html, feature exclusions.
+    serverless_gives_up="the private network, network isolation and data capture",
 )
 
 # Who may act under the identity of a purpose: the services that run its work.
