@@ -77,6 +77,12 @@ def environment(workload: Workload, settings: Settings, models: tuple[Model, ...
     return variables
 
 
+def behind_router(workload: Workload, settings: Settings, models: tuple[Model, ...]) -> dict[str, str]:
+    """What a scoring container is told that the platform lets a router alone ask: this tells the tenant, no token."""
+    variables = environment(workload, settings, models)
+    return {name: value for name, value in variables.items() if not name.startswith("TOKEN_")} | {"BEHIND_ROUTER": "1"}
+
+
 def image_name(image: str) -> str:
     """The name of an image without registry and digest, as a repository is called."""
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0]

@@ -177,3 +177,12 @@ def test_only_a_relative_image_is_in_the_repository_of_the_platform(run_program)
         "ml-serving@sha256:00": "images.example.com/platform/ml-serving@sha256:00",
         "registry.example.com/ml-serving@sha256:00": "registry.example.com/ml-serving@sha256:00",
     }
+
+
+def test_what_is_behind_a_router_is_told_the_tenants_and_needs_no_tokens():
+    workload = Workload.load(WORKLOADS / "delivery_eta.yaml")
+    tokens = {"issuer": "https://login.example.com", "audience": "a", "keys": "https://login.example.com/keys"}
+    told = routing.behind_router(workload, settings(tokens=tokens), routing.deployed(workload))
+    assert told["BEHIND_ROUTER"] == "1"
+    assert not [name for name in told if name.startswith("TOKEN_")]
+    assert set(json.loads(told["ML_BLUEPRINTS_ROUTING"])["tenants"]) == {"orders", "partners"}
