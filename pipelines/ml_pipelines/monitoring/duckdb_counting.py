@@ -55,11 +55,13 @@ def _open(connection: duckdb.DuckDBPyConnection, baseline: Baseline, place: Path
     paths = ", ".join(_text(_pointer(name)) for name in names)
     # All paths at once, so that a line is read once.
     values = f", json_extract_string(features, [{paths}]) AS said" if names else ""
-    inner = f"SELECT {', '.join(map(_quoted, _CAPTURED))}{values} FROM captured"  # noqa: S608 (names are quoted, here and below)
+    inner = f"SELECT {', '.join(map(_quoted, _CAPTURED))}{values} FROM captured"  # noqa: S608 (names are quoted)
+    # A line that isn't JSON is a row of nothing.
     fields = "".join(f", said[{number}] AS {_quoted(name)}" for number, name in enumerate(names, 1))
-    connection.execute(f"CREATE VIEW {_TABLE} AS SELECT * EXCLUDE (said){fields} FROM ({inner})")  # noqa: S608
-    seen = connection.execute(f"SELECT {', '.join(f'count({_quoted(name)})' for name in names)} FROM {_TABLE}")  # noqa: S608
-    there = seen.fetchone() or ()
+    rows = f"SELECT * EXCLUDE (said){fields} FROM ({inner}) WHERE {_quoted(AT)} IS NOT NULL"  # noqa: S608
+    connection.execute(f"CREATE VIEW {_TABLE} AS {rows}")
+    seen = ", ".join(f"count({_quoted(name)})" for name in names)
+    there = connection.execute(f"SELECT {seen} FROM {_TABLE}").fetchone() or ()  # noqa: S608
     # A feature that no line has isn't captured; a column of nothing would be told as missing values.
     return [*_CAPTURED, *(name for name, values in zip(names, there, strict=True) if values)]
 
@@ -129,7 +131,7 @@ def _value(name: str, one: Distribution, place: int) -> str:
 
 
 def _parts(one: Distribution, place: int) -> Iterator[str]:
-    """_COLUMNS of a feature: histogram, how many, extremes and those beyond for numbers; for words the first new one."""
+    """_COLUMNS of a feature: histogram, how many, extremes and those beyond of numbers; of words the first new."""
     value = f"value_{place}"
     if one.cuts is None:
         yield from (f"histogram({value})", f"count({value})")

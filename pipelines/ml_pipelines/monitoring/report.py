@@ -86,9 +86,9 @@ class Finding:
 class Report:
     """All that was found about a window of what a model was asked.
 
-    since, until: the first and the last moment of the window, milliseconds since 1970, None where it is empty or says
-    no times. counts: what else was counted, such as labels of unknown events. notes: what couldn't be looked at, and
-    why, in words.
+    as_of: when it was made; since, until: the first and the last moment of the window, None where it is empty or says
+    no times; all in milliseconds since 1970. counts: what else was counted, such as labels of unknown events. notes:
+    what couldn't be looked at, and why, in words.
     """
 
     task: str
@@ -98,6 +98,7 @@ class Report:
     model: str | None = None
     since: int | None = None
     until: int | None = None
+    as_of: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -122,7 +123,8 @@ class Report:
             "format": FORMAT,
             "task": self.task,
             "model": self.model,
-            "alarm": self.alarm,
+            "as_of": self.as_of,
+            "passed": not self.alarm,
             "alarms": len(self.alarms),
             "rows": self.rows,
             "since": self.since,
@@ -151,6 +153,7 @@ class Report:
                 model=said["model"],
                 since=said["since"],
                 until=said["until"],
+                as_of=said["as_of"],
                 counts=said["counts"],
                 notes=tuple(said["notes"]),
             )

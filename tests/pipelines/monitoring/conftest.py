@@ -65,6 +65,8 @@ def window() -> Callable[..., pa.Table]:
     """Makes a window of some rows; columns may be replaced."""
 
     def make(rows: int = 2000, seed: int = 3, shift: float = 0.0, **columns: object) -> pa.Table:
-        return table_of(drawn(seed, rows, shift) | columns)
+        inputs = drawn(seed, rows, shift)
+        replaced = {name: columns.pop(name) for name in list(columns) if name in inputs}
+        return table_of(inputs | replaced, **columns)
 
     return make

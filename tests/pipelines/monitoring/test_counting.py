@@ -30,8 +30,10 @@ def crooked():
 def plain(window):
     """A window that can be compared with ==."""
     features = {
-        (segment, name): (one.counts.tolist(), one.missing, one.lowest, one.highest, one.outside, one.implausible)
-        + (one.example,)
+        (segment, name): (
+            *(one.counts.tolist(), one.missing, one.lowest, one.highest),
+            *(one.outside, one.implausible, one.example),
+        )
         for segment, counts in window.counts.items()
         for name, one in counts.items()
     }

@@ -66,10 +66,7 @@ def test_noise_is_as_rare_as_its_probability_says(metric):
     draw = np.random.default_rng(6)
     shares, cuts = np.full(20, 1 / 20), np.arange(1, 20) / 20
     found = np.array(
-        [
-            NOISE[metric](draw.multinomial(5_000, shares), draw.multinomial(600, shares), cuts)  # fmt: skip
-            for _ in range(2000)
-        ]
+        [NOISE[metric](draw.multinomial(5_000, shares), draw.multinomial(600, shares), cuts) for _ in range(2000)]
     )
     assert 0 < np.mean(found <= 0.05) <= 0.07
     assert np.mean(found <= 0.01) <= 0.02

@@ -11,6 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from ml_pipelines.monitoring.baseline import Baseline
+from ml_pipelines.monitoring.compare import compare
+from ml_pipelines.monitoring.counting import count
+from ml_pipelines.monitoring.report import Settings
 from ml_pipelines.steps.batch_score import batch_score
 from ml_pipelines.steps.drift_baseline import described, drift_baseline
 from ml_pipelines.steps.errors import StepError
@@ -271,6 +275,36 @@ def test_what_has_no_value_or_one_is_described():
     assert described(np.full(3, np.nan)) == {"kind": "number", "missing": 1.0, "edges": [], "shares": []}
     assert described(np.ones(4))["shares"] == [1.0, 0.0]
     assert described(np.array(["", ""], dtype=object))["shares"] == {}
+
+
+def test_the_baseline_says_what_monitors_need_of_what_was_held_back_and_of_segments(of_class, of_number):
+    said = json.loads((of_class / "drift.json").read_text())
+    word, strong = said["inputs"]["word"], said["inputs"]["strong"]
+    there = round(said["rows"] * (1 - strong["missing"]))
+    assert sum(strong["counts"]) == there
+    assert len(strong["counts"]) == len(strong["cuts"]) + 1 == 100
+    assert set(strong["edges"]) <= set(strong["cuts"])
+    assert strong["shares"] == pytest.approx([1 / 20] * 20, abs=1 / there)
+    assert (strong["low"], strong["high"]) == (-10, 10)
+    assert set(said["segments"]) == {"group=a", "group=b"}
+    kept = [said["segments"][name] for name in sorted(said["segments"])]
+    for name in said["inputs"]:
+        counts = np.sum([one[name][0] for one in kept], axis=0)
+        assert counts.tolist() == said["inputs"][name]["counts"]
+    assert sum(one["word"][1] for one in kept) == said["rows"] - sum(word["counts"])
+    held = said["held_back"]
+    assert 0.7 < held["performance"]["roc_auc"]["value"] < 1
+    assert 0 < held["performance"]["roc_auc"]["error"] < 0.05
+    assert set(json.loads((of_number / "drift.json").read_text())["held_back"]["performance"]) == {
+        *("mean_absolute_error", "bias")
+    }
+    before = Baseline.read("drift", of_class / "drift.json")
+    assert (before.held_back, before.features["score"].rows) == (held["rows"], held["rows"])
+    table = pq.read_table(of_class / "data" / "train.parquet")
+    report = compare(before, count(before, table, ("group",)), Settings(segments=("group",)))
+    # What it was trained on is what it was trained on; only scores aren't part of that table.
+    assert [one.name for one in report.alarms] == ["score"]
+    assert report.notes == ()
 
 
 def test_a_model_that_can_not_be_loaded_is_named(tmp_path):

@@ -1,0 +1,197 @@
+"""Drift: whether what a model is asked, answers, and is right about differs from what it was trained on.
+
+Writes drift.json. Exit code 3, unless `--branch` is given, where something pages people; so does a window without rows.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ml_pipelines.monitoring import duckdb_counting
+from ml_pipelines.monitoring.baseline import Baseline
+from ml_pipelines.monitoring.compare import compare, silent
+from ml_pipelines.monitoring.distances import METRICS
+from ml_pipelines.monitoring.performance import Decay, decays
+from ml_pipelines.monitoring.report import OUTCOME, Finding, Kind, Report, Settings, Verdict
+from ml_pipelines.retraining.answers import FeedbackError
+from ml_pipelines.retraining.feedback import join
+from ml_pipelines.steps import command
+from ml_pipelines.steps.errors import StepError
+from ml_pipelines.steps.files import json_text
+from ml_pipelines.tasks import find
+from ml_pipelines.tasks.task import Task
+
+STEP = "drift"
+DRIFT = "drift.json"
+LABELS = "labels"
+# Of so many answers, the newest whose outcomes are known, the performance is told.
+LABELLED = 5_000
+_HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is looked at. place: the folder that the service captured into, or Parquet; labels: outcomes by event id.
+
+    since, until: when the rows were asked, milliseconds since 1970; model: the version that answered, as in
+    `boosting/1.2.0`, whose baseline it is; silence: ms without a row before `as_of` that are an alarm.
+    """
+
+    place: Path
+    labels: Path | None = None
+    since: int | None = None
+    until: int | None = None
+    model: str | None = None
+    silence: int | None = None
+    labelled: int = LABELLED
+    as_of: int | None = None
+
+
+def drift(baseline: Path, asked: Asked, task: Task, settings: Settings, to: Path | None = None) -> Report:
+    """The report of a window, written into the file `to`.
+
+    Raises StepError for a baseline or a window that can't be read. A window without rows is an alarm, no error.
+    """
+    before = Baseline.read(STEP, baseline)
+    if before.task != task.name:
+        raise StepError(STEP, str(baseline), f"is of task `{before.task}`, not `{task.name}`")
+    as_of = round(time.time() * 1000) if asked.as_of is None else asked.as_of
+    try:
+        window = duckdb_counting.count(before, asked.place, settings.segments, asked.since, asked.until, asked.model)
+    except duckdb.Error as error:
+        raise StepError(STEP, str(asked.place), f"can't be read: {error}") from error
+    labels = _labelled(before, asked, task, settings, as_of) if asked.labels else _Labels()
+    report = compare(before, window, settings, labels.decays, asked.model, labels.counts, labels.notes)
+    report = replace(report, as_of=as_of, findings=(*report.findings, *labels.findings))
+    if asked.silence is not None:
+        report = silent(report, as_of, asked.silence)
+    if to is not None:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_text(json_text(report.as_json()), encoding="utf-8")
+    return report
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """What labels say, and what was counted of them."""
+
+    decays: Sequence[Decay] = ()
+    counts: dict[str, int] | None = None
+    notes: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
+
+
+def _labelled(before: Baseline, asked: Asked, task: Task, settings: Settings, as_of: int) -> _Labels:
+    if asked.labels is None or not _holds(asked.labels, ".parquet", ".jsonl"):
+        said = f"{asked.labels} holds no labels: whoever sends them has stopped"
+        missing = Finding(Kind.ABSENCE, OUTCOME, LABELS, Verdict.ALARM, said, 0, found=0.0, threshold=1.0)
+        return _Labels(findings=(missing,))
+    if not _holds(asked.place, ".jsonl"):
+        return _Labels(notes=("labels weren't joined: the window isn't what the service captured (*.jsonl)",))
+    try:
+        joined, counted = join(asked.place, asked.labels, as_of)
+    except FeedbackError as error:
+        raise StepError(STEP, str(asked.labels), str(error)) from error
+    if asked.model is not None:
+        joined = joined.filter(pc.equal(joined["model"], asked.model))
+    joined = joined.slice(max(0, len(joined) - asked.labelled))
+    counts = {f"labels_{name}": count for name, count in counted.faults.items()}
+    counts |= {"answers": counted.answers, "labels": counted.labels, "labels_joined": counted.joined}
+    notes = [counted.said()]
+    if not before.performance:
+        notes.append("the baseline has no performance on what was held back: `drift_baseline` writes it now")
+    return _Labels(tuple(_decays(before, joined, task, settings)), counts, notes)
+
+
+def _decays(before: Baseline, joined: pa.Table, task: Task, settings: Settings) -> Sequence[Decay]:
+    if not len(joined) or not before.performance:
+        return ()
+    whose = [
+        entity or event
+        for entity, event in zip(joined["entity"].to_pylist(), joined["event_id"].to_pylist(), strict=True)
+    ]
+    clusters = np.unique(np.asarray(whose, dtype=str), return_inverse=True)[1]
+    return tuple(
+        decays(
+            task,
+            before.performance,
+            joined["outcome"].to_numpy().astype(np.float64),
+            joined["score"].to_numpy().astype(np.float64),
+            clusters,
+            _segments(joined, settings.segments),
+        )
+    )
+
+
+def _segments(joined: pa.Table, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    """Which rows are of which segment; columns are those of what was captured, or features."""
+    found = {}
+    features = [json.loads(text or "{}") for text in joined["features"].to_pylist()] if columns else []
+    for column in columns:
+        captured = column in joined.column_names
+        values = joined[column].to_pylist() if captured else [row.get(column) for row in features]
+        words = np.array(["" if value is None else str(value) for value in values], dtype=object)
+        found |= {f"{column}={word}": words == word for word in np.unique(words.astype(str))}
+    return found
+
+
+def _holds(place: Path, *suffixes: str) -> bool:
+    """Whether there is a file of one of these kinds."""
+    files = [place] if place.is_file() else place.rglob("*")
+    return any(file.suffix in suffixes for file in files)
+
+
+def main() -> None:
+    """The command line."""
+    usual = Settings()
+    parser = command.parser(STEP, __doc__)
+    parser.add_argument("--baseline", type=Path, required=True, help="drift_baseline.json of the model's version")
+    parser.add_argument("--window", type=Path, required=True, help="the folder that the service captured, or Parquet")
+    parser.add_argument("--labels", type=Path, help="outcomes: `event_id`, `outcome`, `labelled_at`")
+    parser.add_argument("--to", type=Path, required=True, help=f"the file of the report, such as {DRIFT}")
+    parser.add_argument("--since", type=command.moment, help="when the first row was asked, ISO 8601")
+    parser.add_argument("--until", type=command.moment, help="when the first row after it was, ISO 8601, or `now`")
+    parser.add_argument("--hours", type=float, help="instead of --since: so many hours before --until, or before now")
+    parser.add_argument("--model", help="rows that this version answered, as in boosting/1.2.0 (default: all)")
+    parser.add_argument(
+        "--segment", action="append", default=[], help="a feature or `tenant`, to be looked at by value"
+    )
+    parser.add_argument("--metric", choices=METRICS, default=usual.metric, help=f"default: {usual.metric}")
+    parser.add_argument("--threshold", type=float, default=usual.threshold, help=f"default: {usual.threshold}")
+    parser.add_argument("--alpha", type=float, default=usual.alpha, help=f"chance of a false report ({usual.alpha})")
+    parser.add_argument("--minimum", type=int, default=usual.minimum, help=f"rows to judge by ({usual.minimum})")
+    parser.add_argument("--decay", type=float, default=usual.decay, help=f"performance that may go ({usual.decay})")
+    parser.add_argument("--silence-minutes", type=float, help="an alarm, if the last row is older than that")
+
+    def step(options: argparse.Namespace) -> dict[str, Any]:
+        now = command.moment("now")
+        since, until = options.since, options.until
+        if options.hours is not None:
+            since = round((now if until is None else until) - options.hours * _HOUR_MS)
+        silence = None if options.silence_minutes is None else round(options.silence_minutes * _MINUTE_MS)
+        asked = Asked(options.window, options.labels, since, until, options.model, silence, as_of=now)
+        settings = replace(
+            usual,
+            metric=options.metric,
+            threshold=options.threshold,
+            alpha=options.alpha,
+            minimum=options.minimum,
+            decay=options.decay,
+            segments=tuple(options.segment),
+        )
+        return drift(options.baseline, asked, find(options.task), settings, options.to).as_json()
+
+    command.run(parser, step, lambda said: Report.from_json(said).lines())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""The step as platforms run it: what was captured and labels in, drift.json and an exit code out."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from ml_pipelines.monitoring.performance import performance
+from ml_pipelines.monitoring.report import Kind, Report, Settings, Verdict
+from ml_pipelines.steps import drift as step
+from ml_pipelines.steps.drift import Asked, drift
+from ml_pipelines.steps.drift_baseline import described
+from ml_pipelines.steps.errors import StepError
+from tests.pipelines.steps.conftest import CLASS_TASK, NUMBER_TASK
+
+START = 1_767_225_600_000
+
+
+def scored(seed, rows, shift=0.0, flipped=False):
+    """An input that tells a score, and an outcome as likely as that says (or as unlikely)."""
+    draw = np.random.default_rng(seed)
+    strong = draw.normal(shift, 1, rows)
+    scores = 1 / (1 + np.exp(-strong))
+    outcomes = (draw.random(rows) < (1 - scores if flipped else scores)).astype(float)
+    return strong, scores, outcomes
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory):
+    strong, scores, outcomes = scored(1, 6000)
+    reached = performance(CLASS_TASK, outcomes, scores)
+    part = {"scores": described(scores), "outcomes": described(outcomes)}
+    said = {
+        **{"format": 1, "task": "made-up", "rows": 6000, "inputs": {"strong": described(strong)}, **part},
+        "held_back": {
+            **{"rows": 6000, **part},
+            "performance": {one.metric: {"value": one.value, "error": one.error} for one in reached},
+        },
+    }
+    file = tmp_path_factory.mktemp("baseline") / "drift_baseline.json"
+    file.write_text(json.dumps(said))
+    return file
+
+
+def captured(folder, rows=2000, seed=2, **changed):
+    """What the service captured, and labels of it, as lines."""
+    strong, scores, outcomes = scored(seed, rows, **changed)
+    asked = [
+        {
+            **{"at": START + 1000 * place, "tenant": "ab"[place % 2], "entity": f"card-{place // 2}"},
+            **{"event_id": f"event-{place}", "features": {"strong": strong[place]}, "score": scores[place]},
+            **{"selected": False, "model": "boosting/1.0.0"},
+        }
+        for place in range(rows)
+    ]
+    labels = [
+        {"event_id": f"event-{place}", "outcome": outcomes[place], "labelled_at": START + 1000 * place + 500}
+        for place in range(rows)
+    ]
+    write(folder / "requests" / "day=2026-01-01" / "one.jsonl", asked)
+    write(folder / "labels" / "one.jsonl", labels)
+    return Asked(folder / "requests", folder / "labels", as_of=START + rows * 1000)
+
+
+def write(file, rows):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as stream:
+        stream.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def test_a_window_like_training_passes(baseline, tmp_path):
+    report = drift(baseline, captured(tmp_path), CLASS_TASK, Settings(segments=("tenant",)), tmp_path / "drift.json")
+    assert report.lines() == []
+    assert report.rows == 2000
+    assert report.counts == {"answers": 2000, "labels": 2000, "labels_joined": 2000}
+    assert {(one.metric, one.segment) for one in report.of(Kind.CONCEPT)} == {
+        (metric, segment) for metric in ("roc_auc", "bias") for segment in ("", "tenant=a", "tenant=b")
+    }
+    assert all(one.low < one.found < one.high for one in report.of(Kind.CONCEPT))
+    assert Report.from_json(json.loads((tmp_path / "drift.json").read_text())) == report
+
+
+def test_outcomes_that_turn_are_found_where_inputs_do_not(baseline, tmp_path):
+    report = drift(baseline, captured(tmp_path, flipped=True), CLASS_TASK, Settings())
+    assert {(one.kind, one.metric) for one in report.alarms} == {(Kind.CONCEPT, "roc_auc")}
+    (line,) = report.lines()
+    assert line.startswith("concept_drift, outcome: roc_auc is 0.2")
+    assert "before; at least 0." in line
+
+
+def test_a_shift_moves_inputs_and_scores(baseline, tmp_path):
+    report = drift(baseline, captured(tmp_path, shift=1.0), CLASS_TASK, Settings())
+    found = {(one.kind, one.feature) for one in report.alarms}
+    assert {(Kind.DATA, "strong"), (Kind.PREDICTION, "score")} <= found
+
+
+def test_faults_of_labels_are_counted_and_stop_nothing(baseline, tmp_path):
+    asked = captured(tmp_path)
+    at = START + 5_000_000
+    write(
+        tmp_path / "labels" / "two.jsonl",
+        [
+            {"event_id": "never-seen", "outcome": 1, "labelled_at": at},
+            {"event_id": "event-1", "outcome": 7.5, "labelled_at": None},
+            {"event_id": "event-2", "outcome": 0, "labelled_at": at - 10},
+            {"event_id": "event-2", "outcome": 1, "labelled_at": at},
+            {"event_id": "event-2", "outcome": 1, "labelled_at": at},
+        ],
+    )
+    write(tmp_path / "requests" / "late.jsonl", [{"at": START + 9_000_000, "event_id": "event-late", "score": 0.5}])
+    write(tmp_path / "labels" / "three.jsonl", [{"event_id": "event-late", "outcome": 1, "labelled_at": START}])
+    (tmp_path / "requests" / "broken.jsonl").write_text("no line\n{}\n")
+    report = drift(baseline, Asked(asked.place, asked.labels, as_of=START + 10_000_000), CLASS_TASK, Settings())
+    faults = {name: count for name, count in report.counts.items() if name.startswith("labels_")}
+    assert faults["labels_unknown"] == 1
+    assert faults["labels_unreadable"] == 1
+    assert faults["labels_contradicted"] == 1
+    assert faults["labels_skewed"] == 1
+    assert faults["labels_repeated"] >= 1
+    assert report.rows == 2001
+    assert report.lines() == []
+    assert "1 unknown" in report.notes[0]
+
+
+def test_few_labels_are_too_few_to_tell(baseline, tmp_path):
+    asked = captured(tmp_path, rows=100)
+    report = drift(baseline, asked, CLASS_TASK, Settings())
+    assert {one.verdict for one in report.of(Kind.CONCEPT)} == {Verdict.TOO_FEW}
+    assert "of the rarer class, are too few to tell" in report.of(Kind.CONCEPT)[0].reason
+
+
+def test_numbers_are_judged_by_their_error():
+    draw = np.random.default_rng(3)
+    outcomes = draw.exponential(10, 3000)
+    scores = outcomes + draw.normal(0, 2, 3000)
+    before = performance(NUMBER_TASK, outcomes, scores)
+    worse = scores + draw.normal(0, 2, 3000)
+    (error, bias) = step.decays(NUMBER_TASK, before, outcomes, worse)
+    assert (error.metric, error.beyond(Settings()), error.p < 1e-10) == ("mean_absolute_error", True, True)
+    assert (bias.metric, bias.beyond(Settings())) == ("bias", False)
+    (error, bias) = step.decays(NUMBER_TASK, before, outcomes, scores * 0.8)
+    assert (bias.beyond(Settings()), bias.p < 1e-10) == (True, True)
+    assert "at most" in bias.said(Settings())
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["an empty folder", "no folder"])
+def test_nothing_captured_is_an_alarm(there, baseline, tmp_path):
+    folder = tmp_path / "requests"
+    if there:
+        folder.mkdir()
+    report = drift(baseline, Asked(folder), CLASS_TASK, Settings())
+    assert [one.kind for one in report.alarms] == [Kind.ABSENCE]
+
+
+def test_labels_that_stop_are_an_alarm(baseline, tmp_path):
+    asked = captured(tmp_path)
+    report = drift(baseline, Asked(asked.place, tmp_path / "nowhere"), CLASS_TASK, Settings())
+    assert report.lines() == [
+        f"absence, outcome: {tmp_path / 'nowhere'} holds no labels: whoever sends them has stopped"
+    ]
+
+
+def test_another_tasks_baseline_is_refused(baseline, tmp_path):
+    with pytest.raises(StepError, match="is of task `made-up`, not `made-up-number`"):
+        drift(baseline, Asked(tmp_path), NUMBER_TASK, Settings())
+
+
+def run(monkeypatch, *arguments):
+    """The exit code of the command line."""
+    monkeypatch.setattr(step, "find", lambda name: CLASS_TASK)
+    monkeypatch.setattr(sys, "argv", ["drift", "--task", "made-up", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        step.main()
+    return ended.value.code
+
+
+def test_the_command_line_ends_with_the_verdict(baseline, tmp_path, monkeypatch, capsys):
+    asked = captured(tmp_path, shift=2.0)
+    words = ("--baseline", baseline, "--window", asked.place, "--to", tmp_path / "out" / "drift.json")
+    assert run(monkeypatch, *words) == 3
+    said = capsys.readouterr()
+    assert "drift: data_drift, strong: population_stability_index is " in said.err
+    assert json.loads(said.out) == json.loads((tmp_path / "out" / "drift.json").read_text())
+    assert run(monkeypatch, *words, "--branch") == 0
+    assert run(monkeypatch, *words, "--threshold", 100, "--until", "2026-01-01T00:10:00", "--labels", "none") == 3
+    until = json.loads((tmp_path / "out" / "drift.json").read_text())
+    assert (until["rows"], until["since"], until["settings"]["threshold"]) == (600, START, 100)
+    assert run(monkeypatch, *words, "--hours", 0.1, "--until", "2026-01-01T00:10:00") == 3
+    assert json.loads((tmp_path / "out" / "drift.json").read_text())["rows"] == 360
+    assert run(monkeypatch, *words, "--silence-minutes", 60, "--branch") == 0
+    assert "(window): the last row is of" in capsys.readouterr().err
+    usual = captured(tmp_path / "usual")
+    assert run(monkeypatch, "--baseline", baseline, "--window", usual.place, "--to", tmp_path / "drift.json") == 0
+    assert run(monkeypatch, "--baseline", tmp_path / "no.json", *words[2:]) == 2
+    assert "no.json: there is no such file" in capsys.readouterr().err
