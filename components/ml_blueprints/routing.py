@@ -47,6 +47,8 @@ def document(workload: Workload, models: tuple[Model, ...]) -> dict[str, Any]:
         "workload": workload.name,
         "entity": workload.data.entity,
         "features": [feature.name for feature in workload.features.definitions],
+        # What the event processor sends beside them.
+        "fields": list(workload.data.contract.columns),
         "models": [model.model_dump(mode="json", exclude_none=True) for model in models],
         "ensemble": ensemble.model_dump(mode="json", exclude_none=True) if ensemble else None,
         "tenants": {tenant.name: _tenant(tenant) for tenant in serving.tenants},
@@ -81,6 +83,26 @@ def behind_router(workload: Workload, settings: Settings, models: tuple[Model, .
     """What a scoring container is told that the platform lets a router alone ask: this tells the tenant, no token."""
     variables = environment(workload, settings, models)
     return {name: value for name, value in variables.items() if not name.startswith("TOKEN_")} | {"BEHIND_ROUTER": "1"}
+
+
+def container_environment(workload: Workload, settings: Settings, models: tuple[Model, ...]) -> dict[str, str]:
+    """What a container behind the platform's own endpoint is told, into which rights let router and processor alone.
+
+    They bring no tenant's token: the router has verified it, and tells the container whose a request is.
+    """
+    told = environment(workload, settings, models)
+    return {name: value for name, value in told.items() if not name.startswith("TOKEN_")} | {"BEHIND_ROUTER": "1"}
+
+
+def in_parts(variables: Mapping[str, str], longest: int) -> dict[str, str]:
+    """The same variables where a cloud's values have so many characters at most: the routing table goes on in others.
+
+    SageMaker's have 1,024. The service puts `ML_BLUEPRINTS_ROUTING`, `ML_BLUEPRINTS_ROUTING_2` and so on together.
+    """
+    table = variables[VARIABLE]
+    parts = [table[start : start + longest] for start in range(0, len(table), longest)]
+    names = (VARIABLE, *(f"{VARIABLE}_{number}" for number in range(2, len(parts) + 1)))
+    return {**variables, **dict(zip(names, parts, strict=True))}
 
 
 def image_name(image: str) -> str:

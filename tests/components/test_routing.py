@@ -72,6 +72,7 @@ def test_the_scoring_service_is_told_models_features_and_quotas():
         "workload": "personalization",
         "entity": "user_id",
         "features": ["ratings_30d", "mean_rating_30d", "favourite_genre", "days_since_last"],
+        "fields": ["event_id", "user_id", "event_time", "item_id", "genres", "rating"],
         "models": [
             {"name": "two-tower", "version": "2.0.1", "role": "champion", "traffic": 90},
             {"name": "two-tower", "version": "2.1.0", "role": "canary", "traffic": 10},
@@ -140,6 +141,30 @@ def test_where_there_are_tenants_the_container_is_told_whose_tokens_they_bring()
         "TOKEN_KEYS": "https://login.example.com/keys",
         "TOKEN_CLAIM": "tenant",
     }
+
+
+def test_a_container_that_rights_protect_asks_for_no_token():
+    workload = Workload.load(WORKLOADS / "delivery_eta.yaml")
+    tokens = {"issuer": "https://login.example.com", "audience": "eta", "keys": "https://login.example.com/keys"}
+    told = settings(tokens=tokens)
+    variables = routing.environment(workload, told, workload.models)
+    behind = routing.container_environment(workload, told, workload.models)
+    assert behind == {
+        "BEHIND_ROUTER": "1",
+        **{name: value for name, value in variables.items() if not name.startswith("TOKEN")},
+    }
+
+
+def test_a_table_that_is_long_for_a_cloud_is_told_in_parts():
+    workload = Workload.load(WORKLOADS / "delivery_eta.yaml")
+    whole = routing.environment(workload, settings(), workload.models)
+    parts = routing.in_parts(whole, 200)
+    table = whole["ML_BLUEPRINTS_ROUTING"]
+    named = ["ML_BLUEPRINTS_ROUTING", *(f"ML_BLUEPRINTS_ROUTING_{n}" for n in range(2, -(-len(table) // 200) + 1))]
+    assert "".join(parts[name] for name in named) == table
+    assert {len(parts[name]) for name in named[:-1]} == {200}
+    assert parts.keys() - set(named) == whole.keys() - {"ML_BLUEPRINTS_ROUTING"}
+    assert routing.in_parts(whole, 1024) == whole
 
 
 def test_a_model_version_lies_under_its_name():

@@ -19,10 +19,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ml_pipelines.serving import openapi, protocols
-from ml_pipelines.serving.engine import Answer, Ask, Engine
-from ml_pipelines.serving.models import Model
+from ml_pipelines.serving.ask import Answer, Answering, Ask
 from ml_pipelines.serving.refusal import (
     FAILED,
+    FORBIDDEN,
     TIME_OUT,
     TOO_LARGE,
     TOO_MANY,
@@ -46,6 +46,9 @@ _JSON = (b"content-type", b"application/json")
 # SageMaker hands no other header of the caller to the container.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 _SAGEMAKER_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
+# Where gateways put the caller's `Authorization`, since they bring a token of their own.
+# https://cloud.google.com/api-gateway/docs/backend-authentication
+_FORWARDED = b"x-forwarded-authorization"
 _ERRORS_A_SECOND = 10
 # Who asks too much waits about so long for its refusal, so that refusing doesn't take the processor from others, and
 # doesn't come again all at once. So many wait.
@@ -63,13 +66,13 @@ Handle = Callable[[bytes, Mapping[str, str], str | None], Awaitable[bytes]]
 class Service:
     """All that answers: `application` is the ASGI application, `draining` tells platforms to send nothing more."""
 
-    def __init__(self, settings: Settings, engine: Engine, tracer: Any = None):
-        self.settings, self.engine, self.metrics, self._tracer = settings, engine, engine.metrics, tracer
+    def __init__(self, settings: Settings, answering: Answering, tracer: Any = None):
+        self.settings, self.answering, self.metrics, self._tracer = settings, answering, answering.metrics, tracer
         self.draining = False
         # Refusals that wait to be sent.
         self.held = 0
         self.gates = Gates()
-        self.gates.take(engine.deployment.table.tenants)
+        self.gates.take(answering.table.tenants)
         issuer = settings.issuer
         self._identities = (
             Identities(issuer.issuer, issuer.audience, issuer.keys, issuer.claim) if issuer is not None else None
@@ -94,7 +97,7 @@ class Service:
         if settings.azure:
             asked.insert(0, ("/score", AZURE, self._own))
         if settings.predict:
-            asked.insert(0, (settings.predict, VERTEX, self._own))
+            asked.insert(0, (settings.predict, VERTEX, self._vertex))
         if settings.health and settings.health not in healthy:
             healthy.append(settings.health)
         routes: list[BaseRoute] = [
@@ -117,44 +120,51 @@ class Service:
             routes.append(Route("/metrics", self._metrics))
         return routes
 
-    async def _own(self, body: bytes, path: Mapping[str, str], tenant: str | None) -> bytes:
-        ask, several = protocols.own(protocols.parsed(body))
+    async def _own(self, body: bytes, path: Mapping[str, str], tenant: str | None, each: bool = False) -> bytes:
+        said = protocols.parsed(body)
+        ask, several = protocols.own(said)
         ask.model, ask.version = path.get("model"), path.get("version")
+        if self.settings.behind_router:
+            told = protocols.told_by_router(said)
+            tenant, ask.model, ask.version = (
+                self._known(told.tenant),
+                ask.model or told.model,
+                ask.version or told.version,
+            )
         answer = await self._answer(ask, tenant)
-        return protocols.own_answer(ask, answer, several)
+        return protocols.own_answer(ask, answer, several, each)
+
+    async def _vertex(self, body: bytes, path: Mapping[str, str], tenant: str | None) -> bytes:
+        return await self._own(body, path, tenant, each=True)
+
+    def _known(self, tenant: str | None) -> str | None:
+        if tenant is not None and tenant not in self.answering.table.tenants:
+            raise RefusedError(
+                FORBIDDEN, "parameters.tenant", "a tenant that isn't known here", "one of the table is right"
+            )
+        return tenant
 
     async def _v2(self, body: bytes, path: Mapping[str, str], tenant: str | None) -> bytes:
         name, version = path["model"], path.get("version")
-        model = self._named(name, version, tenant)
-        deployment = self.engine.deployment
-        routed = name == deployment.table.workload and version is None
-        kinds = deployment.lane(tenant).kinds if routed else dict(model.schema.inputs)
+        kinds = self.answering.kinds(name, version, tenant)
         said = protocols.parsed(body)
         ask = protocols.v2(said, name, version, kinds)
         return protocols.v2_answer(said, ask, await self._answer(ask, tenant))
 
     async def _answer(self, ask: Ask, tenant: str | None) -> Answer:
-        if tenant is not None and len(ask.rows) > 1:
+        if tenant is not None and len(ask.rows) > 1 and not self.settings.behind_router:
             self.gates.of(tenant).charge(len(ask.rows) - 1)
         if self._tracer is None:
-            return await self.engine.answer(ask, tenant)
+            return await self.answering.answer(ask, tenant)
         with self._tracer.start_as_current_span("answer") as span:
-            answer = await self.engine.answer(ask, tenant)
+            answer = await self.answering.answer(ask, tenant)
             span.set_attribute("serving.model", answer.models[0])
             span.set_attribute("serving.rows", len(ask.rows))
             return answer
 
-    def _named(self, name: str, version: str | None, tenant: str | None) -> Model:
-        """The model of a name, or for the workload's name the champion. Raises RefusedError."""
-        deployment = self.engine.deployment
-        lane = deployment.lane(tenant)
-        if name == deployment.table.workload and version is None:
-            return lane.models[lane.router.champion.key]
-        return lane.named(name, version)
-
     async def enter(self, headers: "_Headers") -> tuple[str | None, Gate | None]:
         """Whose request it is, and its gate, which was entered. Raises RefusedError."""
-        if self._identities is None or not self.engine.deployment.table.tenants:
+        if self._identities is None or not self.answering.table.tenants:
             return None, None
         name = await self._identities.tenant(headers.token)
         gate = self.gates.of(name)
@@ -182,32 +192,15 @@ class Service:
         return await self._told(request, self._openapi_document)
 
     def _openapi_document(self, request: Request, tenant: str | None) -> Any:
-        table = self.engine.deployment.table
-        return openapi.document(
-            table.workload, self._named(table.workload, None, tenant), table.features, bool(table.tenants)
-        )
+        table = self.answering.table
+        model = self.answering.described(table.workload, None, tenant)
+        return openapi.document(table.workload, model, table.features | table.fields, bool(table.tenants))
 
     async def _models(self, request: Request) -> Response:
         return await self._told(request, self._models_document)
 
     def _models_document(self, request: Request, tenant: str | None) -> Any:
-        deployment = self.engine.deployment
-        lane = deployment.lane(tenant)
-        return {
-            "workload": deployment.table.workload,
-            "models": [
-                {
-                    "name": entry.name,
-                    "version": entry.version,
-                    "role": entry.role.value,
-                    "traffic": entry.traffic,
-                    "withdrawn": deployment.withdrawn.get(entry.key),
-                    "task": lane.models[entry.key].task,
-                    "created_at": lane.models[entry.key].said.get("created_at"),
-                }
-                for entry in lane.entries
-            ],
-        }
+        return {"workload": self.answering.table.workload, "models": self.answering.listed(tenant)}
 
     async def _server(self, request: Request) -> Response:
         return _said({"name": "ml-blueprints", "version": "1", "extensions": []})
@@ -217,17 +210,14 @@ class Service:
 
     def _metadata_document(self, request: Request, tenant: str | None) -> Any:
         name, version = request.path_params["model"], request.path_params.get("version")
-        model = self._named(name, version, tenant)
-        entries = self.engine.deployment.lane(tenant).entries
-        versions = [entry.version for entry in entries if entry.name == name]
-        return protocols.v2_metadata(name, versions or [model.version], model)
+        return protocols.v2_metadata(name, self.answering.described(name, version, tenant))
 
     async def _model_ready(self, request: Request) -> Response:
         return await self._told(request, self._ready_document)
 
     def _ready_document(self, request: Request, tenant: str | None) -> Any:
         name = request.path_params["model"]
-        self._named(name, request.path_params.get("version"), tenant)
+        self.answering.described(name, request.path_params.get("version"), tenant)
         return {"name": name, "ready": True}
 
     async def _told(self, request: Request, document: Callable[[Request, str | None], Any]) -> Response:
@@ -261,6 +251,10 @@ def _said(document: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(document), status, media_type="application/json")
 
 
+def _bearer(value: bytes) -> str | None:
+    return value[7:].decode("latin-1").strip() if value[:7].lower() == b"bearer " else None
+
+
 class _Headers:
     """The headers that matter."""
 
@@ -271,10 +265,12 @@ class _Headers:
         self.token: str | None = None
         self.length: int | None = None
         self.json, self.encoded = True, False
+        forwarded: str | None = None
         for name, value in raw:
             if name == b"authorization":
-                if value[:7].lower() == b"bearer ":
-                    self.token = value[7:].decode("latin-1").strip()
+                self.token = forwarded or _bearer(value)
+            elif name == _FORWARDED:
+                self.token = forwarded = _bearer(value) or self.token
             elif name == b"content-length":
                 self.length = int(value) if value.isdigit() else None
             elif name == b"content-type":

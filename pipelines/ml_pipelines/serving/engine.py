@@ -8,18 +8,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from ml_pipelines.serving import ensembles
-from ml_pipelines.serving.features import OnlineStore, StoreError, named
+from ml_pipelines.serving.ask import Answer, Ask, Described
+from ml_pipelines.serving.features import OnlineStore, fill_in
 from ml_pipelines.serving.guard import Watch
-from ml_pipelines.serving.models import Model, ModelError, ScoreError
+from ml_pipelines.serving.models import Model, ScoreError
 from ml_pipelines.serving.refusal import FAILED, NOT_FOUND, UNAVAILABLE, RefusedError
 from ml_pipelines.serving.router import Router
 from ml_pipelines.serving.shadow import Copy, Shadows, Write
 from ml_pipelines.serving.table import Ensemble, Entry, Role, Table
 from ml_pipelines.serving.telemetry import Metrics
+from ml_pipelines.serving.trust import ModelError
 
 log = logging.getLogger(__name__)
 
@@ -28,29 +29,6 @@ TIMEOUT = 4.0
 
 # Loads a version: from name and version. Raises ModelError.
 Load = Callable[[str, str], Model]
-
-
-@dataclass(slots=True)
-class Ask:
-    """What is asked: a row for each instance, whose it is, and by which id it is known. A model may be named."""
-
-    rows: list[dict[str, Any]]
-    entities: list[str | None]
-    event_ids: list[str | None]
-    model: str | None = None
-    version: str | None = None
-
-
-@dataclass(slots=True)
-class Answer:
-    """An answer for each row. `degraded` names what should have answered and didn't, and why."""
-
-    scores: list[float]
-    selected: list[bool | None]
-    models: list[str]
-    missing: tuple[str, ...] = ()
-    degraded: dict[str, str] = field(default_factory=dict)
-    members: dict[str, list[float]] = field(default_factory=dict)
 
 
 class Lane:
@@ -92,7 +70,8 @@ class Deployment:
     """A routing table with its models, all loaded."""
 
     def __init__(self, table: Table, models: Mapping[str, Model], withdrawn: Mapping[str, str] | None = None):
-        names = table.features.union(*({name for name, _ in model.schema.inputs} for model in models.values()))
+        names = table.features | table.fields
+        names = names.union(*({name for name, _ in model.schema.inputs} for model in models.values()))
         self.table, self.withdrawn = table, dict(withdrawn or {})
         self.models = {key: model.beside(names) for key, model in models.items()}
         shared = table.serving(None)
@@ -137,6 +116,11 @@ class Engine:
         self.deployment, self.metrics, self.shadows = deployment, metrics, shadows
         self._store, self._keep = store, keep
 
+    @property
+    def table(self) -> Table:
+        """See Answering."""
+        return self.deployment.table
+
     async def reload(self, table: Table, load: Load) -> None:
         """Serve a new table, as soon as all of its models are loaded. Raises ModelError, and goes on as it was."""
         there = self.deployment.models
@@ -149,7 +133,7 @@ class Engine:
         deployment = self.deployment
         lane = deployment.lane(tenant)
         if self._store is not None:
-            await self._fill_in(self._store, deployment, ask, tenant)
+            await fill_in(self._store, deployment.table, ask, tenant)
         named = ask.model is not None and ask.model != deployment.table.workload
         if named:
             answer = await self._by(lane.named(ask.model or "", ask.version), Role.MEMBER, ask)
@@ -173,6 +157,45 @@ class Engine:
                     )
                 )
         return answer
+
+    def kinds(self, name: str, version: str | None, tenant: str | None) -> Mapping[str, str] | None:
+        """See Answering. For the workload's name they are those of all that may answer."""
+        model = self._named(name, version, tenant)
+        routed = name == self.table.workload and version is None
+        return self.deployment.lane(tenant).kinds if routed else dict(model.schema.inputs)
+
+    def described(self, name: str, version: str | None, tenant: str | None) -> Described:
+        """See Answering. For the workload's name it is the champion."""
+        model = self._named(name, version, tenant)
+        versions = tuple(entry.version for entry in self.deployment.lane(tenant).entries if entry.name == name)
+        return Described(versions or (model.version,), dict(model.schema.inputs), model.task, model.threshold)
+
+    def listed(self, tenant: str | None) -> list[dict[str, Any]]:
+        """See Answering."""
+        deployment = self.deployment
+        lane = deployment.lane(tenant)
+        return [
+            {
+                "name": entry.name,
+                "version": entry.version,
+                "role": entry.role.value,
+                "traffic": entry.traffic,
+                "withdrawn": deployment.withdrawn.get(entry.key),
+                "task": lane.models[entry.key].task,
+                "created_at": lane.models[entry.key].said.get("created_at"),
+            }
+            for entry in lane.entries
+        ]
+
+    def _named(self, name: str, version: str | None, tenant: str | None) -> Model:
+        lane = self.deployment.lane(tenant)
+        if name == self.table.workload and version is None:
+            return lane.models[lane.router.champion.key]
+        return lane.named(name, version)
+
+    async def close(self) -> None:
+        """See Answering."""
+        await asyncio.to_thread(self.shadows.close)
 
     async def _routed(self, deployment: Deployment, lane: Lane, ask: Ask) -> Answer:
         pick = lane.router.pick
@@ -273,25 +296,6 @@ class Engine:
             joint.failed,
             joint.members,
         )
-
-    async def _fill_in(self, store: OnlineStore, deployment: Deployment, ask: Ask, tenant: str | None) -> None:
-        """Features that a request lacks, from the store. What it brings itself counts."""
-        table = deployment.table
-        namespace = table.tenants[tenant].namespace if tenant in table.tenants else ""
-        for place, (row, entity) in enumerate(zip(ask.rows, ask.entities, strict=True)):
-            if entity is None or table.features <= row.keys():
-                continue
-            if not namespace and entity.partition("/")[0] in table.namespaces:
-                # Named so that it would be read from what is a tenant's own.
-                continue
-            try:
-                found = await asyncio.to_thread(store.read, named(namespace, entity))
-            except StoreError as error:
-                log.error("features can't be read: %s", error)
-                raise RefusedError(
-                    UNAVAILABLE, "entity", "no features now", "give them inline, or try again", 1.0
-                ) from error
-            ask.rows[place] = {name: found[name] for name in table.features & found.keys()} | row
 
 
 def _lines(ask: Ask, answer: Answer, tenant: str | None) -> list[dict[str, Any]]:

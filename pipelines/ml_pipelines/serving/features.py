@@ -3,14 +3,23 @@
 Values come as each store keeps them and leave as the workload's features have them: numbers, truth or words.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
+
+from ml_pipelines.serving.ask import Ask
+from ml_pipelines.serving.refusal import UNAVAILABLE, RefusedError
+from ml_pipelines.serving.table import Table
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 0.5
+# Entities that are read at a time, each on a connection: most of it is waiting.
+AT_ONCE = 64
+_readers = ThreadPoolExecutor(AT_ONCE, "features")
 
 
 class StoreError(Exception):
@@ -28,6 +37,30 @@ class OnlineStore(Protocol):
 def named(namespace: str, entity: str) -> str:
     """The entity as the store knows it. What is a tenant's own begins with its name."""
     return f"{namespace}/{entity}" if namespace else entity
+
+
+async def fill_in(store: OnlineStore, table: Table, ask: Ask, tenant: str | None) -> None:
+    """Features that a request lacks, from the store. What it brings itself counts. Raises RefusedError."""
+    namespace = table.tenants[tenant].namespace if tenant in table.tenants else ""
+    lacking: dict[str, list[int]] = {}
+    for place, (row, entity) in enumerate(zip(ask.rows, ask.entities, strict=True)):
+        if entity is None or table.features <= row.keys():
+            continue
+        if not namespace and entity.partition("/")[0] in table.namespaces:
+            # Named so that it would be read from what is a tenant's own.
+            continue
+        lacking.setdefault(named(namespace, entity), []).append(place)
+    if not lacking:
+        return
+    loop = asyncio.get_running_loop()
+    try:
+        found = await asyncio.gather(*(loop.run_in_executor(_readers, store.read, key) for key in lacking))
+    except StoreError as error:
+        log.error("features can't be read: %s", error)
+        raise RefusedError(UNAVAILABLE, "entity", "no features now", "give them inline, or try again", 1.0) from error
+    for values, places in zip(found, lacking.values(), strict=True):
+        for place in places:
+            ask.rows[place] = {name: values[name] for name in table.features & values.keys()} | ask.rows[place]
 
 
 def as_value(text: str, kind: str) -> Any:
@@ -122,13 +155,19 @@ def open_store(place: str, group: str, types: Mapping[str, str]) -> OnlineStore:
     if place.startswith("projects/"):
         import google.auth
         from google.auth.transport.requests import AuthorizedSession
+        from requests.adapters import HTTPAdapter
 
         credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-        return VertexStore(AuthorizedSession(credentials), place, types)
+        session = AuthorizedSession(credentials)
+        session.mount("https://", HTTPAdapter(pool_maxsize=AT_ONCE))
+        return VertexStore(session, place, types)
     import boto3
     from botocore.config import Config
 
     config = Config(
-        connect_timeout=TIMEOUT_SECONDS, read_timeout=TIMEOUT_SECONDS, retries={"mode": "standard", "max_attempts": 2}
+        connect_timeout=TIMEOUT_SECONDS,
+        read_timeout=TIMEOUT_SECONDS,
+        max_pool_connections=AT_ONCE,
+        retries={"mode": "standard", "max_attempts": 2},
     )
     return SageMakerStore(boto3.client("sagemaker-featurestore-runtime", config=config), place, types)

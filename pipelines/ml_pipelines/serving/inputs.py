@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ml_pipelines.serving.kinds import CATEGORY, FLAG, NUMBER
 from ml_pipelines.serving.refusal import UNPROCESSABLE, RefusedError, shown
-
-NUMBER, FLAG, CATEGORY = "number", "flag", "category"
-KINDS = (NUMBER, FLAG, CATEGORY)
 
 # What ONNX Runtime calls the type of an input of each kind.
 ONNX_TYPES = {NUMBER: "tensor(double)", FLAG: "tensor(double)", CATEGORY: "tensor(string)"}

@@ -7,17 +7,17 @@ a row of which nothing is known. A model that fails any of it is refused, and wh
 import copy
 import hashlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ml_pipelines.serving.inputs import KINDS, ONNX_TYPES, Columns, Schema
+from ml_pipelines.serving.inputs import ONNX_TYPES, Columns, Schema
+from ml_pipelines.serving.kinds import KINDS
+from ml_pipelines.serving.trust import ModelError, Trust
 from ml_pipelines.steps import manifest
 from ml_pipelines.steps.manifest import MODEL
 
@@ -29,20 +29,8 @@ THREADS, WAITING = 2, 64
 _WARM_UPS = 5
 
 
-class ModelError(Exception):
-    """A model that isn't loaded; the message names it and what is wrong."""
-
-
 class ScoreError(Exception):
     """A model that has no score for a request that is right."""
-
-
-@dataclass(frozen=True)
-class Trust:
-    """Whose models are loaded: those signed with one of the keys, and with `unsigned` those without a signature."""
-
-    keys: Sequence[Ed25519PublicKey] = ()
-    unsigned: bool = False
 
 
 class Model:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ml_pipelines.serving.inputs import CATEGORY, FLAG, NUMBER
-from ml_pipelines.serving.models import Model
+from ml_pipelines.serving.ask import Described
+from ml_pipelines.serving.kinds import CATEGORY, FLAG, NUMBER
 from ml_pipelines.serving.protocols import LONGEST_NAME, MOST_ROWS
 
 _TYPES: dict[str, list[str]] = {NUMBER: ["number", "null"], FLAG: ["boolean", "null"], CATEGORY: ["string", "null"]}
@@ -22,11 +22,10 @@ _STATUSES = {
 }
 
 
-def document(workload: str, model: Model, features: frozenset[str], tenants: bool) -> dict[str, Any]:
-    """The interface of a workload's service."""
-    properties: dict[str, Any] = {name: {"type": _TYPES[kind]} for name, kind in model.schema.inputs}
-    # Features that no input takes are let pass.
-    properties |= {name: {} for name in sorted(features - properties.keys())}
+def document(workload: str, model: Described, beside: frozenset[str], tenants: bool) -> dict[str, Any]:
+    """The interface of a workload's service. `beside` are names that are let pass though no input takes them."""
+    properties: dict[str, Any] = {name: {"type": _TYPES[kind]} for name, kind in (model.inputs or {}).items()}
+    properties |= {name: {} for name in sorted(beside - properties.keys())}
     name = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME}
     one = {
         "type": "object",
@@ -34,7 +33,7 @@ def document(workload: str, model: Model, features: frozenset[str], tenants: boo
         "properties": {
             "entity": name | {"description": "Whose it is: the same entity is answered by the same version"},
             "event_id": name | {"description": "By which the answer is known, and labels are joined"},
-            "features": {"type": "object", "properties": properties, "additionalProperties": False},
+            "features": {"type": "object", "properties": properties, "additionalProperties": model.inputs is None},
         },
     }
     answer = {
@@ -89,7 +88,7 @@ def document(workload: str, model: Model, features: frozenset[str], tenants: boo
         score["security"] = [{"token": []}]
     return {
         "openapi": "3.1.0",
-        "info": {"title": workload, "version": "1", "summary": f"Task `{model.task}`"},
+        "info": {"title": workload, "version": "1", **({"summary": f"Task `{model.task}`"} if model.task else {})},
         "paths": {"/v1/score": {"post": score}},
         "components": components,
     }

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ml_pipelines.serving.models import ModelError
+from ml_pipelines.serving.trust import ModelError
 from ml_pipelines.steps.manifest import MANIFEST
 
 # Where SageMaker puts a model's files. https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html

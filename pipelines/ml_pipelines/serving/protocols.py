@@ -8,14 +8,13 @@ Protocol is version 2: https://github.com/open-inference/open-inference-protocol
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from ml_pipelines.serving.engine import Answer, Ask
-from ml_pipelines.serving.inputs import CATEGORY, FLAG, NUMBER
-from ml_pipelines.serving.models import Model
-from ml_pipelines.serving.refusal import BAD_REQUEST, TOO_LARGE, UNPROCESSABLE, RefusedError, shown
+from ml_pipelines.serving.ask import Answer, Ask, Described
+from ml_pipelines.serving.kinds import CATEGORY, FLAG, NUMBER
+from ml_pipelines.serving.refusal import BAD_REQUEST, NOT_FOUND, TOO_LARGE, UNPROCESSABLE, RefusedError, shown
 
 MOST_ROWS = 1000
 LONGEST_NAME = 1024
@@ -28,6 +27,7 @@ _V2_TYPES: Mapping[str, tuple[str, ...]] = {
     FLAG: ("BOOL", "FP64", "FP32", "INT64", "INT32", "INT8", "UINT8"),
     CATEGORY: ("BYTES",),
 }
+_KINDS = {"BYTES": CATEGORY, "BOOL": FLAG}
 
 
 def parsed(body: bytes) -> dict[str, Any]:
@@ -96,6 +96,22 @@ def own(said: dict[str, Any]) -> tuple[Ask, bool]:
     return ask, True
 
 
+class Told(NamedTuple):
+    """What a router tells beside the rows: whose they are, and which version was asked for."""
+
+    tenant: str | None
+    model: str | None
+    version: str | None
+
+
+def told_by_router(said: Mapping[str, Any]) -> Told:
+    """What stands in `parameters`, as `forward.py` writes it. Raises RefusedError for anything else."""
+    parameters = said.get("parameters") or {}
+    if type(parameters) is not dict:
+        raise RefusedError(UNPROCESSABLE, "parameters", shown(parameters), "an object is right")
+    return Told(*(_name(parameters, name, "parameters.") for name in Told._fields))
+
+
 def _name(said: Mapping[str, Any], name: str, where: str) -> str | None:
     value = said.get(name)
     if value is None or (type(value) is str and 0 < len(value) <= LONGEST_NAME):
@@ -104,8 +120,8 @@ def _name(said: Mapping[str, Any], name: str, where: str) -> str | None:
     raise RefusedError(UNPROCESSABLE, where + name, shown(value), right)
 
 
-def own_answer(ask: Ask, answer: Answer, several: bool) -> bytes:
-    """The answer in the service's own form."""
+def own_answer(ask: Ask, answer: Answer, several: bool, each: bool = False) -> bytes:
+    """The answer in the service's own form. With `each` of several says what lacked: Vertex AI hands on no more."""
     beside: dict[str, Any] = {}
     if answer.missing:
         beside["missing"] = answer.missing
@@ -116,7 +132,10 @@ def own_answer(ask: Ask, answer: Answer, several: bool) -> bytes:
         if answer.members:
             said["members"] = {name: scores[0] for name, scores in answer.members.items()}
         return orjson.dumps(said)
-    return orjson.dumps({"predictions": [_one(ask, answer, place) for place in range(len(ask.rows))], **beside})
+    predictions = [_one(ask, answer, place) for place in range(len(ask.rows))]
+    if each:
+        return orjson.dumps({"predictions": [one | beside for one in predictions]})
+    return orjson.dumps({"predictions": predictions, **beside})
 
 
 def _one(ask: Ask, answer: Answer, place: int) -> dict[str, Any]:
@@ -126,8 +145,11 @@ def _one(ask: Ask, answer: Answer, place: int) -> dict[str, Any]:
     return said
 
 
-def v2(said: dict[str, Any], name: str, version: str | None, kinds: Mapping[str, str]) -> Ask:
-    """What is asked by the Open Inference Protocol of what has inputs of these kinds. Raises RefusedError."""
+def v2(said: dict[str, Any], name: str, version: str | None, kinds: Mapping[str, str] | None) -> Ask:
+    """What is asked by the Open Inference Protocol of what has inputs of these kinds. Raises RefusedError.
+
+    Where the kinds aren't known here, a tensor's type says which it is.
+    """
     tensors = said.get("inputs")
     if type(tensors) is not list or not tensors:
         found = "nothing" if tensors is None else shown(tensors)
@@ -139,8 +161,11 @@ def v2(said: dict[str, Any], name: str, version: str | None, kinds: Mapping[str,
         if type(tensor) is not dict or type(tensor.get("name")) is not str:
             raise RefusedError(BAD_REQUEST, f"{where}.name", "nothing", "name, shape, datatype and data are right")
         named = tensor["name"]
-        kind = kinds.get(named)
-        if kind is None:
+        if kinds is None:
+            kind = _KINDS.get(str(tensor.get("datatype")), NUMBER)
+        elif named in kinds:
+            kind = kinds[named]
+        else:
             right = f"the inputs are {', '.join(kinds)}"
             raise RefusedError(BAD_REQUEST, f"{where}.name", f"`{named[:100]}`, which isn't an input", right)
         if named in columns:
@@ -212,17 +237,20 @@ def v2_answer(said: Mapping[str, Any], ask: Ask, answer: Answer) -> bytes:
     return orjson.dumps(document)
 
 
-def v2_metadata(name: str, versions: list[str], model: Model) -> dict[str, Any]:
-    """A model as the Open Inference Protocol describes it. -1 is a size that requests choose."""
+def v2_metadata(name: str, model: Described) -> dict[str, Any]:
+    """A model as the Open Inference Protocol describes it. -1 is a size that requests choose. Raises RefusedError."""
+    if model.inputs is None:
+        found = "inputs that the platform's endpoint alone knows"
+        raise RefusedError(NOT_FOUND, "model", found, "`/openapi.json` says which names are taken")
     outputs = [{"name": "score", "datatype": "FP64", "shape": [-1]}]
     if model.threshold is not None:
         outputs.append({"name": "selected", "datatype": "BOOL", "shape": [-1]})
     return {
         "name": name,
-        "versions": versions,
+        "versions": list(model.versions),
         "platform": "onnxruntime_onnx",
         "inputs": [
-            {"name": field, "datatype": _V2_TYPES[kind][0], "shape": [-1, 1]} for field, kind in model.schema.inputs
+            {"name": field, "datatype": _V2_TYPES[kind][0], "shape": [-1, 1]} for field, kind in model.inputs.items()
         ],
         "outputs": outputs,
     }

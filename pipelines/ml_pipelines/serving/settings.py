@@ -2,17 +2,18 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from ml_pipelines.scoring_endpoint import Endpoint, EndpointError
 from ml_pipelines.serving.captured import EVERY_SECONDS
-from ml_pipelines.serving.models import Trust
 from ml_pipelines.serving.table import Table, TableError
+from ml_pipelines.serving.trust import Trust
 from ml_pipelines.steps import manifest
 
 ROUTING, ROUTING_FILE = "ML_BLUEPRINTS_ROUTING", "ML_BLUEPRINTS_ROUTING_FILE"
-ENVIRONMENTS = (manifest.EXPERIMENT, "development", "staging", "production")
+ENDPOINT, BEHIND_ROUTER = "SCORING_ENDPOINT", "BEHIND_ROUTER"
 
 MEBIBYTE = 2**20
 
@@ -30,10 +31,27 @@ class Issuer:
     keys: str
     claim: str
 
+    @classmethod
+    def read(cls, variables: Mapping[str, str] = os.environ) -> Self | None:
+        """What TOKEN_ISSUER and the variables beside it say; None where none is set. Raises SettingError."""
+        names = ("TOKEN_ISSUER", "TOKEN_AUDIENCE", "TOKEN_KEYS")
+        given = [variables.get(name) for name in names]
+        if not any(given):
+            return None
+        if missing := [name for name, value in zip(names, given, strict=True) if not value]:
+            together = ", ".join(names)
+            raise SettingError(f"{', '.join(missing)}: found nothing; {together} are set together or not at all")
+        return cls(*(value or "" for value in given), claim=variables.get("TOKEN_CLAIM") or "tenant")
+
 
 @dataclass(frozen=True)
 class Settings:
-    """The variables, read. `health` and `predict` are the routes that Vertex AI asks for."""
+    """The variables, read. `health` and `predict` are the routes that Vertex AI asks for.
+
+    `endpoints` make the service a router, which asks them instead of models: by tenant, and under None that of all who
+    have none of their own. `behind_router`: whoever reaches this container is let in by the platform, and is our router
+    or event processor, which tells the tenant.
+    """
 
     table: Table
     routing_file: Path | None
@@ -51,12 +69,14 @@ class Settings:
     body_bytes: int
     body_seconds: float
     drain_seconds: float
+    behind_router: bool = False
+    endpoints: Mapping[str | None, Endpoint] = field(default_factory=dict)
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
         """Raises SettingError."""
         file = Path(variables[ROUTING_FILE]) if variables.get(ROUTING_FILE) else None
-        text = variables.get(ROUTING)
+        text = _table(variables)
         if file is not None:
             try:
                 text = file.read_text(encoding="utf-8")
@@ -70,13 +90,20 @@ class Settings:
             table = Table.parse(text)
         except TableError as error:
             raise SettingError(f"{ROUTING_FILE if file else ROUTING}: {error}") from error
-        issuer = _issuer(variables)
-        if table.tenants and issuer is None:
+        issuer, behind_router = Issuer.read(variables), variables.get(BEHIND_ROUTER, "") == "1"
+        endpoints = _endpoints(variables, table)
+        if behind_router and (issuer is not None or endpoints):
+            beside = ENDPOINT if endpoints else "TOKEN_ISSUER"
+            raise SettingError(
+                f"{BEHIND_ROUTER}: found `1` beside {beside}; a container that is behind a router is none"
+            )
+        if table.tenants and issuer is None and not behind_router:
             raise SettingError("TOKEN_ISSUER: found nothing; tenants are known by tokens, whose issuer is to be named")
         return cls(
             table=table,
             routing_file=file,
-            trust=_trust(variables),
+            # A router loads no model.
+            trust=Trust() if endpoints else _trust(variables),
             issuer=issuer,
             feature_store=variables.get("FEATURE_STORE") or None,
             captured=variables.get("CAPTURED") or None,
@@ -90,7 +117,36 @@ class Settings:
             body_bytes=int(_number(variables, "BODY_MEGABYTES", 6) * MEBIBYTE),
             body_seconds=_number(variables, "BODY_SECONDS", 5),
             drain_seconds=_number(variables, "DRAIN_SECONDS", 5),
+            behind_router=behind_router,
+            endpoints=endpoints,
         )
+
+
+def _table(variables: Mapping[str, str]) -> str:
+    """The routing table of its variable and of those that go on where one is too short for it."""
+    parts, name = [variables.get(ROUTING, "")], f"{ROUTING}_2"
+    while name in variables:
+        parts.append(variables[name])
+        name = f"{ROUTING}_{len(parts) + 1}"
+    return "".join(parts)
+
+
+def _endpoints(variables: Mapping[str, str], table: Table) -> dict[str | None, Endpoint]:
+    """SCORING_ENDPOINT, and for tenants with instances of their own SCORING_ENDPOINT_ and their name in capitals."""
+    names: dict[str, str | None] = {ENDPOINT: None}
+    names |= {f"{ENDPOINT}_{tenant.upper().replace('-', '_')}": tenant for tenant in table.tenants}
+    found = {name: value for name, value in variables.items() if name.startswith(ENDPOINT) and value}
+    if unknown := found.keys() - names.keys():
+        raise SettingError(f"{min(unknown)}: there is no such tenant; {', '.join(names)} may be set")
+    if found and ENDPOINT not in found:
+        raise SettingError(f"{ENDPOINT}: found nothing beside {min(found)}; those without one of their own need it")
+    endpoints: dict[str | None, Endpoint] = {}
+    for name, value in found.items():
+        try:
+            endpoints[names[name]] = Endpoint.named(value)
+        except EndpointError as error:
+            raise SettingError(f"{name}: {error}") from error
+    return endpoints
 
 
 def _number(variables: Mapping[str, str], name: str, default: float) -> float:
@@ -108,8 +164,8 @@ def _number(variables: Mapping[str, str], name: str, default: float) -> float:
 
 def _trust(variables: Mapping[str, str]) -> Trust:
     environment = variables.get("ENVIRONMENT") or "production"
-    if environment not in ENVIRONMENTS:
-        raise SettingError(f"ENVIRONMENT: found `{environment}`; one of {', '.join(ENVIRONMENTS)} is right")
+    if environment not in manifest.ENVIRONMENTS:
+        raise SettingError(f"ENVIRONMENT: found `{environment}`; one of {', '.join(manifest.ENVIRONMENTS)} is right")
     words = [word for word in variables.get("TRUSTED_KEYS", "").split(",") if word and word != "none"]
     try:
         keys = [manifest.public_key(word) for word in words]
@@ -118,13 +174,3 @@ def _trust(variables: Mapping[str, str]) -> Trust:
     if not keys and environment != manifest.EXPERIMENT:
         raise SettingError(f"TRUSTED_KEYS: found nothing; environment `{environment}` serves signed models only")
     return Trust(keys, unsigned=environment == manifest.EXPERIMENT)
-
-
-def _issuer(variables: Mapping[str, str]) -> Issuer | None:
-    names = ("TOKEN_ISSUER", "TOKEN_AUDIENCE", "TOKEN_KEYS")
-    given = [variables.get(name) for name in names]
-    if not any(given):
-        return None
-    if missing := [name for name, value in zip(names, given, strict=True) if not value]:
-        raise SettingError(f"{', '.join(missing)}: found nothing; {', '.join(names)} are set together or not at all")
-    return Issuer(*(value or "" for value in given), claim=variables.get("TOKEN_CLAIM") or "tenant")

@@ -2,6 +2,7 @@
 
 The stacks write its first fields (`ml_blueprints.routing`). The others may be given in a file of one's own:
 
+- `fields`: those of the contract. A request may bring them although no model takes them, as the event processor does;
 - a model's `tenant`: it answers this tenant's requests alone; a tenant without models of its own has the shared ones;
 - a tenant as `{requests_per_second, concurrency, namespace}` instead of its rate. `namespace` is put before entities in
   the feature store: by default the tenant's name, so that none reads what is another's; `""` is the shared one;
@@ -94,6 +95,7 @@ class Table:
     workload: str
     entity: str
     features: frozenset[str]
+    fields: frozenset[str]
     models: tuple[Entry, ...]
     ensemble: Ensemble | None
     tenants: Mapping[str, Tenant]
@@ -121,6 +123,7 @@ class Table:
             workload=_of(said, "workload", str),
             entity=_of(said, "entity", str),
             features=frozenset(_of(said, "features", list, [])),
+            fields=frozenset(_of(said, "fields", list, [])),
             models=models,
             ensemble=_ensemble(ensemble, {entry.name for entry in models}) if ensemble else None,
             tenants=tenants,

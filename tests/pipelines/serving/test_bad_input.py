@@ -6,7 +6,7 @@ import time
 
 import httpx
 import pytest
-from ml_pipelines.serving.models import ModelError
+from ml_pipelines.serving.trust import ModelError
 
 from .conftest import ISSUER, KEY, OTHER, table, token
 from .test_service import EVENT, ROW, TENANTS, tensors

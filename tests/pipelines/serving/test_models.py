@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from ml_pipelines.serving.models import ModelError, Trust, load
+from ml_pipelines.serving.models import load
 from ml_pipelines.serving.refusal import RefusedError
+from ml_pipelines.serving.trust import ModelError, Trust
 from ml_pipelines.steps import manifest
 
 from .conftest import KEY, OTHER, graph, register

@@ -17,14 +17,15 @@ from ml_pipelines.serving import telemetry
 from ml_pipelines.serving.captured import Captured
 from ml_pipelines.serving.features import RedisStore, SageMakerStore, StoreError, VertexStore
 from ml_pipelines.serving.guard import Watch, lower_end
-from ml_pipelines.serving.inputs import KINDS
-from ml_pipelines.serving.models import ModelError, Trust, load
+from ml_pipelines.serving.kinds import KINDS
+from ml_pipelines.serving.models import load
 from ml_pipelines.serving.places import finder
 from ml_pipelines.serving.refusal import RefusedError
 from ml_pipelines.serving.settings import SettingError, Settings
 from ml_pipelines.serving.shadow import Copy, Shadows
 from ml_pipelines.serving.table import Guard, Tenant
 from ml_pipelines.serving.tenants import Gate
+from ml_pipelines.serving.trust import ModelError, Trust
 from ml_pipelines.steps import manifest
 from ml_pipelines.tasks.task import Kind
 from prometheus_client import CollectorRegistry

@@ -239,7 +239,7 @@ async def test_too_few_members_are_no_answer(client, registry):
 async def test_slow_members_run_at_the_same_time_and_late_ones_are_left_out(client, registry):
     said = ensemble(registry, "weighted_mean", members=["cheap", "dear", "trees"], timeout_ms=400)
     async with client(said) as http:
-        models = http.service.engine.deployment.lane(None).by_name
+        models = http.service.answering.deployment.lane(None).by_name
 
         def slow(model, seconds):
             import time
@@ -341,7 +341,7 @@ async def test_features_come_from_the_store_of_the_tenant(client):
     tenants = TENANTS | {"open": {"requests_per_second": 100, "namespace": ""}}
     async with client(table(tenants=tenants)) as http:
         store = Store({"shop/card-1": {"abroad": True, "other": 1}, "card-1": {"abroad": False}})
-        http.service.engine._store = store
+        http.service.answering._store = store
         asked = {"entity": "card-1", "features": {"amount": 1, "country": "DE"}}
         assert "missing" not in (await http.post("/v1/score", json=asked, headers=bearer("shop"))).json()
         assert (await http.post("/v1/score", json=asked, headers=bearer("bank"))).json()["missing"] == ["abroad"]
@@ -359,14 +359,14 @@ async def test_a_new_table_is_served_without_a_lost_request(client, registry, tm
     file.write_text(json.dumps(table()))
     async with client(ML_BLUEPRINTS_ROUTING_FILE=file) as http:
         service = http.service
-        engine = service.engine
+        engine = service.answering
 
         def load(name, version):
             from ml_pipelines.serving import models
 
             return models.load(name, version, registry / name / version, service.settings.trust)
 
-        task = asyncio.create_task(watch(service, file, load, every=0.01))
+        task = asyncio.create_task(watch(service, file, lambda said: engine.reload(said, load), every=0.01))
 
         async def until(model):
             for _ in range(500):
