@@ -18,7 +18,7 @@ import hashlib
 import os
 import sys
 import uuid
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -84,15 +84,20 @@ class Head:
 class Trail:
     """A trail in a file. Many processes may append at a time: each waits for the lock of the file."""
 
-    def __init__(self, file: Path, key: Ed25519PrivateKey | None = None) -> None:
-        """`key` signs what is appended."""
-        self.file, self._key = file, key
+    def __init__(
+        self,
+        file: Path,
+        key: Ed25519PrivateKey | None = None,
+        now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+    ) -> None:
+        """`key` signs what is appended; `now` is the clock by which it is dated."""
+        self.file, self._key, self._now = file, key, now
 
-    def append(self, event: Event, at: datetime.datetime | None = None) -> dict[str, Any]:
+    def append(self, event: Event) -> dict[str, Any]:
         """Write an event, and return its record when it is on the disk.
 
-        at: when it happened, in UTC (default: now). Raises AuditError where the last record isn't whole or isn't what
-        was written, or the event has no canonical form; the file is left as it was.
+        Raises AuditError where the last record isn't what was written, or the event has no canonical form; the file is
+        left as it was.
         """
         for name in ("who", "what", "why"):
             if not getattr(event, name).strip():
@@ -104,8 +109,8 @@ class Trail:
                 stream.truncate(stream.seek(0, os.SEEK_END) - len(torn))
                 said = {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
                 why = "A writer was stopped in the middle of a record, which was taken off."
-                head = Head(**_part(self._write(stream, head, Event("trail", RECOVERED, why, details=said), None)))
-            return self._write(stream, head, event, at)
+                head = Head(**_part(self._write(stream, head, Event("trail", RECOVERED, why, details=said))))
+            return self._write(stream, head, event)
 
     def _last(self, stream: BinaryIO) -> tuple[Head, bytes]:
         """The head, and what stands after it without an end of line."""
@@ -131,13 +136,12 @@ class Trail:
             raise AuditError(self.file, head.number, "was changed: nothing is added to a trail that is broken")
         return head, torn
 
-    def _write(self, stream: BinaryIO, head: Head, event: Event, at: datetime.datetime | None) -> dict[str, Any]:
-        now = at or datetime.datetime.now(datetime.UTC)
+    def _write(self, stream: BinaryIO, head: Head, event: Event) -> dict[str, Any]:
         record: dict[str, Any] = {
             "format": FORMAT,
             "number": head.number + 1,
             "id": str(uuid.uuid4()),
-            "time": now.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": self._now().astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "who": event.who,
             "what": event.what,
             "why": event.why,
