@@ -10,7 +10,7 @@ from ml_blueprints.workload import Workload
 
 # As the scoring service has them (`ml_pipelines.serving.protocols`).
 MOST_ROWS = 1000
-LONGEST_NAME = 256
+LONGEST_NAME = 1024
 
 _FEATURES = {"integer": "integer", "float": "number", "string": "string", "boolean": "boolean"}
 _PRIMITIVES = {
