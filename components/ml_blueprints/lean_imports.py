@@ -15,6 +15,8 @@ from types import ModuleType
 from typing import Any
 
 _SDKS = ("pulumi_aws", "pulumi_gcp", "pulumi_azure_native")
+# Packages of a cloud's own client that would import everything of theirs.
+_CLIENTS = ("google.cloud.aiplatform_v1", "google.cloud.aiplatform_v1.types")
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -31,7 +33,8 @@ class _Finder(importlib.abc.MetaPathFinder):
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         sdk, _, service = name.partition(".")
-        if sdk not in _SDKS or not service or "." in service:
+        of_an_sdk = sdk in _SDKS and service and "." not in service
+        if not of_an_sdk and name not in _CLIENTS:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec and spec.loader and spec.submodule_search_locations:

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sandbox import home, project
+from sandbox.apis.server import served
 from sandbox.engine import Engine, find_or_build
 
 # Provider plugin name -> the distribution of its Python SDK, whose version the plugin must have.
@@ -46,7 +47,8 @@ def open_session(console: Console) -> Session:
     mirror = home.home() / "project"
     for notice in project.synchronise(home.REPOSITORY, mirror):
         console.out(notice, highlight=False)
-    return Session(engine, mirror, project.project_name(home.REPOSITORY), environment(engine, os.environ))
+    variables = environment(engine, os.environ) | api_variables()
+    return Session(engine, mirror, project.project_name(home.REPOSITORY), variables)
 
 
 def environment(engine: Engine, outside: Mapping[str, str]) -> dict[str, str]:
@@ -69,6 +71,11 @@ def environment(engine: Engine, outside: Mapping[str, str]) -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
     }
+
+
+def api_variables() -> dict[str, str]:
+    """What leads programs to those APIs that they call themselves: a server in this process, as long as it is there."""
+    return {"GOOGLE_VERTEX_AI_CUSTOM_ENDPOINT": served(home.cloud_state("gcp")).url}
 
 
 def install_plugins(plugins: Path) -> None:

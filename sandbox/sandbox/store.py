@@ -28,6 +28,7 @@ CREATE INDEX IF NOT EXISTS identified ON identifiers (type, scope, id);
 CREATE TABLE IF NOT EXISTS uses (value TEXT NOT NULL, type TEXT NOT NULL, scope TEXT NOT NULL, id TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS used ON uses (value);
 CREATE INDEX IF NOT EXISTS user ON uses (type, scope, id);
+CREATE TABLE IF NOT EXISTS operations (name TEXT PRIMARY KEY, answer TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS faults (
     number INTEGER PRIMARY KEY, kind TEXT NOT NULL, type TEXT NOT NULL, amount INTEGER NOT NULL, seen INTEGER NOT NULL
 );
@@ -110,6 +111,20 @@ class Store:
         )
         self._disconnect(record.key)
         self._connect(record, identifiers, uses)
+
+    def write_outputs(self, record: Record) -> None:
+        """Write what a resource that exists has anew; what it refers to, and how others do, stays as it is."""
+        query = "UPDATE resources SET outputs = ? WHERE type = ? AND scope = ? AND id = ?"
+        self._execute(query, (json.dumps(record.outputs), *record.key))
+
+    def add_operation(self, name: str, answer: dict[str, Any]) -> None:
+        """Note what a long-running operation has given, for whoever asks for its end."""
+        self._execute("INSERT INTO operations VALUES (?, ?)", (name, json.dumps(answer)))
+
+    def operation(self, name: str) -> dict[str, Any] | None:
+        """What an operation has given, or None for one that was never started."""
+        rows = self._fetch("SELECT answer FROM operations WHERE name = ?", (name,))
+        return json.loads(rows[0][0]) if rows else None
 
     def remove(self, key: tuple[str, str, str]) -> None:
         """Remove a resource; one that is gone already is no error."""

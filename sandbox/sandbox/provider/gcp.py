@@ -16,6 +16,7 @@ from sandbox.schema import Failure, ResourceSchema
 BILLING_ACCOUNT = "01A2B3-C4D5E6-F7A8B9"
 _BIGTABLE = "gcp:bigtable/instance:Instance"
 _BUCKET = "gcp:storage/bucket:Bucket"
+_DEPLOYED_MODEL = "aiplatform.googleapis.com/DeployedModel"
 _PROJECT_VARIABLES = ("GOOGLE_PROJECT", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
 
 # Types whose id isn't what their page shows for import.
@@ -65,6 +66,10 @@ class Gcp(Cloud):
     held_by: ClassVar[Mapping[str, frozenset[str]]] = {
         "gcp:compute/network:Network": frozenset({"gcp:compute/subnetwork:Subnetwork", "gcp:compute/router:Router"}),
         "gcp:pubsub/schema:Schema": frozenset({"gcp:pubsub/topic:Topic"}),
+        # Made by the API itself (sandbox.apis.vertex_ai).
+        # https://cloud.google.com/vertex-ai/docs/predictions/private-service-connect#limitations
+        "gcp:vertex/aiEndpoint:AiEndpoint": frozenset({_DEPLOYED_MODEL}),
+        "gcp:vertex/aiDeploymentResourcePool:AiDeploymentResourcePool": frozenset({_DEPLOYED_MODEL}),
     }
     name_references: ClassVar[Mapping[tuple[str, str], str]] = {
         ("gcp:bigquery/table:Table", "datasetId"): "gcp:bigquery/dataset:Dataset",
@@ -193,6 +198,10 @@ class Gcp(Cloud):
             for key, value in candidates.items()
             if key in resource.outputs and key not in inputs and value is not None
         }
+
+    def plain_value(self, name: str, kind: str, id_: str) -> Any:
+        # An endpoint is made without traffic.
+        return "{}" if name == "trafficSplit" else super().plain_value(name, kind, id_)
 
     def identifiers(self, id_: str, outputs: Mapping[str, Any]) -> set[str]:
         named = {
