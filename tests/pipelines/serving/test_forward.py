@@ -202,7 +202,7 @@ async def test_features_come_from_the_store_of_the_router(client, platform, monk
 
     monkeypatch.setattr(features, "open_store", lambda *_: Store())
     said = table(tenants={"shop": 1000}, workload="fraud-detection")
-    monkeypatch.setattr("ml_pipelines.serving.server.open_store", lambda *_: Store())
+    monkeypatch.setattr("ml_pipelines.serving.service.open_store", lambda *_: Store())
     async with client(said, SCORING_ENDPOINT=platform.url, FEATURE_STORE="group") as http:
         asked = {"entity": "card-1", "features": {"amount": 1.0}}
         assert (await http.post("/v1/score", json=asked, headers=bearer("shop"))).status_code == 200

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 from ml_pipelines.serving.features import StoreError
-from ml_pipelines.serving.server import watch
+from ml_pipelines.serving.service import watch
 from openapi_spec_validator import validate
 
 from .conftest import graph, register, table, token
