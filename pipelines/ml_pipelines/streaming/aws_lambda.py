@@ -55,6 +55,7 @@ def processor() -> Processor:
         SageMakerScorer.open(settings.scoring_endpoint) if settings.scoring_endpoint else None,
         KinesisPublisher(boto3.client("kinesis"), settings.decisions) if settings.decisions else None,
         at_once=AT_ONCE,
+        watch=settings.watching(lambda queue: SqsPublisher(boto3.client("sqs"), queue)),
     )
 
 

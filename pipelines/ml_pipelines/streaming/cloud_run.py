@@ -103,6 +103,7 @@ def processor() -> Processor:
         PubSubPublisher(ordered, settings.decisions) if settings.decisions else None,
         # Any instance may get an entity's next event: what this one remembers would be out of date.
         cached_entities=0,
+        watch=settings.watching(lambda topic: PubSubPublisher(pubsub_v1.PublisherClient(), topic, ordered=False)),
     )
 
 

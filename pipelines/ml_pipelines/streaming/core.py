@@ -85,6 +85,12 @@ class Decode(Protocol):
     def __call__(self, record: Record) -> Mapping[str, Any]: ...
 
 
+class Watch(Protocol):
+    """Looks at decisions as they are handed on, each once; what it finds it tells by itself, and returns."""
+
+    def see(self, decisions: Sequence[Mapping[str, Any]]) -> Sequence[Any]: ...
+
+
 class _Row(NamedTuple):
     """What was decided about an event. `order` says which of an entity's events is the later one.
 
@@ -149,7 +155,8 @@ class Processor:
     needn't outlive the process. Otherwise `cached_entities` entities are kept decoded: that saves reading them again
     where one processor has its entities for itself, and does no harm where it doesn't, since the store refuses what was
     changed from an old version. `at_once` entities of a batch are taken at the same time, which saves waiting for a
-    store and a scorer over the network. Several threads may use one processor.
+    store and a scorer over the network. Several threads may use one processor. What `watch` finds is counted; where it
+    fails, events are none the worse.
     """
 
     def __init__(
@@ -163,11 +170,12 @@ class Processor:
         decisions: Publisher | None = None,
         cached_entities: int = 10_000,
         at_once: int = 1,
+        watch: Watch | None = None,
     ):
         self.plan, self.decode, self.states = plan, decode, states
         self.dead_letters, self.features = dead_letters, features
         self.scorer, self.decisions = scorer, decisions
-        self.cached_entities = cached_entities
+        self.cached_entities, self.watch = cached_entities, watch
         self.counts: Counter[str] = Counter()
         # Windows change with their events, so that a plan with other ones begins with items of its own.
         self._prefix = f"{plan.workload}/{plan.fingerprint}/"
@@ -216,6 +224,8 @@ class Processor:
             if step.result is not None and step.result.outcome is Outcome.DEAD_LETTERED:
                 detail = step.result.detail or _refusal(self.plan, step)
                 letters.append((step.index, DeadLetter.of(step.record, self.plan.workload, step.result.reason, detail)))
+        if self.watch is not None:
+            self._see(self.watch, steps)
         self._hand_on(steps)
         for step in steps:
             if step.result is not None:
@@ -226,6 +236,27 @@ class Processor:
                 named = result.outcome is Outcome.DEAD_LETTERED
                 self.counts[f"{result.outcome}.{result.reason}" if named else result.outcome.value] += 1
         return results
+
+    def _see(self, watch: Watch, steps: Sequence[_Step]) -> None:
+        """Show the watch what was decided now; what is repeated it has seen, unless a processor was killed."""
+        decided = [
+            step.document
+            for step in steps
+            if step.document is not None and step.result is not None and step.result.outcome is Outcome.DECIDED
+        ]
+        if not decided:
+            return
+        try:
+            changes = len(watch.see(decided))
+        except Exception:
+            log.exception("the watch over the stream failed")
+            changes, failed = 0, 1
+        else:
+            failed = 0
+        if changes or failed:
+            with self._lock:
+                self.counts["changes"] += changes
+                self.counts["watch_failed"] += failed
 
     def _entity(self, entity: str, steps: list[_Step], batch: _Batch) -> None:
         """Take an entity's events into its windows, and write these down with the decisions."""

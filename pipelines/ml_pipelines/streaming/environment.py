@@ -3,13 +3,21 @@
 import gc
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from ml_pipelines.contracts import catalog
 from ml_pipelines.contracts.codec import Codec
 from ml_pipelines.features.online import Plan
+
+if TYPE_CHECKING:
+    from ml_pipelines.streaming.sinks import Publisher
+    from ml_pipelines.streaming.watch import Watch
+
+# What WATCH says where ranks are those of the first events, and not of training.
+LEARN = "learn"
 
 
 class SettingError(ValueError):
@@ -18,7 +26,10 @@ class SettingError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """The variables. scoring_endpoint and decisions are None where events only keep the features up to date."""
+    """The variables. scoring_endpoint and decisions are None where events only keep the features up to date.
+
+    watch: LEARN, or the file of a baseline by which the stream is watched; changes: where changes are published.
+    """
 
     workload: str
     state: str
@@ -26,6 +37,8 @@ class Settings:
     dead_letters: str
     scoring_endpoint: str | None
     decisions: str | None
+    watch: str | None = None
+    changes: str | None = None
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
@@ -40,7 +53,10 @@ class Settings:
                 f"{absent}: found nothing; SCORING_ENDPOINT and DECISIONS are set together or not at all"
             )
         workload, state, feature_store, dead_letters = (variables[name] for name in needed)
-        return cls(workload, state, feature_store, dead_letters, endpoint, decisions)
+        watch, changes = variables.get("WATCH") or None, variables.get("CHANGES") or None
+        if changes and not watch:
+            raise SettingError(f"WATCH: found nothing; CHANGES needs it: `{LEARN}` or a drift_baseline.json")
+        return cls(workload, state, feature_store, dead_letters, endpoint, decisions, watch, changes)
 
     @classmethod
     def of_archive(cls, variables: Mapping[str, str] = os.environ) -> Self:
@@ -52,6 +68,20 @@ class Settings:
     def plan(self) -> Plan:
         """The plan of the workload's features."""
         return Plan.load(self.workload)
+
+    def watching(self, publisher: "Callable[[str], Publisher]") -> "Watch | None":
+        """The watch over the stream that is asked for, if any; `publisher` opens the place where changes go.
+
+        What it needs is imported only then. Raises StepError for a file that is no baseline.
+        """
+        if self.watch is None:
+            return None
+        from ml_pipelines.monitoring.baseline import Baseline
+        from ml_pipelines.streaming.watch import Watch
+
+        plan = self.plan()
+        baseline = None if self.watch == LEARN else Baseline.read("watch", Path(self.watch))
+        return Watch(plan.workload, plan.features, baseline, publisher(self.changes) if self.changes else None)
 
     def codec(self) -> Codec:
         """The codec of the workload's contract, in the version that its features are defined on."""

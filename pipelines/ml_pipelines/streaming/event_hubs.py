@@ -85,6 +85,7 @@ def processor(settings: Settings, variables: Mapping[str, str], credential: Any)
         HttpScorer(endpoint, lambda: credential.get_token(SCORING_SCOPE).token) if endpoint else None,
         producer(settings.decisions) if settings.decisions else None,
         at_once=AT_ONCE,
+        watch=settings.watching(producer),
     )
 
 
