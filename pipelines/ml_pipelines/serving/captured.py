@@ -1,4 +1,4 @@
-"""Lines that are kept of what was asked and answered: in files of a folder, or as objects of Cloud Storage.
+"""Lines that are kept of what was asked and answered: in files of a folder, or as objects of a cloud's store.
 
 They are written by a thread. What can't be written in time is dropped and counted, and never delays an answer.
 """
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+
+from ml_pipelines.serving import object_stores
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ class Captured:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._writer = f"{uuid.uuid4().hex[:12]}"
-        self._bucket: Any = None
+        self._folder: object_stores.Folder | None = None
         self.dropped = 0
         self._thread = threading.Thread(target=self._work, name=f"captured-{kind}", daemon=True)
         self._thread.start()
@@ -64,24 +66,21 @@ class Captured:
                 continue
             try:
                 self._write(chunks)
-            except Exception as error:  # Cloud Storage's client raises those of three libraries, files OSError.
+            except Exception as error:  # Clients of clouds raise those of several libraries, files OSError.
                 lines = sum(chunk.count(b"\n") for chunk in chunks)
                 log.error("%s: %d lines can't be written: %s", self._place, lines, error)
 
     def _write(self, chunks: Sequence[bytearray]) -> None:
         now = datetime.now(UTC)
         folder = f"{self._kind}/day={now:%Y-%m-%d}"
-        if not self._place.startswith("gs://"):
+        if not object_stores.is_url(self._place):
             to = Path(self._place) / folder
             to.mkdir(parents=True, exist_ok=True)
             with (to / f"{self._writer}.jsonl").open("ab") as file:
                 file.writelines(chunks)
             return
-        bucket, _, prefix = self._place.removeprefix("gs://").partition("/")
-        if self._bucket is None:
-            from google.cloud import storage
-
-            self._bucket = storage.Client().bucket(bucket)
+        if self._folder is None:
+            self._folder = object_stores.open_folder(self._place)
         # Objects can't be added to: one for each time.
-        name = f"{prefix}/{folder}/{now:%H%M%S}-{uuid.uuid4().hex[:12]}.jsonl"
-        self._bucket.blob(name).upload_from_string(b"".join(chunks), content_type="application/x-ndjson")
+        name = f"{folder}/{now:%H%M%S}-{uuid.uuid4().hex[:12]}.jsonl"
+        self._folder.write(name, b"".join(chunks), "application/x-ndjson")

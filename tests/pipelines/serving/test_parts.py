@@ -10,10 +10,14 @@ from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
+import azure.storage.blob
+import boto3
 import botocore.session
+import google.cloud.storage
+import moto
 import pytest
 from botocore.stub import Stubber
-from ml_pipelines.serving import telemetry
+from ml_pipelines.serving import object_stores, telemetry
 from ml_pipelines.serving.captured import Captured
 from ml_pipelines.serving.features import RedisStore, SageMakerStore, StoreError, VertexStore
 from ml_pipelines.serving.guard import Watch, lower_end
@@ -250,8 +254,124 @@ def test_a_platform_puts_the_one_model_where_it_likes(tmp_path):
         ({"AZUREML_MODEL_DIR": str(folder.parent)}, tmp_path),
     ):
         assert finder(variables, sagemaker)("trees", "1.0.0") == folder
-    with pytest.raises(ModelError, match="holds no manifest"):
+    with pytest.raises(ModelError, match=r"found no manifest\.json"):
         finder({}, tmp_path / "none")("trees", "1.0.0")
+
+
+def test_a_version_is_found_wherever_its_manifest_is(tmp_path):
+    # As SageMaker has them: the first model, and further ones in folders of their channels.
+    model, beside = tmp_path / "model", tmp_path / "additional-model-data-sources"
+    register(tmp_path, "trees", "1.0.0").rename(model)
+    for version, channel in (("1.1.0", "canary"), ("2.0.0", "own")):
+        beside.mkdir(exist_ok=True)
+        register(tmp_path, "trees", version).rename(beside / channel)
+    find = finder({}, model)
+    assert find("trees", "1.0.0") == model
+    assert find("trees", "1.1.0") == beside / "canary"
+    assert find("trees", "2.0.0") == beside / "own"
+    (beside / "broken").mkdir()
+    (beside / "broken" / "manifest.json").write_text("{")
+    with pytest.raises(ModelError) as refused:
+        find("trees", "3.0.0")
+    for said in ("looked for `trees/3.0.0/manifest.json`", str(model), "canary: trees/1.1.0", "broken: no manifest"):
+        assert said in str(refused.value)
+
+
+@pytest.fixture(params=["gs", "s3", "abfss"])
+def objects(request, monkeypatch, tmp_path):
+    """A store of a cloud with a registry below `registry/`; its URL, and how an object of it is read."""
+    register(tmp_path, "trees", "1.0.0")
+    register(tmp_path, "trees", "1.1.0").rename(tmp_path / "elsewhere")
+    files = {
+        f"registry/{file.relative_to(tmp_path)}": file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()
+    }
+    if request.param == "s3":
+        with moto.mock_aws():
+            monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+            client = boto3.client("s3")
+            place = {"LocationConstraint": "eu-central-1"}
+            client.create_bucket(Bucket="lake", CreateBucketConfiguration=place)
+            for name, content in files.items():
+                client.put_object(Bucket="lake", Key=name, Body=content)
+            yield "s3://lake/registry", lambda name: client.get_object(Bucket="lake", Key=name)["Body"].read()
+        return
+    if request.param == "gs":
+        monkeypatch.setattr(google.cloud.storage, "Client", lambda: Bucket(files))
+        yield "gs://lake/registry/", files.__getitem__
+        return
+
+    def opened(account, container, credential):
+        assert (account, container, credential) == ("https://acme.blob.core.windows.net", "lake", "client-id")
+        return Container(files)
+
+    monkeypatch.setenv("IDENTITY", "client-id")
+    monkeypatch.setattr(azure.storage.blob, "ContainerClient", opened)
+    monkeypatch.setattr("ml_pipelines.streaming.azure_identity.credential", lambda identity: identity)
+    yield "abfss://lake@acme.dfs.core.windows.net/registry", files.__getitem__
+
+
+class Bucket:
+    """Client, bucket and blob of Cloud Storage in one."""
+
+    def __init__(self, files, name=""):
+        self.files, self.name = files, name
+
+    def bucket(self, name):
+        assert name == "lake"
+        return self
+
+    def list_blobs(self, bucket, prefix):
+        return [Bucket(self.files, name) for name in sorted(self.files) if name.startswith(prefix)]
+
+    def blob(self, name):
+        return Bucket(self.files, name)
+
+    def download_as_bytes(self):
+        return self.files[self.name]
+
+    def upload_from_string(self, content, content_type):
+        self.files[self.name] = content
+
+
+class Container:
+    """A container of Azure's blobs."""
+
+    def __init__(self, files):
+        self.files = files
+
+    def list_blob_names(self, name_starts_with):
+        return iter([name for name in sorted(self.files) if name.startswith(name_starts_with)])
+
+    def download_blob(self, name):
+        return SimpleNamespace(readall=lambda: self.files[name])
+
+    def upload_blob(self, name, content, overwrite, content_settings):
+        self.files[name] = content
+
+
+def test_versions_and_lines_lie_in_a_clouds_object_store(objects):
+    url, read = objects
+    find = finder({"MODELS": url, "IDENTITY": "client-id"})
+    trust = Trust([KEY.public_key()])
+    for version in ("1.0.0", "1.1.0"):
+        assert load("trees", version, find("trees", version), trust).version == version
+    with pytest.raises(ModelError, match=r"found elsewhere/: trees/1\.1\.0, trees/1\.0\.0/: trees/1\.0\.0"):
+        find("trees", "9.9.9")
+    kept = Captured(url, "requests", every=60)
+    kept([{"number": 1}])
+    kept.close()
+    folder = object_stores.open_folder(url)
+    written = [name for name in folder.names("requests/") if name.endswith(".jsonl")]
+    assert [folder.read(name) for name in written] == [b'{"number":1}\n'] == [read(f"registry/{written[0]}")]
+
+
+def test_a_store_that_cant_be_read_is_named(monkeypatch):
+    def refuse():
+        raise OSError("no credentials")
+
+    monkeypatch.setattr(google.cloud.storage, "Client", refuse)
+    with pytest.raises(ModelError, match=r"gs://lake/x can't be read: OSError: no credentials"):
+        finder({"MODELS": "gs://lake/x"})("trees", "1.0.0")
 
 
 def test_lines_are_kept_and_what_is_too_much_is_dropped(tmp_path, caplog):

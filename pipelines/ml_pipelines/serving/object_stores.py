@@ -1,0 +1,128 @@
+"""Folders in clouds' object stores, by their URL, under the identity of the process.
+
+`gs://<bucket>/<prefix>` is Cloud Storage, `s3://<bucket>/<prefix>` S3, and
+`abfss://<container>@<account>.dfs.core.windows.net/<prefix>` Azure's Data Lake Storage, which IDENTITY reads.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+_SCHEMES = ("gs://", "s3://", "abfss://")
+
+
+class Folder(Protocol):
+    """A folder. What goes wrong is raised as the cloud's library has it."""
+
+    def names(self, below: str = "") -> list[str]:
+        """The names of all objects below a path in the folder, from the folder on."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """An object."""
+        ...
+
+    def write(self, name: str, content: bytes, kind: str) -> None:
+        """Write an object as a whole; `kind` is its content type."""
+        ...
+
+
+def is_url(place: str) -> bool:
+    """Whether a place is in an object store, and not on this machine."""
+    return place.startswith(_SCHEMES)
+
+
+def open_folder(url: str, variables: Mapping[str, str] = os.environ) -> Folder:
+    """The folder of a URL."""
+    parts = urlsplit(url)
+    prefix = f"{parts.path.strip('/')}/".lstrip("/")
+    if parts.scheme == "gs":
+        return CloudStorage(parts.netloc, prefix)
+    if parts.scheme == "s3":
+        return S3(parts.netloc, prefix)
+    return DataLake(parts.username or "", parts.hostname or "", prefix, variables.get("IDENTITY"))
+
+
+class CloudStorage:
+    """A folder of Cloud Storage."""
+
+    def __init__(self, bucket: str, prefix: str):
+        from google.cloud import storage
+
+        self._client, self._name, self._prefix = storage.Client(), bucket, prefix
+        self._bucket = self._client.bucket(bucket)
+
+    def names(self, below: str = "") -> list[str]:
+        """See Folder."""
+        found = self._client.list_blobs(self._name, prefix=self._prefix + below)
+        return [blob.name.removeprefix(self._prefix) for blob in found if not blob.name.endswith("/")]
+
+    def read(self, name: str) -> bytes:
+        """See Folder."""
+        return self._bucket.blob(self._prefix + name).download_as_bytes()
+
+    def write(self, name: str, content: bytes, kind: str) -> None:
+        """See Folder."""
+        self._bucket.blob(self._prefix + name).upload_from_string(content, content_type=kind)
+
+
+class S3:
+    """A folder of S3. The bucket's own default encrypts what is written."""
+
+    def __init__(self, bucket: str, prefix: str):
+        import boto3
+
+        self._client, self._bucket, self._prefix = boto3.client("s3"), bucket, prefix
+
+    def names(self, below: str = "") -> list[str]:
+        """See Folder."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix + below)
+        found = [one["Key"] for page in pages for one in page.get("Contents", ())]
+        return [key.removeprefix(self._prefix) for key in found if not key.endswith("/")]
+
+    def read(self, name: str) -> bytes:
+        """See Folder."""
+        return self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"].read()
+
+    def write(self, name: str, content: bytes, kind: str) -> None:
+        """See Folder."""
+        self._client.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content, ContentType=kind)
+
+
+class DataLake:
+    """A folder of Azure's Data Lake Storage, by the interface of blobs, which the same accounts have."""
+
+    def __init__(self, container: str, host: str, prefix: str, identity: str | None):
+        from azure.storage.blob import ContainerClient
+
+        account = host.replace(".dfs.", ".blob.", 1)
+        self._client: Any = ContainerClient(f"https://{account}", container, _azure_credential(identity))
+        self._prefix = prefix
+
+    def names(self, below: str = "") -> list[str]:
+        """See Folder."""
+        found = self._client.list_blob_names(name_starts_with=self._prefix + below)
+        return [name.removeprefix(self._prefix) for name in found]
+
+    def read(self, name: str) -> bytes:
+        """See Folder."""
+        return self._client.download_blob(self._prefix + name).readall()
+
+    def write(self, name: str, content: bytes, kind: str) -> None:
+        """See Folder."""
+        from azure.storage.blob import ContentSettings
+
+        self._client.upload_blob(
+            self._prefix + name, content, overwrite=True, content_settings=ContentSettings(content_type=kind)
+        )
+
+
+def _azure_credential(identity: str | None) -> Any:
+    if identity:
+        from ml_pipelines.streaming.azure_identity import credential
+
+        return credential(identity)
+    from azure.identity import DefaultAzureCredential
+
+    return DefaultAzureCredential()
