@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ml_pipelines.loop.demonstration import LoopError, Plan, run
+from ml_pipelines.loop.report import html
 from ml_pipelines.loop.stream import Scenario
 from ml_pipelines.serving.process import ProcessError
 from ml_pipelines.steps.errors import StepError
@@ -32,10 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (LoopError, ProcessError, StepError) as error:
         print(f"loop: {error}", file=sys.stderr)
         return 1
+    (options.to / REPORT).write_text(html(outcome), encoding="utf-8")
     calm = sum(seen.report.rows for seen in outcome.calm)
     say(f"drift from event {outcome.plan.scenario.drift_at:,} on was told after {outcome.detection_delay:,} events")
     say(f"{outcome.false_alarms} false alarms in the {len(outcome.calm)} windows ({calm:,} events) before it")
     say(f"{outcome.asked:,} rows asked, {outcome.failed} failed; {outcome.counts.said() if outcome.counts else ''}")
+    say(f"report: {options.to / REPORT}")
     return 1 if outcome.failed else 0
 
 

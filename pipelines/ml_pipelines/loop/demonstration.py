@@ -9,6 +9,7 @@ import base64
 import datetime
 import http.client
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,11 +20,12 @@ from typing import Any
 import jwt
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ml_pipelines.loop.stream import Scenario, Stream, Told, with_outcomes
+from ml_pipelines.loop.stream import EVERY_MS, SINCE_MS, Scenario, Stream, Told, with_outcomes
 from ml_pipelines.monitoring.baseline import Baseline
 from ml_pipelines.monitoring.compare import compare as compare_windows
 from ml_pipelines.monitoring.counting import count
@@ -33,12 +35,12 @@ from ml_pipelines.platforms.local import code
 from ml_pipelines.retraining import audit, training
 from ml_pipelines.retraining.answers import FeedbackError
 from ml_pipelines.retraining.audit import AuditError, Event, Head, Trail
-from ml_pipelines.retraining.events import What, rolling_out, runs
+from ml_pipelines.retraining.events import What, milliseconds, rolling_out, runs
 from ml_pipelines.retraining.feedback import Counts, join
 from ml_pipelines.retraining.performance import performance
 from ml_pipelines.retraining.policy import Decision, Policy, Situation, decide
 from ml_pipelines.retraining.rollout import Evidence, Rollout, Rules, Stage, Verdict
-from ml_pipelines.serving.comparison import Comparison, compare
+from ml_pipelines.serving.comparison import Comparison, compare, read_log
 from ml_pipelines.serving.process import Process, put_table, running
 from ml_pipelines.steps import manifest
 from ml_pipelines.steps.files import sha256
@@ -82,7 +84,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Seen:
-    """A window of the stream: up to which event, what monitors and policy said, and who answered how many."""
+    """A window of the stream: up to which event, what monitors and policy said, and who answered how many.
+
+    known: of how many answers the outcome is known by now.
+    """
 
     until: int
     report: Report
@@ -91,6 +96,7 @@ class Seen:
     champion: str
     other: str | None
     answered: Mapping[str, int]
+    known: int
 
 
 @dataclass
@@ -105,6 +111,8 @@ class Outcome:
     counts: Counts | None = None
     joined: pa.Table | None = None
     recovery_at: int | None = None
+    # By version: the events that it scored, as champion or as shadow, and its loss on each.
+    scored: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     head: Head = field(default_factory=Head)
     tampered: str = ""
     trusted: str = ""
@@ -122,6 +130,11 @@ class Outcome:
     def of(self, what: What) -> list[dict[str, Any]]:
         """The records of a kind."""
         return [record for record in self.records if record["what"] == what]
+
+    @staticmethod
+    def number(record: Mapping[str, Any]) -> int:
+        """After how many events of the stream a record was written."""
+        return (milliseconds(record) - SINCE_MS) // EVERY_MS
 
     @property
     def false_alarms(self) -> int:
@@ -170,6 +183,7 @@ class Loop:
         key = Ed25519PrivateKey.generate()
         self._key, self._public = folder / "key.pem", key.public_key()
         folder.mkdir(parents=True, exist_ok=True)
+        self._key.touch(mode=0o600)
         self._key.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -185,7 +199,7 @@ class Loop:
         self._comparisons: list[dict[str, Any]] = []
         self._reports: list[Report] = []
         self._drifting_since: int | None = None
-        self._stage_since = 0
+        self._stage_since = self._used_since = 0
         self._left: int | None = None
         self.rollout: Rollout
         self._service: Process
@@ -238,7 +252,7 @@ class Loop:
         """Watch by the baseline of the champion."""
         self._baseline = Baseline.read("loop", self._version(key) / BASELINE)
         self._learned_from = self._baseline.rows
-        self._reports, self._drifting_since = [], None
+        self._reports, self._drifting_since, self._used_since = [], None, self.stream.at
 
     def table(self) -> dict[str, Any]:
         """The routing table, as it is now."""
@@ -306,8 +320,10 @@ class Loop:
         self._looked(joined)
         decision = self._decided(joined)
         champion, other = self.rollout.champion, self.rollout.other
-        seen = Seen(self.stream.at, report, decision, self.rollout.stage, champion, other, _models(answered))
-        self.outcome.windows.append(seen)
+        models = dict(Counter(line["model"] for line in answered))
+        self.outcome.windows.append(
+            Seen(self.stream.at, report, decision, self.rollout.stage, champion, other, models, counts.joined)
+        )
         if decision.retrain:
             self._retrain(decision)
         if self._left:
@@ -379,7 +395,8 @@ class Loop:
             for item in CREDIT.inputs
         }
         columns |= {"score": [line["score"] for line in ours], "at": [line["at"] for line in ours]}
-        known = joined.filter(pa.compute.equal(joined["model"], champion))
+        numbers = np.array([_number(one) for one in joined["event_id"].to_pylist()], np.int64)
+        known = joined.filter(pc.and_(pc.equal(joined["model"], champion), pa.array(numbers >= self._used_since)))
         known = known.slice(max(0, len(known) - self.plan.decay_rows))
         lost = decays(CREDIT, self._baseline.performance, known["outcome"].to_numpy(), known["score"].to_numpy())
         window = count(self._baseline, pa.table(columns))
@@ -493,12 +510,30 @@ class Loop:
         except AuditError as error:
             raise LoopError(f"the audit trail isn't what was written: {error}") from error
         outcome.tampered = self._tampered()
+        outcome.scored = self._scored()
         self._say(f"{outcome.trail}: {outcome.head.number} records, each signed, none changed")
-        self._say(f"a copy in which the promotion was changed: {outcome.tampered}")
+        self._say(f"a copy in which it was changed who judged the canary: {outcome.tampered}")
         return outcome
 
+    def _scored(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        joined, _ = self._joined()
+        came = dict(zip(joined["event_id"].to_pylist(), joined["outcome"].to_pylist(), strict=True))
+        own = zip(joined["event_id"].to_pylist(), joined["model"].to_pylist(), joined["score"].to_pylist(), strict=True)
+        shadows = read_log(self._folder / "captured" / "comparisons")
+        said = [*own, *((line["event_id"], line["shadow"], line["shadow_score"]) for line in shadows)]
+        found: dict[str, list[tuple[int, float]]] = {}
+        for event, model, score in said:
+            if event in came and score is not None:
+                told = min(max(score, 1e-6), 1 - 1e-6)
+                loss = -math.log(told if came[event] else 1 - told)
+                found.setdefault(model, []).append((_number(event), loss))
+        return {
+            model: (np.array([number for number, _ in pairs]), np.array([loss for _, loss in pairs]))
+            for model, pairs in found.items()
+        }
+
     def _tampered(self) -> str:
-        """What verification says of a trail in which somebody changed who promoted."""
+        """What verification says of a trail in which somebody changed who judged the canary."""
         changed = self._folder / "changed.jsonl"
         lines = self.outcome.trail.read_bytes().splitlines(keepends=True)
         place = next(number for number, line in enumerate(lines) if What.CANARY_JUDGED.encode() in line)
@@ -542,10 +577,6 @@ class _Lines:
 def _compared(lines: Sequence[Mapping[str, Any]], outcomes: Mapping[str, float], rollout: Rollout) -> Comparison | None:
     pair = [line for line in lines if (line["champion"], line["shadow"]) == (rollout.champion, rollout.other)]
     return next(iter(compare(pair, outcomes, significance=rollout.rules.level)), None)
-
-
-def _models(answered: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    return dict(Counter(line["model"] for line in answered))
 
 
 def _number(event_id: str) -> int:
