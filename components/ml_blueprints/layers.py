@@ -23,6 +23,7 @@ from typing import Any, ClassVar, TypeVar
 import pulumi
 
 from ml_blueprints import capabilities, sizing
+from ml_blueprints.costs.ledger import Ledger
 from ml_blueprints.settings import Purpose, Settings
 from ml_blueprints.sizing import Instance, Sizing
 from ml_blueprints.workload import Workload
@@ -70,6 +71,11 @@ class Context:
         """Which instances answer requests, how many at the peak, and why these."""
         return sizing.choose(self.settings.cloud, self.workload)
 
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What the resources cost that were registered so far."""
+        return Ledger.of(self.settings.cloud, self.workload)
+
     @property
     def instance(self) -> Instance:
         """The instance that answers requests."""
@@ -107,7 +113,13 @@ class Layer(pulumi.ComponentResource):
 
     def __init__(self, context: Context, opts: pulumi.ResourceOptions | None = None):
         self.context = context
-        super().__init__(f"ml-blueprints:{self.cloud}:{type(self).__name__}", context.logical(self.layer), None, opts)
+        noted = pulumi.ResourceOptions(transformations=[context.ledger.watch(self.layer)])
+        super().__init__(
+            f"ml-blueprints:{self.cloud}:{type(self).__name__}",
+            context.logical(self.layer),
+            None,
+            pulumi.ResourceOptions.merge(opts, noted),
+        )
 
     def child(self, **options: Any) -> pulumi.ResourceOptions:
         """Options of a resource of this layer."""

@@ -9,10 +9,10 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ml_blueprints.costs import prices
+from ml_blueprints.costs.prices import HOURS_PER_MONTH
 from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.workload import Placement, Role, Workload
-
-HOURS_PER_MONTH = 730
 
 # Requests a second that one processor answers at the most: all features of the service, a model of 100 trees with 20
 # inputs, one row a request, on a processor of 2026 in a shared machine. Measured on 2026-11-25, docs/serving.md.
@@ -48,31 +48,29 @@ class Instance:
         return instances * self.hourly_usd * HOURS_PER_MONTH
 
 
-# Date and place of the prices, which are those on demand, without taxes, discounts, disks and traffic. Elsewhere prices
-# differ by some 20%; the clouds' own calculators say today's.
-# AWS: hosting in us-west-2, from the price list of 2026-09-01 (https://aws.amazon.com/sagemaker/ai/pricing/).
-# Google Cloud: prediction in us-central1, read 2026-06-15 (https://cloud.google.com/vertex-ai/pricing).
-# Azure: westeurope, as infracost's tests have it, where a managed online deployment costs what its machines do
-# (https://learn.microsoft.com/azure/machine-learning/concept-endpoints-online-managed and
-# https://azure.microsoft.com/pricing/details/machine-learning/).
-PRICES_OF = {"aws": "2026-09-01, us-west-2", "gcp": "2026-06-15, us-central1", "azure": "2026-11-26, westeurope"}
+# Their prices are those of the one table (costs/prices.py): hosting on SageMaker, prediction on Vertex AI, and the
+# machines of a managed online deployment, which costs what they do.
+# https://learn.microsoft.com/azure/machine-learning/concept-endpoints-online-managed
 INSTANCES: Mapping[str, Mapping[str, Instance]] = {
-    cloud: {instance.size: instance for instance in instances}
-    for cloud, instances in {
+    cloud: {
+        size: Instance(size, kind, vcpus, memory, prices.TABLES[cloud][kind].usd)
+        for size, kind, vcpus, memory in classes
+    }
+    for cloud, classes in {
         "aws": (
-            Instance("small", "ml.m5.large", 2, 8, 0.115),
-            Instance("medium", "ml.m5.xlarge", 4, 16, 0.23),
-            Instance("large", "ml.m5.4xlarge", 16, 64, 0.922),
+            ("small", "ml.m5.large", 2, 8),
+            ("medium", "ml.m5.xlarge", 4, 16),
+            ("large", "ml.m5.4xlarge", 16, 64),
         ),
         "gcp": (
-            Instance("small", "n1-standard-2", 2, 7.5, 0.1095),
-            Instance("medium", "n1-standard-4", 4, 15, 0.219),
-            Instance("large", "n1-standard-16", 16, 60, 0.876),
+            ("small", "n1-standard-2", 2, 7.5),
+            ("medium", "n1-standard-4", 4, 15),
+            ("large", "n1-standard-16", 16, 60),
         ),
         "azure": (
-            Instance("small", "Standard_F2s_v2", 2, 4, 0.097),
-            Instance("medium", "Standard_F4s_v2", 4, 8, 0.194),
-            Instance("large", "Standard_F16s_v2", 16, 32, 0.776),
+            ("small", "Standard_F2s_v2", 2, 4),
+            ("medium", "Standard_F4s_v2", 4, 8),
+            ("large", "Standard_F16s_v2", 16, 32),
         ),
     }.items()
 }

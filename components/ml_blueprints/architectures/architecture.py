@@ -18,9 +18,10 @@ class Architecture(pulumi.ComponentResource):
     `stream`, whether features are read `online`, and in which `modes` predictions are served.
 
     The layers are attributes of the same names. `endpoint_url` is where predictions are requested, `sizing` which
-    instances answer and why (both None without real time), `capabilities` says which resources realise what. Raises
-    BlueprintError, before any resource is registered, if the workload belongs to another architecture, does not fit the
-    cloud or the settings, lacks a compiled pipeline or a size that fits, or is kept out by an experiment's fence.
+    instances answer and why (both None without real time), `capabilities` says which resources realise what, `cost`
+    what they cost in a month, by layer and type. A budget that doesn't carry it is a warning. Raises BlueprintError,
+    before any resource is registered, if the workload belongs to another architecture, does not fit the cloud or the
+    settings, lacks a compiled pipeline or a size that fits, or is kept out by an experiment's fence.
     """
 
     kind: ClassVar[ArchitectureKind]
@@ -70,6 +71,14 @@ class Architecture(pulumi.ComponentResource):
             )
         self.capabilities = register.outputs()
         self.endpoint_url = self.serving.url
+        self.cost = context.ledger.outputs(context.monthly_usd)
+        if warning := context.ledger.warning(context.monthly_usd):
+            pulumi.log.warn(warning, self)
         self.register_outputs(
-            {"capabilities": self.capabilities, "endpointUrl": self.endpoint_url, "sizing": self.sizing}
+            {
+                "capabilities": self.capabilities,
+                "endpointUrl": self.endpoint_url,
+                "sizing": self.sizing,
+                "cost": self.cost,
+            }
         )
