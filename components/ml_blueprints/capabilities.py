@@ -307,7 +307,8 @@ _SERVING = (
         "Each tenant is held to a rate and a quota of its own.",
         aws=("aws:apigateway/usagePlan:UsagePlan",),
         gcp=("gcp:apigateway/apiConfig:ApiConfig",),
-        azure=("azure-native:apimanagement:Product",),
+        azure=("azure-native:apimanagement:ApiPolicy",),
+        note="Products of API Management count by keys of subscriptions; the API's policy counts by the verified token.",
     ),
     Capability(
         "dedicated-placement",
@@ -374,11 +375,11 @@ _SERVING = (
         "automatic-rollback",
         Layer.SERVING,
         "A canary that fails loses its share of the requests without anybody doing anything.",
-        aws=("aws:sagemaker/endpoint:Endpoint",),
+        aws=("aws:sagemaker/endpoint:Endpoint", "aws:sfn/stateMachine:StateMachine"),
         gcp=("gcp:workflows/workflow:Workflow",),
         azure=("azure-native:logic:Workflow",),
-        note="SageMaker goes back to the configuration before when alarms of the rollout fire; elsewhere an alert "
-        "starts a workflow that gives the champion all requests.",
+        note="An alert starts a workflow that gives the champion all requests; SageMaker besides goes back to the "
+        "configuration before when alarms fire during a rollout.",
     ),
     Capability(
         "shadow",

@@ -105,11 +105,18 @@ BOUNDARY_ACTIONS = (
     "lakeformation:GetDataAccess",
     "lambda:GetFunctionConfiguration",
     "lambda:InvokeFunction",
+    "logs:CreateLogDelivery",
     "logs:CreateLogGroup",
     "logs:CreateLogStream",
+    "logs:DeleteLogDelivery",
     "logs:DescribeLogGroups",
     "logs:DescribeLogStreams",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
     "logs:PutLogEvents",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
     "s3:AbortMultipartUpload",
     "s3:DeleteObject",
     "s3:GetBucketAcl",
@@ -156,6 +163,7 @@ BOUNDARY_ACTIONS = (
     "sagemaker:StopHyperParameterTuningJob",
     "sagemaker:StopProcessingJob",
     "sagemaker:StopTrainingJob",
+    "sagemaker:UpdateEndpointWeightsAndCapacities",
     "sagemaker:UpdatePipeline",
     "sagemaker:UpdateSpace",
     "sagemaker:UpdateTrialComponent",
@@ -163,6 +171,7 @@ BOUNDARY_ACTIONS = (
     "secretsmanager:GetSecretValue",
     "sns:Publish",
     "sqs:SendMessage",
+    "states:StartExecution",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 )
@@ -192,6 +201,9 @@ STREAM_INTERFACE_ENDPOINTS = (
     "xray",
 )
 
+# By which a private API is reached. https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-private-apis.html
+API_ENDPOINT = "execute-api"
+
 # The tracker of experiments has an endpoint of its own kind, `aws.sagemaker.<region>.experiments`.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/mlflow-interface-endpoint-create.html
 TRACKER_ENDPOINT = "experiments"
@@ -205,6 +217,8 @@ HANDLER_ENTRY_POINT = ("python", "-m", "awslambdaric")
 HANDLERS = {
     "archive": "ml_pipelines.streaming.aws_firehose.handler",
     "process": "ml_pipelines.streaming.aws_lambda.handler",
+    "router": "ml_pipelines.serving.aws_lambda.handle",
+    "authorizer": "ml_pipelines.serving.aws_authorizer.handle",
 }
 
 # How long events can be replayed. https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
@@ -227,8 +241,47 @@ SPARK_MAXIMUM = ("64 vCPU", "256 GB", "1000 GB")
 FEATURE_JOB_SINCE = "3d"
 FEATURE_JOB_MINUTES = 4 * 60
 
-# Size classes of a scoring instance. https://docs.aws.amazon.com/sagemaker/latest/dg/realtime-endpoints.html
-INSTANCE_TYPES = {"small": "ml.m5.large", "medium": "ml.m5.xlarge", "large": "ml.m5.4xlarge"}
+# Memory of a serverless container by size class, and how many answer at once; an account has 1,000 for all endpoints.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
+SERVERLESS_MEMORY_MIB = {"small": 2048, "medium": 4096, "large": 6144}
+SERVERLESS_CONCURRENCY = 20
+
+# How a new version takes over: by steps of so many percent, each after so many seconds; the old fleet stays a while,
+# and all is done in two hours. A step is at most half of a variant's instances; with ten of them, each step is one.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TrafficRoutingConfig.html and
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_BlueGreenUpdatePolicy.html
+ROLLOUT_STEP_PERCENT = 10
+ROLLOUT_WAIT_SECONDS = 300
+ROLLOUT_KEPT_SECONDS = 600
+ROLLOUT_MOST_SECONDS = 7200
+LINEAR_INSTANCES = 10
+
+# Requests that may wait in an asynchronous endpoint's queue for each of its instances.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-autoscale.html
+BACKLOG_PER_INSTANCE = 5
+
+# What API Gateway waits for an answer, and how long it relies on what the authorizer said of a token.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+API_SECONDS = 29
+AUTHORIZED_SECONDS = 60
+
+# Memory of the functions that answer requests, with which they get more than half of a processor.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+FUNCTION_MEMORY_MIB = 1024
+
+# What the log of the API says of a request: who, what and how it ended; neither tokens nor bodies.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+ACCESS_LOG_FIELDS = {
+    "request_id": "$context.requestId",
+    "time": "$context.requestTimeEpoch",
+    "tenant": "$context.authorizer.tenant",
+    "address": "$context.identity.sourceIp",
+    "method": "$context.httpMethod",
+    "path": "$context.resourcePath",
+    "status": "$context.status",
+    "milliseconds": "$context.responseLatency",
+    "refused": "$context.error.responseType",
+}
 
 # Where the compiled pipelines keep what their steps hand over, in the zone of the models.
 RUNS = "runs/"
@@ -251,10 +304,6 @@ SPOT_WAIT_FACTOR = 2
 JOB_INSTANCE_TYPE = "ml.m5.xlarge"
 SMALL_JOB_INSTANCE_TYPE = "ml.m5.large"
 JOB_VOLUME_GIB = 30
-
-# Requests per minute and instance at which SageMaker adds another one.
-# https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-loadtest.html: a share of the measured most.
-INVOCATIONS_PER_INSTANCE = 2000
 
 # Days that CloudWatch Logs can keep a group. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 LOG_RETENTION_DAYS = 365

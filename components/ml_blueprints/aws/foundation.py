@@ -1,7 +1,5 @@
 """The foundation on AWS: VPC, KMS key, IAM roles under a permissions boundary, and a log group."""
 
-from collections.abc import Sequence
-
 import pulumi
 from pulumi_aws import cloudwatch, get_caller_identity_output, get_region_output, iam, kms
 
@@ -69,6 +67,38 @@ class Foundation(layers.Foundation):
         return (
             policy.allow(["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"], [self.key_arn]),
             policy.allow(["kms:CreateGrant"], [self.key_arn], Bool={"kms:GrantIsForAWSResource": "true"}),
+        )
+
+    def use_network(self) -> tuple[policy.Statement, ...]:
+        """The statements that let jobs, endpoints and functions make their network interfaces.
+
+        EC2's interface actions take no resource but `*` for some of their parts; the condition holds them to this VPC's
+        subnets. https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+        """
+        here = pulumi.Output.concat("arn:aws:ec2:", self.region, ":", self.account)
+        subnets = [pulumi.Output.concat(here, ":subnet/", subnet) for subnet in self.network_component.subnet_ids]
+        interfaces = pulumi.Output.concat(here, ":network-interface/*")
+        group = pulumi.Output.concat(here, ":security-group/", self.security_group.id)
+        return (
+            policy.allow(
+                [
+                    "ec2:DescribeDhcpOptions",
+                    "ec2:DescribeNetworkInterfaces",
+                    "ec2:DescribeSecurityGroups",
+                    "ec2:DescribeSubnets",
+                    "ec2:DescribeVpcs",
+                ],
+                ["*"],
+            ),
+            policy.allow(["ec2:CreateNetworkInterface"], [*subnets, interfaces, group]),
+            policy.allow(
+                [
+                    "ec2:CreateNetworkInterfacePermission",
+                    "ec2:DeleteNetworkInterface",
+                    "ec2:DeleteNetworkInterfacePermission",
+                ],
+                [interfaces],
+            ),
         )
 
     def _encryption(self) -> None:
@@ -191,42 +221,13 @@ class Foundation(layers.Foundation):
         self._work_in_network()
 
     def _work_in_network(self) -> None:
-        """Jobs, endpoints and functions in a VPC make network interfaces, keep logs and count metrics.
-
-        EC2's interface actions take no resource but `*` for some of their parts; the condition holds them to this VPC's
-        subnets. https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
-        """
-        subnets = [
-            pulumi.Output.concat("arn:aws:ec2:", self.region, ":", self.account, ":subnet/", subnet)
-            for subnet in self.network_component.subnet_ids
-        ]
-        interfaces = pulumi.Output.concat("arn:aws:ec2:", self.region, ":", self.account, ":network-interface/*")
-        groups = pulumi.Output.concat("arn:aws:ec2:", self.region, ":", self.account, ":security-group/")
+        """Jobs, endpoints and functions in a VPC make network interfaces, keep logs and count metrics."""
         job_logs = pulumi.Output.concat("arn:aws:logs:", self.region, ":", self.account, ":log-group:/aws/sagemaker/*")
-        describe: Sequence[str] = (
-            "ec2:DescribeDhcpOptions",
-            "ec2:DescribeNetworkInterfaces",
-            "ec2:DescribeSecurityGroups",
-            "ec2:DescribeSubnets",
-            "ec2:DescribeVpcs",
-        )
         for purpose in self.roles:
             self.grant(
                 purpose,
                 "network",
-                policy.allow(describe, ["*"]),
-                policy.allow(
-                    ["ec2:CreateNetworkInterface"],
-                    [*subnets, interfaces, pulumi.Output.concat(groups, self.security_group.id)],
-                ),
-                policy.allow(
-                    [
-                        "ec2:CreateNetworkInterfacePermission",
-                        "ec2:DeleteNetworkInterface",
-                        "ec2:DeleteNetworkInterfacePermission",
-                    ],
-                    [interfaces],
-                ),
+                *self.use_network(),
                 policy.allow(["logs:CreateLogGroup"], [job_logs]),
                 policy.allow(
                     ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],

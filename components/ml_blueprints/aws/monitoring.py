@@ -10,10 +10,12 @@ from ml_blueprints import layers, routing, schedules
 from ml_blueprints.aws import facts, policy
 from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.development import Development
+from ml_blueprints.aws.endpoint import Endpoint
 from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.aws.serving import Serving
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
+from ml_blueprints.workload import Inference
 
 # How long an event may wait for the processor, and for the archive (which collects events), before somebody is told.
 PROCESSED_SECONDS = 60
@@ -82,34 +84,22 @@ class Monitoring(layers.Monitoring):
         self.realise("alerts", self.subscription)
 
     def _alarms(self) -> None:
-        """Errors and latency of each live variant, failed runs of jobs, events that wait and those that nobody used."""
-        monitoring = self.context.workload.monitoring
+        """Errors and latency of each live variant and the router, failed runs of jobs, events that wait or are lost."""
         self.alarms: list[cloudwatch.MetricAlarm] = []
-        if self.serving.real_time is not None:
-            for variant in self.serving.variants:
-                dimensions = {"EndpointName": self.serving.real_time.name, "VariantName": variant}
+        for endpoint in self.serving.endpoints.values():
+            self._endpoint_alarms(endpoint)
+        if self.serving.router is not None:
+            for metric in ("Errors", "Throttles"):
                 self.alarms.append(
                     self._alarm(
-                        f"errors-{variant}",
-                        "AWS/SageMaker",
-                        "Invocation5XXErrors",
-                        dimensions,
-                        threshold=monitoring.error_rate_objective,
-                        statistic="Average",
+                        f"router-{metric.lower()}",
+                        "AWS/Lambda",
+                        metric,
+                        {"FunctionName": self.serving.router.function.name},
+                        threshold=0,
+                        statistic="Sum",
                     )
                 )
-                if monitoring.latency_objective_ms:
-                    self.alarms.append(
-                        self._alarm(
-                            f"latency-{variant}",
-                            "AWS/SageMaker",
-                            "ModelLatency",
-                            dimensions,
-                            # SageMaker counts in microseconds.
-                            threshold=monitoring.latency_objective_ms * 1000,
-                            extended_statistic="p99",
-                        )
-                    )
         # Nobody watches what a schedule or drift starts; a verdict that says no fails the run, too.
         runs = {"retraining": self.development.retraining_pipeline, "batch": self.serving.batch_pipeline}
         for name, pipeline in runs.items():
@@ -140,6 +130,33 @@ class Monitoring(layers.Monitoring):
         if self.serving.stream_processor is not None:
             self._stream_alarms(self.serving.stream_processor)
         self.realise("alarms", *self.alarms)
+
+    def _endpoint_alarms(self, endpoint: Endpoint) -> None:
+        monitoring = self.context.workload.monitoring
+        for variant in endpoint.fleet.live:
+            dimensions = {"EndpointName": endpoint.endpoint.name, "VariantName": variant.name}
+            self.alarms.append(
+                self._alarm(
+                    f"{endpoint.fleet.part('errors')}-{variant.name}",
+                    "AWS/SageMaker",
+                    "Invocation5XXErrors",
+                    dimensions,
+                    threshold=monitoring.error_rate_objective,
+                    statistic="Average",
+                )
+            )
+            if monitoring.latency_objective_ms:
+                self.alarms.append(
+                    self._alarm(
+                        f"{endpoint.fleet.part('latency')}-{variant.name}",
+                        "AWS/SageMaker",
+                        "ModelLatency",
+                        dimensions,
+                        # SageMaker counts in microseconds.
+                        threshold=monitoring.latency_objective_ms * 1000,
+                        extended_statistic="p99",
+                    )
+                )
 
     def _stream_alarms(self, processor: lambda_.Function) -> None:
         """How long events wait for the processor and for the archive.
@@ -302,17 +319,20 @@ class Monitoring(layers.Monitoring):
         return rule
 
     def _what_was_scored(self) -> sagemaker.DataQualityJobDefinitionDataQualityJobInputArgs:
-        if self.serving.real_time is not None:
+        """What an endpoint on instances captured, or what containers, a queue or a batch kept themselves.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html: others have no data capture.
+        """
+        if self.serving.endpoints and self.context.workload.serving.inference is Inference.PROVISIONED:
             return sagemaker.DataQualityJobDefinitionDataQualityJobInputArgs(
                 endpoint_input=sagemaker.DataQualityJobDefinitionDataQualityJobInputEndpointInputArgs(
-                    endpoint_name=self.serving.real_time.name
+                    endpoint_name=self.serving.endpoints[None].endpoint.name
                 )
             )
+        batch = pulumi.Output.concat(self.data.zones[Zone.CURATED], "/predictions/captured")
         return sagemaker.DataQualityJobDefinitionDataQualityJobInputArgs(
             batch_transform_input=sagemaker.DataQualityJobDefinitionDataQualityJobInputBatchTransformInputArgs(
-                data_captured_destination_s3_uri=pulumi.Output.concat(
-                    self.data.zones[Zone.CURATED], "/predictions/captured"
-                ),
+                data_captured_destination_s3_uri=self.serving.captured if self.serving.endpoints else batch,
                 dataset_format=sagemaker.DataQualityJobDefinitionDataQualityJobInputBatchTransformInputDatasetFormatArgs(
                     json=sagemaker.DataQualityJobDefinitionDataQualityJobInputBatchTransformInputDatasetFormatJsonArgs(
                         line=True

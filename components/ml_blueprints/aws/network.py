@@ -15,7 +15,8 @@ class Network(pulumi.ComponentResource):
     """A VPC without a way in, and a way out only where the settings ask for one; or the organisation's own.
 
     vpc_id, subnet_ids: where workloads run. security_group: of the workloads; reaches endpoints and S3 only.
-    vpc, subnets, endpoints, flow_log: the resources, None or empty where the network is brought along.
+    vpc, subnets, endpoints, flow_log: the resources, None or empty where the network is brought along. api_endpoint:
+    by which the API of tenants is reached, where there is one that is private.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Network(pulumi.ComponentResource):
         self.vpc: ec2.Vpc | None = None
         self.subnets: list[ec2.Subnet] = []
         self.endpoints: list[ec2.VpcEndpoint] = []
+        self.api_endpoint: ec2.VpcEndpoint | None = None
         self.flow_log: ec2.FlowLog | None = None
         settings = context.settings.network
         if settings.existing_network:
@@ -166,6 +168,32 @@ class Network(pulumi.ComponentResource):
         for service in self._interface_services():
             self.endpoints.append(self._interface_endpoint("com.amazonaws.", service, group))
         self.endpoints.append(self._interface_endpoint("aws.sagemaker.", facts.TRACKER_ENDPOINT, group))
+        if context.workload.serving.tenants and not context.settings.public_api:
+            self.api_endpoint = self._interface_endpoint("com.amazonaws.", facts.API_ENDPOINT, self._callers())
+            self.endpoints.append(self.api_endpoint)
+
+    def _callers(self) -> ec2.SecurityGroup:
+        """The group of the door of tenants, who come from anywhere in the network, and through it from others."""
+        context = self.context
+        group = ec2.SecurityGroup(
+            context.logical("callers"),
+            description="API of tenants: HTTPS from the network",
+            vpc_id=self.vpc_id,
+            tags=self._named("callers"),
+            opts=self._child(),
+        )
+        vpc.SecurityGroupIngressRule(
+            context.logical("callers"),
+            security_group_id=group.id,
+            cidr_ipv4=context.settings.network.cidr,
+            ip_protocol="tcp",
+            from_port=443,
+            to_port=443,
+            description="HTTPS from the network",
+            tags=context.tags,
+            opts=self._child(),
+        )
+        return group
 
     def _interface_endpoint(self, prefix: str, service: str, group: ec2.SecurityGroup) -> ec2.VpcEndpoint:
         name = service.replace(".", "-")

@@ -1,51 +1,31 @@
-"""The serving layer on AWS: SageMaker endpoint with canary and shadow variants, Lambda on Kinesis, scheduled batch."""
-
-from collections import Counter
-from typing import TypeVar
+"""The serving layer on AWS: SageMaker endpoints, router and API before them, Lambda on Kinesis, scheduled batch."""
 
 import pulumi
-from pulumi_aws import appautoscaling, cloudwatch, kinesis, lambda_, sagemaker, scheduler
+from pulumi_aws import appautoscaling, kinesis, lambda_, sagemaker, scheduler
 
 from ml_blueprints import layers, routing, schedules
-from ml_blueprints.aws import facts, pipeline_definition, policy
+from ml_blueprints.aws import facts, fleets, pipeline_definition, policy
+from ml_blueprints.aws.api import Api
 from ml_blueprints.aws.archive import Archive
 from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.development import Development
+from ml_blueprints.aws.endpoint import Endpoint
 from ml_blueprints.aws.features import Features
 from ml_blueprints.aws.foundation import Foundation
+from ml_blueprints.aws.rollback import Rollback
+from ml_blueprints.aws.router import Router
 from ml_blueprints.compiled_pipelines import BATCH_SCORING
 from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
-from ml_blueprints.workload import Mode, Model, Role
-
-_Variant = TypeVar(
-    "_Variant",
-    sagemaker.EndpointConfigurationProductionVariantArgs,
-    sagemaker.EndpointConfigurationShadowProductionVariantArgs,
-)
-
-
-def by_variant(models: tuple[Model, ...]) -> dict[str, Model]:
-    """Models by the names of their variants, which are roles: a new version takes the place of the one before.
-
-    A blue/green deployment is only made between configurations whose variants have the same names
-    (https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html).
-    """
-    variants: dict[str, Model] = {}
-    counts: Counter[Role] = Counter()
-    for model in models:
-        counts[model.role] += 1
-        variants[model.role.value + (f"-{counts[model.role]}" if counts[model.role] > 1 else "")] = model
-    return variants
+from ml_blueprints.workload import Inference, Mode
 
 
 class Serving(layers.Serving):
     """Predictions on AWS.
 
-    Native resources: with real time `models` by deployment name, `configuration`, `real_time`, `rollback_alarms`,
-    `scaling`; with a stream of events `archive`, `stream_processor`, `event_source`, and where these are scored
-    `decisions`; with batch `batch_pipeline`, `batch_schedule`.
-    `variants` are the live models by the names of their variants behind the endpoint.
+    Native resources: with real time `endpoints` by tenant (None: the one that is shared), each with its models,
+    configuration and scaling, `rollbacks`, `router` and `api`; with a stream of events `archive`, `stream_processor`,
+    `event_source`, and where these are scored `decisions`; with batch `batch_pipeline`, `batch_schedule`.
     `captured` is the S3 URI of what was asked and answered.
     """
 
@@ -64,200 +44,98 @@ class Serving(layers.Serving):
         super().__init__(context, opts)
         self.foundation, self.data, self.features, self.development = foundation, data, features, development
         self.captured = pulumi.Output.concat(data.zones[Zone.CURATED], "/captured")
-        self.real_time: sagemaker.Endpoint | None = None
-        self.variants: dict[str, Model] = {}
+        self.endpoints: dict[str | None, Endpoint] = {}
+        self.rollbacks: list[Rollback] = []
+        self.router: Router | None = None
+        self.api: Api | None = None
         self.stream_processor: lambda_.Function | None = None
         self.decisions: kinesis.Stream | None = None
         self.batch_pipeline: sagemaker.Pipeline | None = None
-        self.models: dict[str, sagemaker.Model] = {}
         if Mode.REAL_TIME in modes:
-            self._models()
-            self.real_time = self._real_time()
+            self._real_time()
+            self._door()
         if data.stream is not None:
             self._archive()
-            self._stream(required(self.real_time, "a real-time endpoint") if Mode.STREAM in modes else None)
+            self._stream(self.endpoints[None] if Mode.STREAM in modes else None)
         if Mode.BATCH in modes:
             self._batch()
         self.give(
-            endpoint=self.real_time.arn if self.real_time else None,
-            url=self._url(self.real_time) if self.real_time else None,
+            endpoint=self.endpoints[None].arn if self.endpoints else None,
+            url=self._url(self.endpoints[None]) if self.endpoints else None,
             processor=self.stream_processor.arn if self.stream_processor and Mode.STREAM in modes else None,
             batch=self.batch_pipeline.arn if self.batch_pipeline else None,
         )
 
-    def _models(self) -> None:
-        """One SageMaker model for each version that answers; its name is generated: a new version is a new model."""
-        context = self.context
-        for model in routing.deployed(context.workload):
-            name = routing.deployment_name(model)
-            self.models[name] = sagemaker.Model(
-                context.logical(name),
-                execution_role_arn=self.foundation.identities[Purpose.SERVING],
-                enable_network_isolation=True,
-                vpc_config=sagemaker.ModelVpcConfigArgs(
-                    subnets=self.foundation.subnets, security_group_ids=[self.foundation.security_group.id]
-                ),
-                primary_container=sagemaker.ModelPrimaryContainerArgs(
-                    image=self.development.image,
-                    model_data_source=self._artifact(model),
-                    environment=routing.environment(context.workload, context.settings, (model,)),
-                ),
-                tags=context.tags | {"model": model.name, "version": model.version, "role": model.role.value},
-                # SageMaker tries the role on the bucket when the model is made, and on the image when it is served.
-                opts=self.child(depends_on=self.foundation.rights(Purpose.SERVING)),
+    def _real_time(self) -> None:
+        """An endpoint that tenants share, and one for each that has instances of its own."""
+        context, foundation = self.context, self.foundation
+        workload, inference = context.workload, context.workload.serving.inference
+        if inference is Inference.ASYNCHRONOUS:
+            # SageMaker reads under the endpoint's identity what requests name.
+            asked = pulumi.Output.concat(self.data.buckets[Zone.CURATED].arn, "/asked/*")
+            foundation.grant(Purpose.SERVING, "asked", policy.allow(["s3:GetObject"], [asked]))
+        for fleet in fleets.fleets(workload):
+            self.endpoints[fleet.tenant] = Endpoint(
+                context, foundation, self.data, self.development.image, fleet, self.captured, opts=self.child()
             )
+        shared, *apart = self.endpoints.values()
+        if inference is Inference.ASYNCHRONOUS:
+            self.realise("asynchronous-scoring", shared.configuration)
+        else:
+            self.realise("real-time-scoring", shared.endpoint)
+        self.realise("autoscaling", *(self._scaling() or [shared.configuration]))
+        if apart:
+            self.realise("dedicated-placement", *(endpoint.endpoint for endpoint in apart))
+        if workload.serving.ensemble:
+            self.realise("ensemble", *shared.models.values())
+        self._tried()
 
-    def _artifact(self, model: Model) -> sagemaker.ModelPrimaryContainerModelDataSourceArgs:
-        """The folder that `register` left, as it is: its manifest names each file by its hash."""
-        folder = pulumi.Output.concat(self.data.zones[Zone.MODELS], "/", routing.artifact_path(model), "/")
-        return sagemaker.ModelPrimaryContainerModelDataSourceArgs(
-            s3_data_sources=[
-                sagemaker.ModelPrimaryContainerModelDataSourceS3DataSourceArgs(
-                    s3_uri=folder, s3_data_type="S3Prefix", compression_type="None"
-                )
-            ]
-        )
+    def _scaling(self) -> list[appautoscaling.Policy]:
+        return [policy for endpoint in self.endpoints.values() for policy in endpoint.scaling]
 
-    def _real_time(self) -> sagemaker.Endpoint:
-        context, workload = self.context, self.context.workload
-        name = f"{context.name}-{context.token}"
-        self.variants = by_variant(workload.models_in(Role.CHAMPION, Role.CANARY))
-        shadows = by_variant(workload.models_in(Role.SHADOW))
-        # Without a name of its own each change makes a new configuration, which is how an endpoint notices it.
-        self.configuration = sagemaker.EndpointConfiguration(
-            context.logical("endpoint"),
-            kms_key_arn=self.foundation.key,
-            production_variants=self._configured(sagemaker.EndpointConfigurationProductionVariantArgs, self.variants),
-            shadow_production_variants=self._configured(
-                sagemaker.EndpointConfigurationShadowProductionVariantArgs, shadows
-            ),
-            data_capture_config=sagemaker.EndpointConfigurationDataCaptureConfigArgs(
-                enable_capture=True,
-                initial_sampling_percentage=100,
-                destination_s3_uri=self.captured,
-                kms_key_id=self.foundation.key,
-                capture_options=[
-                    sagemaker.EndpointConfigurationDataCaptureConfigCaptureOptionArgs(capture_mode=mode)
-                    for mode in ("Input", "Output")
-                ],
-            ),
-            tags=context.tags,
-            opts=self.child(),
-        )
-        self.rollback_alarms = [self._rollback_alarm(name, variant) for variant in self.variants]
-        endpoint = sagemaker.Endpoint(
-            context.logical("endpoint"),
-            name=name,
-            endpoint_config_name=self.configuration.name,
-            deployment_config=self._blue_green(),
-            tags=context.tags,
-            opts=self.child(),
-        )
-        self.realise("real-time-scoring", endpoint)
-        if workload.models_in(Role.CANARY):
-            self.realise("canary", self.configuration)
-        if shadows:
-            self.realise("shadow", self.configuration)
-        self._autoscaling(endpoint)
-        return endpoint
+    def _tried(self) -> None:
+        """Versions that are tried: canaries, which lose their share when they fail, and shadows."""
+        for endpoint in self.endpoints.values():
+            if endpoint.canary_alarms:
+                rollback = Rollback(self.context, self.foundation, endpoint, opts=self.child())
+                self.rollbacks.append(rollback)
+                self.realise("canary", endpoint.configuration)
+                self.realise("automatic-rollback", endpoint.endpoint, rollback.workflow)
+            if endpoint.fleet.shadows:
+                self.realise("shadow", endpoint.configuration)
 
-    def _configured(self, kind: type[_Variant], variants: dict[str, Model]) -> list[_Variant]:
-        """A variant's weight is its share of the requests, or for a shadow the share that it sees copies of."""
-        return [
-            kind(
-                variant_name=name,
-                model_name=self.models[routing.deployment_name(model)].name,
-                instance_type=facts.INSTANCE_TYPES[self.context.workload.serving.size],
-                initial_instance_count=self.context.workload.serving.replicas.minimum,
-                initial_variant_weight=model.traffic / 100,
-            )
-            for name, model in variants.items()
-        ]
+    def _door(self) -> None:
+        """A router where requests are answered at once, and where tenants ask, their API."""
+        context, serving = self.context, self.context.workload.serving
+        answering = serving.mode is Mode.REAL_TIME and serving.inference is not Inference.ASYNCHRONOUS
+        if not answering and not serving.tenants:
+            return
+        image = self.development.image
+        self.router = Router(context, self.foundation, image, self.features, self.endpoints, opts=self.child())
+        if answering:
+            self.realise("router", self.router.function)
+        if serving.tenants:
+            self.api = Api(context, self.foundation, self.data, image, self.router, opts=self.child())
+            self.realise("api", self.api.api)
+            self.realise("tenant-quotas", *self.api.plans.values())
 
-    def _rollback_alarm(self, endpoint: str, variant: str) -> cloudwatch.MetricAlarm:
-        """Server errors of a variant while it is rolled out; the endpoint goes back to the old fleet when it fires."""
-        return cloudwatch.MetricAlarm(
-            self.context.logical(f"rollback-{variant}"),
-            alarm_description=f"{variant} fails: the deployment is rolled back",
-            namespace="AWS/SageMaker",
-            metric_name="Invocation5XXErrors",
-            dimensions={"EndpointName": endpoint, "VariantName": variant},
-            statistic="Average",
-            period=60,
-            evaluation_periods=2,
-            threshold=self.context.workload.monitoring.error_rate_objective,
-            comparison_operator="GreaterThanThreshold",
-            treat_missing_data="notBreaching",
-            tags=self.context.tags,
-            opts=self.child(),
-        )
+    def _url(self, shared: Endpoint) -> pulumi.Output[str]:
+        """Where predictions are requested: of the API, else of the router, else of the endpoint itself.
 
-    def _blue_green(self) -> sagemaker.EndpointDeploymentConfigArgs:
-        """A new fleet takes a tenth of the requests for five minutes, then all; the old one stays ten minutes."""
-        return sagemaker.EndpointDeploymentConfigArgs(
-            blue_green_update_policy=sagemaker.EndpointDeploymentConfigBlueGreenUpdatePolicyArgs(
-                traffic_routing_configuration=sagemaker.EndpointDeploymentConfigBlueGreenUpdatePolicyTrafficRoutingConfigurationArgs(
-                    type="CANARY",
-                    canary_size=sagemaker.EndpointDeploymentConfigBlueGreenUpdatePolicyTrafficRoutingConfigurationCanarySizeArgs(
-                        type="CAPACITY_PERCENT", value=10
-                    ),
-                    wait_interval_in_seconds=300,
-                ),
-                termination_wait_in_seconds=600,
-                maximum_execution_timeout_in_seconds=3600,
-            ),
-            auto_rollback_configuration=sagemaker.EndpointDeploymentConfigAutoRollbackConfigurationArgs(
-                alarms=[
-                    sagemaker.EndpointDeploymentConfigAutoRollbackConfigurationAlarmArgs(alarm_name=alarm.name)
-                    for alarm in self.rollback_alarms
-                ]
-            ),
-        )
-
-    def _autoscaling(self, endpoint: sagemaker.Endpoint) -> None:
-        context, replicas = self.context, self.context.workload.serving.replicas
-        self.scaling: list[appautoscaling.Policy] = []
-        for variant in self.variants:
-            target = appautoscaling.Target(
-                context.logical(variant),
-                service_namespace="sagemaker",
-                scalable_dimension="sagemaker:variant:DesiredInstanceCount",
-                resource_id=pulumi.Output.concat("endpoint/", endpoint.name, "/variant/", variant),
-                min_capacity=replicas.minimum,
-                max_capacity=replicas.maximum,
-                tags=context.tags,
-                opts=self.child(),
-            )
-            self.scaling.append(
-                appautoscaling.Policy(
-                    context.logical(variant),
-                    policy_type="TargetTrackingScaling",
-                    service_namespace=target.service_namespace,
-                    scalable_dimension=target.scalable_dimension,
-                    resource_id=target.resource_id,
-                    target_tracking_scaling_policy_configuration=appautoscaling.PolicyTargetTrackingScalingPolicyConfigurationArgs(
-                        target_value=facts.INVOCATIONS_PER_INSTANCE,
-                        predefined_metric_specification=appautoscaling.PolicyTargetTrackingScalingPolicyConfigurationPredefinedMetricSpecificationArgs(
-                            predefined_metric_type="SageMakerVariantInvocationsPerInstance"
-                        ),
-                        scale_in_cooldown=600,
-                        scale_out_cooldown=60,
-                    ),
-                    opts=self.child(),
-                )
-            )
-        self.realise("autoscaling", *self.scaling)
-
-    def _url(self, endpoint: sagemaker.Endpoint) -> pulumi.Output[str]:
-        """Where the endpoint is invoked. https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html"""
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+        """
+        if self.api or self.router:
+            return self.api.url if self.api else required(self.router, "a router").url
         host = pulumi.Output.concat("https://runtime.sagemaker.", self.foundation.region, ".amazonaws.com")
-        return pulumi.Output.concat(host, "/endpoints/", endpoint.name, "/invocations")
+        asynchronous = self.context.workload.serving.inference is Inference.ASYNCHRONOUS
+        how = "/async-invocations" if asynchronous else "/invocations"
+        return pulumi.Output.concat(host, "/endpoints/", shared.endpoint.name, how)
 
     def _archive(self) -> None:
         self.archive = Archive(self.context, self.foundation, self.data, self.development, opts=self.child())
         self.realise("stream-archive", self.archive.delivery)
 
-    def _stream(self, endpoint: sagemaker.Endpoint | None) -> None:
+    def _stream(self, endpoint: Endpoint | None) -> None:
         """Events update the features of their entity; where there is an endpoint to ask, they are scored too."""
         context, foundation = self.context, self.foundation
         environment = {
@@ -269,7 +147,7 @@ class Serving(layers.Serving):
         }
         if endpoint is not None:
             self.decisions = self._decisions()
-            environment |= {"SCORING_ENDPOINT": endpoint.name, "DECISIONS": self.decisions.name}
+            environment |= {"SCORING_ENDPOINT": endpoint.endpoint.name, "DECISIONS": self.decisions.name}
         self._rights_of_the_processor(endpoint)
         self.stream_processor = lambda_.Function(
             context.logical("processor"),
@@ -337,7 +215,7 @@ class Serving(layers.Serving):
         self.realise("decision-stream", decisions)
         return decisions
 
-    def _rights_of_the_processor(self, endpoint: sagemaker.Endpoint | None) -> None:
+    def _rights_of_the_processor(self, endpoint: Endpoint | None) -> None:
         events = required(self.data.event_stream, "a stream of events")
         statements = [
             policy.allow(

@@ -20,16 +20,47 @@ _BUCKET = "aws:s3/bucket:Bucket"
 _OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
 _LOG_STREAM = "aws:cloudwatch/logStream:LogStream"
 _ALIAS = "aws:kms/alias:Alias"
+_MODEL = "aws:sagemaker/model:Model"
+_CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+_ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
+_SCALABLE = "aws:appautoscaling/target:Target"
+_REST_API = "aws:apigateway/restApi:RestApi"
+_DEPLOYMENT = "aws:apigateway/deployment:Deployment"
+_STAGE = "aws:apigateway/stage:Stage"
+_METHOD = "aws:apigateway/method:Method"
+_INTEGRATION = "aws:apigateway/integration:Integration"
+_AUTHORIZER = "aws:apigateway/authorizer:Authorizer"
+_VALIDATOR = "aws:apigateway/requestValidator:RequestValidator"
+_BODY = "aws:apigateway/model:Model"
+_RESOURCE = "aws:apigateway/resource:Resource"
+_METHOD_SETTINGS = "aws:apigateway/methodSettings:MethodSettings"
+_API_KEY = "aws:apigateway/apiKey:ApiKey"
+_PLAN = "aws:apigateway/usagePlan:UsagePlan"
+_PLAN_KEY = "aws:apigateway/usagePlanKey:UsagePlanKey"
+_OF_AN_API = (_DEPLOYMENT, _STAGE, _METHOD, _INTEGRATION, _AUTHORIZER, _VALIDATOR, _BODY, _RESOURCE, _METHOD_SETTINGS)
 
 # Type to the format of its id and of its ARN. Names in braces are inputs; `{hex}` are 17 digits, `{uuid}` a UUID, and
-# `{id}` is the id itself. A type that isn't here has its name as id.
+# `{id}` is the id itself, `{short}` are 10 digits. A type that isn't here has its name as id.
 _FORMATS: Mapping[str, tuple[str, str | None]] = {
+    _REST_API: ("{short}", "arn:aws:apigateway:{region}::/restapis/{id}"),
+    _STAGE: ("ags-{restApi}-{stageName}", "arn:aws:apigateway:{region}::/restapis/{restApi}/stages/{stageName}"),
+    _METHOD: ("agm-{restApi}-{resourceId}-{httpMethod}", None),
+    _INTEGRATION: ("agi-{restApi}-{resourceId}-{httpMethod}", None),
+    _METHOD_SETTINGS: ("{restApi}-{stageName}-{methodPath}", None),
+    _DEPLOYMENT: ("{short}", None),
+    _RESOURCE: ("{short}", None),
+    _AUTHORIZER: ("{short}", "arn:aws:apigateway:{region}::/restapis/{restApi}/authorizers/{id}"),
+    _VALIDATOR: ("{short}", None),
+    _BODY: ("{short}", None),
+    _API_KEY: ("{short}", "arn:aws:apigateway:{region}::/apikeys/{id}"),
+    _PLAN: ("{short}", "arn:aws:apigateway:{region}::/usageplans/{id}"),
+    _PLAN_KEY: ("{keyId}", None),
     "aws:appautoscaling/policy:Policy": (
         "{name}",
         "arn:aws:autoscaling:{region}:{account}:scalingPolicy:{uuid}"
         ":resource/{serviceNamespace}/{resourceId}:policyName/{name}",
     ),
-    "aws:appautoscaling/target:Target": (
+    _SCALABLE: (
         "{resourceId}",
         "arn:aws:application-autoscaling:{region}:{account}:scalable-target/{hex}",
     ),
@@ -89,6 +120,7 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
         "{uuid}",
         "arn:aws:lambda:{region}:{account}:event-source-mapping:{id}",
     ),
+    "aws:lambda/permission:Permission": ("{hex}", None),
     "aws:lambda/function:Function": ("{name}", "arn:aws:lambda:{region}:{account}:function:{name}"),
     _BUCKET: ("{bucket}", "arn:aws:s3:::{bucket}"),
     _OBJECT: ("{bucket}/{key}", "arn:aws:s3:::{bucket}/{key}"),
@@ -102,8 +134,8 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
         "{name}",
         "arn:aws:sagemaker:{region}:{account}:data-quality-job-definition/{name}",
     ),
-    "aws:sagemaker/endpoint:Endpoint": ("{name}", "arn:aws:sagemaker:{region}:{account}:endpoint/{name}"),
-    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": (
+    _ENDPOINT: ("{name}", "arn:aws:sagemaker:{region}:{account}:endpoint/{name}"),
+    _CONFIGURATION: (
         "{name}",
         "arn:aws:sagemaker:{region}:{account}:endpoint-config/{name}",
     ),
@@ -115,7 +147,7 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
         "{trackingServerName}",
         "arn:aws:sagemaker:{region}:{account}:mlflow-tracking-server/{trackingServerName}",
     ),
-    "aws:sagemaker/model:Model": ("{name}", "arn:aws:sagemaker:{region}:{account}:model/{name}"),
+    _MODEL: ("{name}", "arn:aws:sagemaker:{region}:{account}:model/{name}"),
     "aws:sagemaker/modelPackageGroup:ModelPackageGroup": (
         "{modelPackageGroupName}",
         "arn:aws:sagemaker:{region}:{account}:model-package-group/{modelPackageGroupName}",
@@ -141,6 +173,7 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
     ),
     "aws:secretsmanager/secret:Secret": ("{arn}", "arn:aws:secretsmanager:{region}:{account}:secret:{name}-{suffix}"),
     "aws:secretsmanager/secretPolicy:SecretPolicy": ("{secretArn}", None),
+    "aws:sfn/stateMachine:StateMachine": ("{arn}", "arn:aws:states:{region}:{account}:stateMachine:{name}"),
     "aws:sns/topic:Topic": ("{arn}", "arn:aws:sns:{region}:{account}:{name}"),
     "aws:sns/topicPolicy:TopicPolicy": ("{arn_input}", None),
     "aws:sns/topicSubscription:TopicSubscription": ("{arn}", "{topic}:{uuid}"),
@@ -157,6 +190,9 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
         "sgr-{hex}",
         "arn:aws:ec2:{region}:{account}:security-group-rule/{id}",
     ),
+    "aws:wafv2/webAcl:WebAcl": ("{uuid}", "arn:aws:wafv2:{region}:{account}:regional/webacl/{name}/{id}"),
+    "aws:wafv2/webAclAssociation:WebAclAssociation": ("{webAclArn},{resourceArn}", None),
+    "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration": ("{resourceArn}", None),
 }
 
 # Services whose names are unique in the account, whatever the region; bucket names even beyond it.
@@ -192,14 +228,28 @@ class Aws(Cloud):
             }
         ),
         "aws:ec2/subnet:Subnet": frozenset({"aws:ec2/vpcEndpoint:VpcEndpoint", "aws:ec2/natGateway:NatGateway"}),
-        "aws:sagemaker/endpointConfiguration:EndpointConfiguration": frozenset({"aws:sagemaker/endpoint:Endpoint"}),
+        _CONFIGURATION: frozenset({_ENDPOINT}),
+        # SageMaker itself lets a model go; the endpoint then finds none for an instance that it adds.
+        _MODEL: frozenset({_CONFIGURATION}),
+        # https://docs.aws.amazon.com/apigateway/latest/api/API_DeleteDeployment.html and those of the others: a stage
+        # keeps its deployment, and what a method names stays.
+        _DEPLOYMENT: frozenset({_STAGE}),
+        _AUTHORIZER: frozenset({_METHOD}),
+        _BODY: frozenset({_METHOD}),
         "aws:sagemaker/domain:Domain": frozenset(
             {"aws:sagemaker/userProfile:UserProfile", "aws:sagemaker/space:Space"}
         ),
     }
     name_references: ClassVar[Mapping[tuple[str, str], str]] = {
-        ("aws:appautoscaling/policy:Policy", "resourceId"): "aws:appautoscaling/target:Target",
+        ("aws:appautoscaling/policy:Policy", "resourceId"): _SCALABLE,
         (_LOG_STREAM, "logGroupName"): "aws:cloudwatch/logGroup:LogGroup",
+        (_STAGE, "deployment"): _DEPLOYMENT,
+        (_METHOD, "authorizerId"): _AUTHORIZER,
+        (_METHOD, "requestValidatorId"): _VALIDATOR,
+        (_METHOD, "requestModels.application/json"): _BODY,
+        (_PLAN, "apiStages[].apiId"): _REST_API,
+        (_PLAN_KEY, "keyId"): _API_KEY,
+        (_PLAN_KEY, "usagePlanId"): _PLAN,
         ("aws:s3/bucketLogging:BucketLogging", "targetBucket"): _BUCKET,
         ("aws:cloudwatch/eventTarget:EventTarget", "rule"): "aws:cloudwatch/eventRule:EventRule",
         ("aws:glue/catalogTable:CatalogTable", "databaseName"): "aws:glue/catalogDatabase:CatalogDatabase",
@@ -208,27 +258,28 @@ class Aws(Cloud):
         (
             "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition",
             "dataQualityJobInput.endpointInput.endpointName",
-        ): "aws:sagemaker/endpoint:Endpoint",
+        ): _ENDPOINT,
         (
-            "aws:sagemaker/endpoint:Endpoint",
+            _ENDPOINT,
             "endpointConfigName",
-        ): "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+        ): _CONFIGURATION,
         (
-            "aws:sagemaker/endpoint:Endpoint",
+            _ENDPOINT,
             "deploymentConfig.autoRollbackConfiguration.alarms[].alarmName",
         ): "aws:cloudwatch/metricAlarm:MetricAlarm",
         (
-            "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+            _CONFIGURATION,
             "productionVariants[].modelName",
-        ): "aws:sagemaker/model:Model",
+        ): _MODEL,
         (
-            "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+            _CONFIGURATION,
             "shadowProductionVariants[].modelName",
-        ): "aws:sagemaker/model:Model",
+        ): _MODEL,
         (
             "aws:sagemaker/monitoringSchedule:MonitoringSchedule",
             "monitoringScheduleConfig.monitoringJobDefinitionName",
         ): "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition",
+        **{(type_, "restApi"): _REST_API for type_ in _OF_AN_API},
     } | {(type_, "bucket"): _BUCKET for type_ in _FORMATS if type_.startswith("aws:s3/bucket") and type_ != _BUCKET}
     # What the provider's pages don't say, and the API has no Update call or parameter for:
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html and EC2's.
@@ -250,7 +301,7 @@ class Aws(Cloud):
         "aws:lambda/eventSourceMapping:EventSourceMapping": frozenset({"eventSourceArn", "startingPosition"}),
         "aws:lambda/function:Function": frozenset({"packageType"}),
         "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition": frozenset({"*"}),
-        "aws:sagemaker/endpointConfiguration:EndpointConfiguration": frozenset({"*"}),
+        _CONFIGURATION: frozenset({"*"}),
         "aws:sagemaker/featureGroup:FeatureGroup": frozenset(
             {
                 "featureGroupName",
@@ -262,7 +313,7 @@ class Aws(Cloud):
             }
         ),
         "aws:sagemaker/mlflowTrackingServer:MlflowTrackingServer": frozenset({"trackingServerName", "roleArn"}),
-        "aws:sagemaker/model:Model": frozenset({"*"}),
+        _MODEL: frozenset({"*"}),
         "aws:sagemaker/modelPackageGroup:ModelPackageGroup": frozenset(
             {"modelPackageGroupName", "modelPackageGroupDescription"}
         ),
@@ -342,6 +393,8 @@ class Aws(Cloud):
             "qualifiedArn": "{arn}:$LATEST",
             "uniqueId": "AROA" + hexadecimal(id_, 17).upper(),
             "trackingServerUrl": "https://{hex}.experiments.sagemaker.{region}.app",
+            "executionArn": "arn:aws:execute-api:{region}:{account}:{id}",
+            "invokeUrl": "https://{restApi}.execute-api.{region}.amazonaws.com/{stageName}",
             "registryName": str(inputs.get("registryArn", "")).rpartition("/")[2] or inputs.get("registryName"),
         }
         for name, value in candidates.items():
@@ -353,14 +406,110 @@ class Aws(Cloud):
         found = {id_, outputs.get("arn", id_)}
         # Ids of some services are longer than the name by which others refer to them.
         return found | {
-            outputs[name] for name in ("name", "keyId", "url", "bucket") if isinstance(outputs.get(name), str)
+            outputs[name]
+            for name in ("name", "keyId", "url", "bucket", "executionArn")
+            if isinstance(outputs.get(name), str)
         }
+
+    def check_references(self, resource: ResourceSchema, inputs: Mapping[str, Any]) -> list[str]:
+        used = super().check_references(resource, inputs)
+        match resource.token:
+            case "aws:sagemaker/endpointConfiguration:EndpointConfiguration":
+                self._check_configuration(inputs)
+            case "aws:sagemaker/endpoint:Endpoint":
+                self._check_move(inputs)
+            case "aws:apigateway/deployment:Deployment":
+                self._check_deployment(inputs)
+        return used
+
+    def _check_configuration(self, inputs: Mapping[str, Any]) -> None:
+        """What SageMaker's kinds of inference exclude.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html,
+        https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html and, beside the latter,
+        shadow-tests-exclusions.html.
+        """
+        live, shadows = inputs["productionVariants"], inputs.get("shadowProductionVariants") or []
+        if shadows and (len(live) > 1 or len(shadows) > 1):
+            raise CloudError("shadowProductionVariants: one variant is shadowed by one; there may be no other")
+        if shadows and inputs.get("asyncInferenceConfig"):
+            raise CloudError("shadowProductionVariants: asynchronous inference takes no shadow")
+        serverless = [variant for variant in live if variant.get("serverlessConfig")]
+        if not serverless:
+            return
+        if shadows or len(live) > 1:
+            raise CloudError("productionVariants: a serverless variant is the only one")
+        for part in ("dataCaptureConfig", "asyncInferenceConfig"):
+            if inputs.get(part):
+                raise CloudError(f"{part}: a serverless variant takes none")
+        for model in self.store.find(_MODEL):
+            if model.outputs["name"] == serverless[0].get("modelName"):
+                container = model.inputs.get("primaryContainer") or {}
+                for part, found in (
+                    ("vpcConfig", model.inputs.get("vpcConfig")),
+                    ("enableNetworkIsolation", model.inputs.get("enableNetworkIsolation")),
+                    ("primaryContainer.modelDataSource", container.get("modelDataSource")),
+                ):
+                    if found:
+                        raise CloudError(f"productionVariants[0].modelName: a serverless variant's model has no {part}")
+
+    def _check_move(self, inputs: Mapping[str, Any]) -> None:
+        """What SageMaker refuses when an endpoint moves to another configuration.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html and
+        https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-exclusions.html
+        """
+        name = inputs.get("name", "")
+        endpoint = self.store.get((_ENDPOINT, inputs.get("region", self.region), name))
+        if endpoint is None or endpoint.inputs["endpointConfigName"] == inputs["endpointConfigName"]:
+            return
+        before, after = (self._variants(of["endpointConfigName"]) for of in (endpoint.inputs, inputs))
+        scaling = {target.inputs.get("resourceId") for target in self.store.find(_SCALABLE)}
+        for variant, instances in before.items():
+            if f"endpoint/{name}/variant/{variant}" in scaling and after.get(variant) != instances:
+                raise CloudError(
+                    f"endpointConfigName: variant `{variant}` must be deregistered as a scalable target before it can "
+                    "be removed or have its instance type changed"
+                )
+        if (inputs.get("deploymentConfig") or {}).get("blueGreenUpdatePolicy") and before.keys() != after.keys():
+            raise CloudError(
+                f"endpointConfigName: a blue/green deployment keeps the variants {', '.join(before)}; "
+                f"the new configuration has {', '.join(after)}"
+            )
+
+    def _variants(self, configuration: str) -> dict[str, str]:
+        """The variants of a configuration by name, with their types of instance."""
+        for found in self.store.find(_CONFIGURATION):
+            if found.outputs["name"] == configuration:
+                parts = (found.inputs.get(part) or [] for part in ("productionVariants", "shadowProductionVariants"))
+                return {
+                    variant.get("variantName", f"variant-{place}"): variant.get("instanceType", "serverless")
+                    for place, variant in enumerate(variant for part in parts for variant in part)
+                }
+        return {}
+
+    def _check_deployment(self, inputs: Mapping[str, Any]) -> None:
+        """https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-deploy-api.html"""
+        places = {
+            kind: {
+                (one.inputs["resourceId"], one.inputs["httpMethod"])
+                for one in self.store.find(kind)
+                if one.inputs["restApi"] == inputs["restApi"]
+            }
+            for kind in (_METHOD, _INTEGRATION)
+        }
+        if not places[_METHOD]:
+            raise CloudError("restApi: it has no methods, so there is nothing to deploy")
+        if places[_METHOD] - places[_INTEGRATION]:
+            raise CloudError("restApi: a method has no integration")
 
     def is_reference(self, text: str) -> bool:
         return bool(_SERVICE_IDS.fullmatch(text) or _S3_URI.fullmatch(text) or self._is_own_arn(text))
 
     def normal(self, identifier: str) -> str:
         bucket = _S3_URI.fullmatch(identifier)
+        if ":execute-api:" in identifier:
+            return identifier.partition("/")[0]
         return bucket[1] if bucket else identifier.removesuffix(":*")
 
     def _is_own_arn(self, text: str) -> bool:
@@ -387,6 +536,7 @@ class Aws(Cloud):
             account=ACCOUNT,
             id=id_,
             hex=hexadecimal(id_, 17),
+            short=hexadecimal(id_, 10),
             # Secrets Manager ends its ARNs with six characters, so that a secret that is made anew is another one.
             suffix=hexadecimal(id_, 6),
             uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, id_)),

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ml_blueprints.aws.serving import by_variant
+from ml_blueprints.aws.fleets import by_variant
 from ml_blueprints.workload import Model
 
 KEY = "arn:aws:kms:eu-west-1:210987654321:key/5ec0de00-da7a-4000-8000-000000000000"
@@ -27,9 +27,13 @@ def group_of_workloads(built) -> str:
     return rule.inputs["securityGroupId"]
 
 
+def shared(built, token: str):
+    """What the endpoint has that all share but tenants with one of their own."""
+    return built.named(token, f"{built.platform.context.name}-endpoint")
+
+
 def configuration(built) -> dict:
-    (found,) = built.of_type(CONFIGURATION)
-    return found.inputs
+    return shared(built, CONFIGURATION).inputs
 
 
 def test_each_version_that_runs_is_a_model_isolated_in_the_network(house):
@@ -50,6 +54,8 @@ def test_what_answers_nobody_is_registered_and_does_not_run(batch, hybrid):
     assert [model.name for model in hybrid.of_type(MODEL)] == [
         "delivery-eta-gradient-boosting-4-0-0",
         "delivery-eta-gradient-boosting-4-1-0",
+        # On the instances of a tenant's own the champion is a model with its own container.
+        "delivery-eta-partners-4-0-0",
     ]
 
 
@@ -138,7 +144,7 @@ def test_what_is_asked_and_answered_is_captured_and_encrypted(house):
 
 
 def test_a_deployment_takes_a_tenth_first_and_goes_back_when_an_alarm_fires(hybrid):
-    (endpoint,) = hybrid.of_type(ENDPOINT)
+    endpoint = shared(hybrid, ENDPOINT)
     deployment = endpoint.inputs["deploymentConfig"]
     update = deployment["blueGreenUpdatePolicy"]
     routing = update["trafficRoutingConfiguration"]
@@ -147,14 +153,23 @@ def test_a_deployment_takes_a_tenth_first_and_goes_back_when_an_alarm_fires(hybr
     assert routing["waitIntervalInSeconds"] == 300
     assert update["terminationWaitInSeconds"] == 600
     assert update["maximumExecutionTimeoutInSeconds"] > 300 + 600
-    alarms = [alarm for alarm in hybrid.of_type(ALARM) if "-rollback-" in alarm.name]
+    alarms = [
+        alarm
+        for alarm in hybrid.of_type(ALARM)
+        if "-rollback-" in alarm.name and alarm.inputs["dimensions"]["EndpointName"] == endpoint.inputs["name"]
+    ]
     watched = {alarm["alarmName"].rpartition("-")[0] for alarm in deployment["autoRollbackConfiguration"]["alarms"]}
     assert watched == {alarm.name for alarm in alarms}
-    assert sorted(alarm.inputs["dimensions"]["VariantName"] for alarm in alarms) == ["canary", "champion"]
-    for alarm in alarms:
-        assert alarm.inputs["dimensions"]["EndpointName"] == endpoint.inputs["name"]
-        assert alarm.inputs["metricName"] == "Invocation5XXErrors"
-        assert alarm.inputs["treatMissingData"] == "notBreaching"
+    assert sorted((alarm.inputs["dimensions"]["VariantName"], alarm.inputs["metricName"]) for alarm in alarms) == [
+        ("canary", "Invocation5XXErrors"),
+        ("canary", "ModelLatency"),
+        ("champion", "Invocation5XXErrors"),
+        ("champion", "ModelLatency"),
+    ]
+    assert {alarm.inputs["treatMissingData"] for alarm in alarms} == {"notBreaching"}
+    # SageMaker counts in microseconds.
+    (slow,) = {alarm.inputs["threshold"] for alarm in alarms if alarm.inputs["metricName"] == "ModelLatency"}
+    assert slow == 80_000
 
 
 def test_a_rollback_alarm_fires_at_the_workloads_error_rate(streaming, named):
@@ -169,16 +184,27 @@ def test_a_rollback_alarm_fires_at_the_workloads_error_rate(streaming, named):
 )
 def test_live_variants_scale_between_the_workloads_bounds(request, platform, variants, bounds):
     built = request.getfixturevalue(platform)
-    (endpoint,) = built.of_type(ENDPOINT)
-    targets = [target.inputs for target in built.of_type("aws:appautoscaling/target:Target")]
-    resources = {f"endpoint/{endpoint.inputs['name']}/variant/{variant}" for variant in variants}
+    endpoint = shared(built, ENDPOINT)
+    prefix = f"endpoint/{endpoint.inputs['name']}/"
+    targets = [
+        target.inputs
+        for target in built.of_type("aws:appautoscaling/target:Target")
+        if target.inputs["resourceId"].startswith(prefix)
+    ]
+    resources = {f"{prefix}variant/{variant}" for variant in variants}
     assert {target["resourceId"] for target in targets} == resources
     assert [(target["minCapacity"], target["maxCapacity"]) for target in targets] == [bounds] * len(variants)
-    policies = [policy.inputs for policy in built.of_type("aws:appautoscaling/policy:Policy")]
+    policies = [
+        policy.inputs
+        for policy in built.of_type("aws:appautoscaling/policy:Policy")
+        if policy.inputs["resourceId"].startswith(prefix)
+    ]
+    sizing = built.platform.context.sizing
     assert {policy["resourceId"] for policy in policies} == resources
     for policy in policies:
         tracking = policy["targetTrackingScalingPolicyConfiguration"]
-        assert tracking["targetValue"] == 2000
+        # What an instance was measured to answer in a minute, at the load that keeps the latency objective.
+        assert tracking["targetValue"] == sizing.instance.requests_per_second * sizing.load * 60
         assert tracking["scaleOutCooldown"] < tracking["scaleInCooldown"]
 
 
