@@ -1,5 +1,7 @@
 """What an alarm waits for: conditions on the metrics and logs that Azure Monitor has of endpoints and jobs."""
 
+from collections.abc import Sequence
+
 import pulumi
 from pulumi_azure_native import monitor
 
@@ -52,8 +54,13 @@ def memory(percent: int) -> monitor.MetricAlertSingleResourceMultipleMetricCrite
     return _metric(CACHE_METRICS, "usedmemorypercentage", percent, "Maximum", [])
 
 
-def error_rate(endpoint: pulumi.Input[str], objective: float) -> monitor.ScheduledQueryRuleCriteriaArgs:
-    """More of a deployment's requests fail than may. Metrics only count failures; the share comes from the logs."""
+def error_rate(
+    endpoint: pulumi.Input[str], objective: float, deployments: Sequence[str] = ("*",)
+) -> monitor.ScheduledQueryRuleCriteriaArgs:
+    """More of a deployment's requests fail than may. Metrics only count failures; the share comes from the logs.
+
+    deployments: the names of those that are looked at; `*` is any.
+    """
     query = pulumi.Output.from_input(endpoint).apply(lambda name: ERROR_RATE_QUERY.format(endpoint=name))
     return monitor.ScheduledQueryRuleCriteriaArgs(
         all_of=[
@@ -61,7 +68,7 @@ def error_rate(endpoint: pulumi.Input[str], objective: float) -> monitor.Schedul
                 criterion_type="StaticThresholdCriterion",
                 query=query,
                 metric_measure_column="ErrorRate",
-                dimensions=[monitor.DimensionArgs(name="DeploymentName", operator="Include", values=["*"])],
+                dimensions=[monitor.DimensionArgs(name="DeploymentName", operator="Include", values=[*deployments])],
                 time_aggregation="Maximum",
                 operator="GreaterThan",
                 threshold=objective,

@@ -4,7 +4,7 @@ import pulumi
 from pulumi_azure_native import machinelearningservices
 
 from ml_blueprints import layers, routing
-from ml_blueprints.azure import facts, pipeline_definition
+from ml_blueprints.azure import facts, job_cluster, pipeline_definition
 from ml_blueprints.azure.data import EVENTS, LABELS, Data
 from ml_blueprints.azure.features import Features
 from ml_blueprints.azure.foundation import Foundation
@@ -183,40 +183,15 @@ class Development(AzureLayer, layers.Development):
         return component, run
 
     def _compute(self) -> None:
-        """Nodes without public addresses in the workspace's managed network, which are there while a job runs.
-
-        A cluster takes the identities of the jobs that run on it, the first of them for its own needs. All steps share
-        one size: a node that one step leaves is warm for the next. Those of an experiment may be taken away.
-        """
-        context, identities = self.context, self.foundation.identities
-        purposes = (Purpose.TRAINING, Purpose.SERVING)
-        priority = machinelearningservices.VmPriority
-        self.compute = machinelearningservices.Compute(
-            context.logical("jobs"),
-            # 2 to 16 characters.
-            compute_name="jobs",
-            location=self.foundation.location,
-            identity=machinelearningservices.ManagedServiceIdentityArgs(
-                type=machinelearningservices.ManagedServiceIdentityType.USER_ASSIGNED,
-                user_assigned_identities=[identities[purpose] for purpose in purposes],
-            ),
-            properties=machinelearningservices.AmlComputeArgs(
-                compute_type="AmlCompute",
-                disable_local_auth=True,
-                properties=machinelearningservices.AmlComputePropertiesArgs(
-                    vm_size=facts.JOB_VM_SIZE,
-                    vm_priority=priority.LOW_PRIORITY if context.settings.experiment else priority.DEDICATED,
-                    os_type=machinelearningservices.OsType.LINUX,
-                    enable_node_public_ip=False,
-                    remote_login_port_public_access=machinelearningservices.RemoteLoginPortPublicAccess.DISABLED,
-                    scale_settings=machinelearningservices.ScaleSettingsArgs(
-                        min_node_count=0, max_node_count=facts.JOB_NODES, node_idle_time_before_scale_down="PT5M"
-                    ),
-                ),
-            ),
-            tags=context.tags,
+        """Training's nodes. Those of an experiment may be taken away; elsewhere a run of hours would begin anew."""
+        self.compute = job_cluster.cluster(
+            self.context,
+            self.foundation,
+            self.place,
+            "jobs",
+            [Purpose.TRAINING],
+            interruptible=self.context.settings.experiment is not None,
             opts=self.child(depends_on=[*self.data.workspace_component.outbound_rules, *self.pulls[Purpose.TRAINING]]),
-            **self.place,
         )
 
     def _rights(self) -> None:

@@ -6,6 +6,7 @@ import pulumi
 from pulumi_azure_native import app, eventhub
 
 from ml_blueprints.azure import facts
+from ml_blueprints.azure.app_environment import AppEnvironment
 from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.development import Development
 from ml_blueprints.azure.foundation import Foundation
@@ -22,7 +23,8 @@ class EventProcessor(pulumi.ComponentResource):
     It keeps the windows of each entity and its online features. What it is told besides, as `variables`, says where,
     and whom it asks for decisions, if anybody.
 
-    environment: where it runs, in the subnet that is delegated to container apps. container_app: the processor.
+    environment: where it runs. container_app: the processor. It rests where the workload scales to zero and no event
+    waits.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class EventProcessor(pulumi.ComponentResource):
         events: eventhub.EventHub,
         dead_letters: eventhub.EventHub,
         development: Development,
+        environment: AppEnvironment,
         variables: Mapping[str, pulumi.Input[str]],
         ready: Sequence[pulumi.Resource],
         opts: pulumi.ResourceOptions | None = None,
@@ -41,30 +44,9 @@ class EventProcessor(pulumi.ComponentResource):
         self.context, self.foundation, self.data, self.development = context, foundation, data, development
         self.events, self.dead_letters = events, dead_letters
         self.identity = foundation.identities[Purpose.INGEST]
-        self._environment()
+        self.environment = environment.environment
         self._container_app(variables, ready)
         self.register_outputs({"containerAppId": self.container_app.id})
-
-    def _environment(self) -> None:
-        context, foundation = self.context, self.foundation
-        self.environment = app.ManagedEnvironment(
-            context.logical("apps"),
-            resource_group_name=foundation.group,
-            location=foundation.location,
-            vnet_configuration=app.VnetConfigurationArgs(
-                internal=True, infrastructure_subnet_id=foundation.subnets[-1]
-            ),
-            public_network_access=app.PublicNetworkAccess.DISABLED,
-            workload_profiles=[app.WorkloadProfileArgs(name="Consumption", workload_profile_type="Consumption")],
-            zone_redundant=True,
-            peer_traffic_configuration=app.ManagedEnvironmentPeerTrafficConfigurationArgs(
-                encryption=app.ManagedEnvironmentEncryptionArgs(enabled=True)
-            ),
-            app_logs_configuration=app.AppLogsConfigurationArgs(destination="azure-monitor"),
-            tags=context.tags,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        foundation.keep_logs("apps", self.environment)
 
     def _container_app(self, variables: Mapping[str, pulumi.Input[str]], ready: Sequence[pulumi.Resource]) -> None:
         context, data, replicas = self.context, self.data, self.context.workload.serving.replicas
@@ -106,7 +88,7 @@ class EventProcessor(pulumi.ComponentResource):
                     )
                 ],
                 scale=app.ScaleArgs(
-                    min_replicas=max(1, replicas.minimum), max_replicas=replicas.maximum, rules=[self._follow_events()]
+                    min_replicas=replicas.minimum, max_replicas=replicas.maximum, rules=[self._follow_events()]
                 ),
             ),
             tags=context.tags,

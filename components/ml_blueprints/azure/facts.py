@@ -41,6 +41,7 @@ ROLE_IMAGE_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"  # AcrPull
 ROLE_IMAGE_PUSH = "8311e382-0749-4cb8-b61a-304f252e45ec"  # AcrPush
 ROLE_METRICS_WRITER = "635dd51f-9968-44d3-b7fb-6d9a6bd613ae"  # AzureML Metrics Writer (preview)
 ROLE_DATA_SCIENTIST = "f6c7c914-8db3-469d-8ca1-694a8f32e121"  # AzureML Data Scientist
+ROLE_IDENTITY_OPERATOR = "f1a07417-d97a-45cb-824c-7a7467783830"  # Managed Identity Operator
 ROLE_CONNECTION_APPROVER = "b556d68e-0be0-4f35-a333-ad7ee1ce17ea"  # Azure AI Enterprise Network Connection Approver
 
 # What roles of the platform's own may do, each granted on one workspace or endpoint; no built-in role holds so little.
@@ -90,6 +91,7 @@ PROMOTION_ACTIONS = (
     "Microsoft.MachineLearningServices/registries/assets/read",
 )
 SHARE_ACTIONS = (*PROMOTION_ACTIONS, "Microsoft.MachineLearningServices/registries/assets/write")
+ROLLBACK_ACTIONS = (f"{_ML}/onlineEndpoints/read", f"{_ML}/onlineEndpoints/write")
 SCORE_ACTIONS = (f"{_ML}/onlineEndpoints/score/action",)
 FEATURE_JOB_ACTIONS = (
     f"{_ML}/read",
@@ -127,6 +129,49 @@ CONTAINER_APPS_DELEGATION = "Microsoft.App/environments"
 # What workloads may reach beside the virtual network: services without a private endpoint of ours, by service tag.
 # https://learn.microsoft.com/azure/container-apps/firewall-integration
 OUTBOUND_TAGS = ("AzureActiveDirectory", "AzureMonitor", "MicrosoftContainerRegistry", "AzureFrontDoor.FirstParty")
+
+# What API Management itself needs outside of its subnet, and the issuer of tenants' tokens, which is on the internet.
+# https://learn.microsoft.com/azure/api-management/virtual-network-reference#required-ports
+API_OUTBOUND = (
+    ("Storage", "443"),
+    ("Sql", "1433"),
+    ("AzureKeyVault", "443"),
+    ("AzureMonitor", "443"),
+    ("AzureMonitor", "1886"),
+    ("AzureActiveDirectory", "443"),
+    ("Internet", "443"),
+)
+
+# The tiers of API Management that can be injected in a virtual network and count quotas by token, by environment; both
+# behave alike. Developer has no agreement on its availability and costs some 50 US dollars a month, Premium has one and
+# costs some 2,800 for a unit; each takes up to an hour to come up. Premium v2 has no quota by key, Standard v2 is
+# reached by private endpoints only once it was public.
+# https://learn.microsoft.com/azure/api-management/api-management-features,
+# https://learn.microsoft.com/azure/api-management/quota-by-key-policy and
+# https://azure.microsoft.com/pricing/details/api-management/
+API_TIERS = {"experiment": "Developer", "staging": "Developer", "production": "Premium"}
+API_HOST = "azure-api.net"
+
+# A gateway's validation takes bodies up to this size, in bytes.
+# https://learn.microsoft.com/azure/api-management/validate-content-policy
+API_BODY_BYTES = 4 * 2**20
+
+# Protocols and ciphers that API Management speaks unless it is told not to.
+# https://learn.microsoft.com/azure/api-management/api-management-howto-manage-protocols-ciphers
+_SECURITY = "Microsoft.WindowsAzure.ApiManagement.Gateway.Security"
+API_PROTOCOLS = {
+    f"{_SECURITY}.{side}Protocols.{protocol}": "False"
+    for side in ("", "Backend.")
+    for protocol in ("Tls10", "Tls11", "Ssl30")
+} | {f"{_SECURITY}.Ciphers.TripleDes168": "False"}
+
+# Whose tokens Azure Machine Learning's endpoints take, and the router in front of them, too; and its application.
+# https://learn.microsoft.com/azure/machine-learning/how-to-authenticate-online-endpoint and
+# https://learn.microsoft.com/azure/machine-learning/how-to-setup-authentication#use-conditional-access
+SCORING_AUDIENCE = "https://ml.azure.com"
+SCORING_APPLICATION = "0736f41a-0425-4b46-bdb5-1563eff02385"
+ENTRA_ISSUER = "https://sts.windows.net/{tenant}/"
+ENTRA_HOST = "https://login.microsoftonline.com/"
 
 # The watcher that Azure makes in each region. https://learn.microsoft.com/azure/network-watcher/network-watcher-create
 WATCHER_GROUP = "NetworkWatcherRG"
@@ -180,17 +225,17 @@ REDIS_PORT = 10000
 MEMORY_ALARM = 80
 REDIS_ACCESS_POLICY = "default"
 
-# Size classes of a scoring instance.
-# https://learn.microsoft.com/azure/machine-learning/reference-managed-online-endpoints-vm-sku-list
-INSTANCE_TYPES = {"small": "Standard_DS2_v2", "medium": "Standard_DS3_v2", "large": "Standard_DS4_v2"}
 SERVICE_PORT = 8080
 HEALTH_PATH = "/health"
+LIVE_PATH = "/live"
 SCORE_PATH = "/score"
 
-# Processor load at which an instance is added, and below which one is taken away, in percent.
+# Processor load at which an instance is added, and below which one is taken away, in percent; and the share of its
+# requests below which one is taken away: of two, the one that is left must not be full at once.
 # https://learn.microsoft.com/azure/machine-learning/how-to-autoscale-endpoints
 SCALE_OUT_LOAD = 70
 SCALE_IN_LOAD = 30
+SCALE_IN_SHARE = 0.4
 
 # Nodes of training and batch scoring jobs, which are there while a job runs.
 # https://learn.microsoft.com/azure/machine-learning/concept-compute-target
@@ -250,7 +295,16 @@ DRIFT_EVENT_TEXT = "has failed due to one or more features violating metric thre
 COMMANDS = {
     "publish": ("python", "-m", "ml_pipelines.contracts.publish"),
     "process": ("python", "-m", "ml_pipelines.streaming.event_hubs"),
+    "serve": ("python", "-m", "ml_pipelines.serving"),
 }
+
+# A container app that answers requests: the most of one replica, and how many requests at a time it has before another
+# is added. https://learn.microsoft.com/azure/container-apps/containers#allocations and
+# https://learn.microsoft.com/azure/container-apps/scale-app#http
+APP_CPU = 4
+APP_MEMORY_PER_CPU = 2
+APP_CONCURRENCY = "64"
+ROUTER_CPU = 1
 
 # Size of the event processor. https://learn.microsoft.com/azure/container-apps/containers#allocations
 PROCESSOR_CPU = 1.0

@@ -14,7 +14,7 @@ from pulumi_azure_native import (
 )
 
 from ml_blueprints import layers
-from ml_blueprints.azure import facts, schedule_trigger
+from ml_blueprints.azure import facts, schedule_trigger, unsupported
 from ml_blueprints.azure.encryption import Encryption, existing_key
 from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.azure.network import Network
@@ -37,7 +37,8 @@ class Foundation(AzureLayer, layers.Foundation):
 
     def __init__(self, context: Context, opts: pulumi.ResourceOptions | None = None):
         self.location = _location()
-        _refuse_one_subnet_for_two(context)
+        _refuse_few_subnets(context)
+        unsupported.refuse(context.workload, context.settings)
         schedule_trigger.refuse(context.workload)
         super().__init__(context, opts)
         client = authorization.get_client_config_output(opts=pulumi.InvokeOptions(parent=self))
@@ -303,17 +304,21 @@ def _location() -> str:
     raise BlueprintError(f"Pulumi.{pulumi.get_stack()}.yaml", [problem])
 
 
-def _refuse_one_subnet_for_two(context: Context) -> None:
-    """A subnet that is delegated to Container Apps takes no private endpoints: where events are read, there are two.
+def _refuse_few_subnets(context: Context) -> None:
+    """A subnet that is delegated to Container Apps takes nothing else, nor does that of API Management.
 
-    Raises BlueprintError.
+    Where events are read there are two, with tenants three. Raises BlueprintError.
     """
-    settings = context.settings
-    events = settings.architecture is not ArchitectureKind.BATCH
-    if events and len(settings.network.existing_subnets) == 1:
+    settings, given = context.settings, context.settings.network.existing_subnets
+    if not given or settings.architecture is ArchitectureKind.BATCH:
+        return
+    needed = 3 if context.workload.serving.tenants else 2
+    if len(given) < needed:
+        middle = ", the second for API Management" if needed == 3 else ""
         problem = Problem(
             "ml-blueprints:network.existing_subnets",
-            "one subnet",
-            "two are expected: the first for private endpoints, the last delegated to Microsoft.App/environments",
+            "one subnet" if len(given) == 1 else f"{len(given)} subnets",
+            f"{'three' if needed == 3 else 'two'} are expected: the first for private endpoints{middle}, the last "
+            "delegated to Microsoft.App/environments",
         )
         raise BlueprintError(f"Pulumi.{pulumi.get_stack()}.yaml", [problem])

@@ -72,14 +72,14 @@ class Monitoring(AzureLayer, layers.Monitoring):
 
     def _alarms(self) -> None:
         """Errors and latency of each live deployment, and failed runs of the workspace: scoring, training, monitors."""
-        workload, objectives = self.context.workload, self.context.workload.monitoring
-        if self.serving.real_time is not None:
-            self._error_alarm(self.serving.real_time, objectives.error_rate_objective)
-            for model in workload.models_in(Role.CHAMPION, Role.CANARY):
-                if objectives.latency_objective_ms:
-                    name = routing.deployment_name(model)
-                    condition = alarm_conditions.latency(name, objectives.latency_objective_ms)
-                    self._metric_alarm(f"latency-{name}", self.serving.real_time.id, condition)
+        objectives = self.context.workload.monitoring
+        for online in self.serving.endpoints:
+            whose = f"{online.tenant}-" if online.tenant else ""
+            self._error_alarm(f"{whose}errors", online.endpoint, objectives.error_rate_objective)
+            live = [container.name for container in online.containers if container.role is not Role.SHADOW]
+            for name in live if objectives.latency_objective_ms else ():
+                condition = alarm_conditions.latency(name, objectives.latency_objective_ms)
+                self._metric_alarm(f"latency-{whose}{name}", online.endpoint.id, condition)
         self._metric_alarm("runs-failed", self.development.workspace.id, alarm_conditions.failed_runs())
         if self.data.dead_letter_hub is not None:
             condition = alarm_conditions.messages(self.data.dead_letter_hub.name)
@@ -114,15 +114,15 @@ class Monitoring(AzureLayer, layers.Monitoring):
             )
         )
 
-    def _error_alarm(self, endpoint: machinelearningservices.OnlineEndpoint, objective: float) -> None:
+    def _error_alarm(self, part: str, endpoint: machinelearningservices.OnlineEndpoint, objective: float) -> None:
         context = self.context
         self.alarms.append(
             monitor.ScheduledQueryRule(
-                context.logical("errors"),
+                context.logical(part),
                 resource_group_name=self.foundation.group,
                 location=self.foundation.location,
                 kind="LogAlert",
-                display_name=f"{context.name}: errors",
+                display_name=f"{context.name}: {part}",
                 description=f"More requests of {context.workload.name} fail than may",
                 enabled=True,
                 severity=1,
@@ -143,7 +143,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
         """Azure's monitor compares what was collected with the baseline that training left beside the champion."""
         context, workload = self.context, self.context.workload
         drift = workload.monitoring.drift
-        online = self.serving.real_time is not None
+        online = self.serving.answers_requests
         self.drift_schedule = machinelearningservices.Schedule(
             context.logical("drift"),
             name="drift",

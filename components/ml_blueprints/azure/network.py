@@ -12,24 +12,26 @@ from ml_blueprints.subnets import divide
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the address range is used: a subnet for private endpoints, and one for Container Apps."""
+    """How the address range is used: subnets for private endpoints, for Container Apps, and for the API of tenants."""
 
     endpoints: str
     apps: str
+    api: str
 
 
 def plan(cidr: str) -> Plan:
-    """Divide an IPv4 range in four: private endpoints, container apps, and two quarters to grow into."""
-    endpoints, apps, *_ = divide(cidr, 4)
-    return Plan(endpoints, apps)
+    """Divide an IPv4 range in four: private endpoints, container apps, API Management, and a quarter to grow into."""
+    endpoints, apps, api, _ = divide(cidr, 4)
+    return Plan(endpoints, apps, api)
 
 
 class Network(pulumi.ComponentResource):
     """A virtual network without a way in, and a way out only where the settings ask for one; or the organisation's own.
 
     network_id, subnet_ids: where workloads run; the first subnet takes private endpoints, the last is the container
-    apps' own. network, subnets, flow_log: the resources, None or empty where the network is brought along; `endpoints`
-    are made in either, as other layers ask for them.
+    apps' own, and where the workload has tenants the second is that of their API. network, subnets, flow_log: the
+    resources, None or empty where the network is brought along; `endpoints` are made in either, as other layers ask for
+    them.
     """
 
     def __init__(
@@ -121,6 +123,26 @@ class Network(pulumi.ComponentResource):
         )
         return flow_log
 
+    def resolve(self, part: str, zone: pulumi.Input[str], host: str, address: pulumi.Input[str]) -> None:
+        """Let a host of a zone of its own lead to an address in the network; `*` is any host, `@` the zone itself.
+
+        In a network that is brought along its owner enters the name.
+        """
+        if self.network is None:
+            return
+        group, context = self.group, self.context
+        made = self._linked_zone(part, zone)
+        privatedns.PrivateRecordSet(
+            context.logical(part),
+            resource_group_name=group,
+            private_zone_name=made.name,
+            record_type="A",
+            relative_record_set_name=host,
+            ttl=300,
+            a_records=[privatedns.ARecordArgs(ipv4_address=address)],
+            opts=pulumi.ResourceOptions(parent=made),
+        )
+
     def _child(self) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self)
 
@@ -139,7 +161,7 @@ class Network(pulumi.ComponentResource):
         return made
 
     def _subnets(self, parent: network.VirtualNetwork) -> None:
-        """Azure changes one subnet of a network at a time, so that the second waits for the first."""
+        """Azure changes one subnet of a network at a time, so that each waits for the one before."""
         context = self.context
         endpoints = network.Subnet(
             context.logical("endpoints"),
@@ -167,8 +189,37 @@ class Network(pulumi.ComponentResource):
             nat_gateway=self._internet_egress() if context.settings.network.internet_egress else None,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[endpoints]),
         )
-        self.subnets = [endpoints, apps]
+        api = [self._api_subnet(parent, apps)] if context.workload.serving.tenants else []
+        self.subnets = [endpoints, *api, apps]
         self.subnet_ids = [subnet.id for subnet in self.subnets]
+
+    def _api_subnet(self, parent: network.VirtualNetwork, before: network.Subnet) -> network.Subnet:
+        """Where API Management is: its own services come and go as Azure asks, and it alone asks the tokens' issuer.
+
+        https://learn.microsoft.com/azure/api-management/virtual-network-reference
+        """
+        comes_in = [_rule("management", 200, "Inbound", "Allow", "ApiManagement", "VirtualNetwork", "3443")]
+        if self.context.settings.public_api:
+            comes_in.append(_rule("clients", 210, "Inbound", "Allow", "Internet", "VirtualNetwork", "443"))
+        goes_out = [
+            _rule(
+                f"to-{tag}-{port}", 100 + 10 * index, "Outbound", "Allow", "VirtualNetwork", destination=tag, port=port
+            )
+            for index, (tag, port) in enumerate(facts.API_OUTBOUND)
+        ]
+        group = self._security_group(
+            "api", [*comes_in, *goes_out, _rule("no-internet", 4000, "Outbound", "Deny", destination="Internet")]
+        )
+        return network.Subnet(
+            self.context.logical("api"),
+            resource_group_name=self.group,
+            virtual_network_name=parent.name,
+            subnet_name="api",
+            address_prefix=self.plan.api,
+            default_outbound_access=False,
+            network_security_group=network.NetworkSecurityGroupArgs(id=group.id),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[before]),
+        )
 
     def _ways_out(self) -> list[network.SecurityRuleArgs]:
         """What workloads reach beside the network; nothing else of the internet unless the settings ask for it."""
@@ -222,27 +273,30 @@ class Network(pulumi.ComponentResource):
     def _zone(self, name: str) -> privatedns.PrivateZone:
         """The private zone of a name, made when first asked for and known in the network."""
         if name not in self.zones:
-            part = name.removeprefix("privatelink.").replace(".", "-")
-            zone = privatedns.PrivateZone(
-                self.context.logical(part),
-                resource_group_name=self.group,
-                location="Global",
-                private_zone_name=name,
-                tags=self.context.tags,
-                opts=self._child(),
-            )
-            privatedns.VirtualNetworkLink(
-                self.context.logical(part),
-                resource_group_name=self.group,
-                location="Global",
-                private_zone_name=zone.name,
-                registration_enabled=False,
-                virtual_network=privatedns.SubResourceArgs(id=self.network_id),
-                tags=self.context.tags,
-                opts=pulumi.ResourceOptions(parent=zone),
-            )
-            self.zones[name] = zone
+            self.zones[name] = self._linked_zone(name.removeprefix("privatelink.").replace(".", "-"), name)
         return self.zones[name]
+
+    def _linked_zone(self, part: str, name: pulumi.Input[str]) -> privatedns.PrivateZone:
+        """A private zone that is known in the network."""
+        zone = privatedns.PrivateZone(
+            self.context.logical(part),
+            resource_group_name=self.group,
+            location="Global",
+            private_zone_name=name,
+            tags=self.context.tags,
+            opts=self._child(),
+        )
+        privatedns.VirtualNetworkLink(
+            self.context.logical(part),
+            resource_group_name=self.group,
+            location="Global",
+            private_zone_name=zone.name,
+            registration_enabled=False,
+            virtual_network=privatedns.SubResourceArgs(id=self.network_id),
+            tags=self.context.tags,
+            opts=pulumi.ResourceOptions(parent=zone),
+        )
+        return zone
 
 
 def _rule(

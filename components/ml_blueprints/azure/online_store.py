@@ -93,18 +93,22 @@ class OnlineStore(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self.cluster),
         )
 
+    def let_in(self, part: str, principal: pulumi.Input[str]) -> redisenterprise.AccessPolicyAssignment:
+        """Let another principal (its object id) come to the store."""
+        return redisenterprise.AccessPolicyAssignment(
+            self.context.logical(f"{part}-online"),
+            resource_group_name=self.foundation.group,
+            cluster_name=self.cluster.name,
+            database_name=self.database.name,
+            access_policy_assignment_name=part,
+            access_policy_name=facts.REDIS_ACCESS_POLICY,
+            user=redisenterprise.AccessPolicyAssignmentPropertiesUserArgs(object_id=principal),
+            opts=pulumi.ResourceOptions(parent=self.database),
+        )
+
     def _users(self) -> None:
         self.users = {
-            purpose: redisenterprise.AccessPolicyAssignment(
-                self.context.logical(f"{purpose}-online"),
-                resource_group_name=self.foundation.group,
-                cluster_name=self.cluster.name,
-                database_name=self.database.name,
-                access_policy_assignment_name=purpose.value,
-                access_policy_name=facts.REDIS_ACCESS_POLICY,
-                user=redisenterprise.AccessPolicyAssignmentPropertiesUserArgs(object_id=identity.principal_id),
-                opts=pulumi.ResourceOptions(parent=self.database),
-            )
+            purpose: self.let_in(purpose, identity.principal_id)
             for purpose, identity in self.foundation.user_identities.items()
             if purpose in USERS
         }

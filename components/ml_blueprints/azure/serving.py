@@ -1,32 +1,46 @@
-"""The serving layer on Azure: online endpoint with canary and shadow, container app on events, scheduled batch."""
+"""The serving layer on Azure: online endpoints with canary and shadow, container apps, the tenants' API, batch."""
+
+from functools import cached_property
+from typing import Any
 
 import pulumi
-from pulumi_azure_native import app, eventhub, machinelearningservices, resources
+from pulumi_azure_native import app, eventhub, machinelearningservices
 
 from ml_blueprints import layers, routing
-from ml_blueprints.azure import autoscaling, event_hubs, facts, pipeline_definition, traffic
+from ml_blueprints.azure import (
+    api,
+    containers,
+    event_hubs,
+    facts,
+    job_cluster,
+    online_endpoint,
+    pipeline_definition,
+)
+from ml_blueprints.azure.api import Api
+from ml_blueprints.azure.app_environment import AppEnvironment
 from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.development import Development
 from ml_blueprints.azure.event_processor import EventProcessor
 from ml_blueprints.azure.features import Features
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
+from ml_blueprints.azure.online_endpoint import OnlineEndpoint
+from ml_blueprints.azure.rollback import Rollback
+from ml_blueprints.azure.scoring_app import Acting, ScoringApp, Size
 from ml_blueprints.compiled_pipelines import BATCH_SCORING, trusted
 from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
-from ml_blueprints.workload import Mode, Model, Role
-
-# What the scoring service hands to the data collector. https://learn.microsoft.com/azure/machine-learning/how-to-collect-production-data
-COLLECTIONS = ("model_inputs", "model_outputs")
+from ml_blueprints.workload import Inference, Mode, Role
 
 
 class Serving(AzureLayer, layers.Serving):
     """Predictions on Azure.
 
-    Native resources: `models` by deployment name; with real time `real_time`, `deployments` and `captured_assets` by
-    deployment name, `division` (of the traffic), `scaling`; where events come in `environment`, `stream_processor`, and
-    `decision_hub` where they are scored; with batch `batch_endpoint`, `batch_deployment`, `batch_schedule`. `captured`
-    is the URI of what the champion was asked.
+    Native resources: `models` by deployment name; with instances that wait for requests `online` (the endpoint that
+    tenants share, with its deployments, their division and scaling), `dedicated` (those of tenants with their own, by
+    tenant) and `rollbacks`; `scorer` where models answer without instances that wait; `router`, and `api` in front of
+    it; where events come in `environment`, `stream_processor`, and `decision_hub` where they are scored; with batch
+    `batch_endpoint`, `batch_deployment`, `batch_schedule`. `captured` is the URI of what the champion was asked.
     """
 
     def __init__(
@@ -41,27 +55,66 @@ class Serving(AzureLayer, layers.Serving):
     ):
         super().__init__(context, opts)
         self.foundation, self.data, self.features, self.development = foundation, data, features, development
-        self.place = development.place
-        self.captured = data.path(Zone.CURATED, self._captured(context.workload.champion, COLLECTIONS[0]))
-        self.real_time: machinelearningservices.OnlineEndpoint | None = None
+        self.place, self.modes = development.place, modes
+        self.inference = context.workload.serving.inference
+        champion = containers.shared(context.workload)[0]
+        self.captured = data.path(Zone.CURATED, online_endpoint.captured(champion, online_endpoint.COLLECTIONS[0]))
+        self.online: OnlineEndpoint | None = None
+        self.dedicated: dict[str, OnlineEndpoint] = {}
+        self.rollbacks: list[Rollback] = []
+        self.scorer: ScoringApp | None = None
+        self.router: ScoringApp | None = None
+        self.api: Api | None = None
+        self.environment: AppEnvironment | None = None
         self.stream_processor: app.ContainerApp | None = None
         self.decision_hub: eventhub.EventHub | None = None
+        self.batch_endpoint: machinelearningservices.BatchEndpoint | None = None
         self.batch_deployment: machinelearningservices.BatchDeployment | None = None
         self._models()
-        if Mode.REAL_TIME in modes:
-            self.real_time = self._real_time()
+        if data.hub is not None:
+            self.environment = AppEnvironment(context, foundation, opts=self.child())
+        if Mode.REAL_TIME in modes and self.inference is not Inference.ASYNCHRONOUS:
+            self._real_time()
         if Mode.STREAM in modes:
-            self._stream(required(self.real_time, "a real-time endpoint"))
+            self._stream()
         elif data.hub is not None:
             self._feature_updates()
         if Mode.BATCH in modes:
             self._batch()
+        endpoint, url = self._door()
         self.give(
-            endpoint=self.real_time.id if self.real_time else None,
-            url=self.real_time.properties.scoring_uri if self.real_time else None,
+            endpoint=endpoint,
+            url=url,
             processor=self.stream_processor.id if self.stream_processor and Mode.STREAM in modes else None,
             batch=self.batch_deployment.id if self.batch_deployment else None,
         )
+
+    @property
+    def endpoints(self) -> list[OnlineEndpoint]:
+        """The online endpoints: the one that tenants share, and those of tenants with instances of their own."""
+        return [*([self.online] if self.online else []), *self.dedicated.values()]
+
+    @property
+    def answers_requests(self) -> bool:
+        """Whether requests are answered while whoever asks waits for it."""
+        return self.online is not None or self.scorer is not None or self.router is not None
+
+    @property
+    def _has_router(self) -> bool:
+        """Whoever asks comes by the router, except where events alone are scored."""
+        serving = self.context.workload.serving
+        return serving.mode is Mode.REAL_TIME or bool(serving.tenants)
+
+    def _door(self) -> tuple[pulumi.Output[str] | None, pulumi.Input[str] | None]:
+        """What takes requests: its id, and where it is asked."""
+        if self.inference is Inference.ASYNCHRONOUS:
+            batch = required(self.batch_endpoint, "a batch endpoint")
+            return batch.id, batch.properties.apply(lambda found: found.scoring_uri if found else None)
+        front = self.api or self.router or self.scorer or self.online
+        if front is None:
+            return None, None
+        apps = [one.container_app.id for one in (self.scorer, self.router) if one]
+        return (self.online.endpoint.id if self.online else apps[0]), pulumi.Output.from_input(front.url)
 
     def _models(self) -> None:
         """One version in the registry for each that runs; training registers the others itself."""
@@ -83,167 +136,204 @@ class Serving(AzureLayer, layers.Serving):
             for model in routing.deployed(context.workload)
         }
 
-    def _captured(self, model: Model, collection: str) -> str:
-        """Where in the curated zone a deployment's collected data lie."""
-        return f"captured/{routing.deployment_name(model)}/{collection}"
+    def _real_time(self) -> None:
+        """Models behind endpoints of the platform or in a container app, the router before them, the API before it."""
+        if self.inference is Inference.PROVISIONED:
+            self._endpoints()
+        elif Mode.STREAM in self.modes or not self._has_router:
+            self.scorer = self._scoring("scorer", {"BEHIND_ROUTER": "1"}, open_to=None)
+            self._scores_without_endpoint(self.scorer)
+        if self._has_router:
+            self._front()
 
-    def _real_time(self) -> machinelearningservices.OnlineEndpoint:
-        context, foundation, workload = self.context, self.foundation, self.context.workload
-        deployed = routing.deployed(workload)
-        serving = foundation.identities[Purpose.SERVING]
-        properties = {
-            "authMode": "AADToken",
-            "publicNetworkAccess": "Disabled",
-            "description": workload.description,
-        }
-        writes_metrics = foundation.grant(
-            Purpose.SERVING, "metrics", facts.ROLE_METRICS_WRITER, self.development.workspace.id
-        )
-        endpoint = machinelearningservices.OnlineEndpoint(
-            context.logical("endpoint"),
-            endpoint_name=f"{context.name}-{context.token}",
-            location=foundation.location,
-            identity=machinelearningservices.ManagedServiceIdentityArgs(
-                type=machinelearningservices.ManagedServiceIdentityType.USER_ASSIGNED,
-                user_assigned_identities=[serving],
-            ),
-            properties=machinelearningservices.OnlineEndpointPropertiesArgs(
-                auth_mode=properties["authMode"],
-                public_network_access=properties["publicNetworkAccess"],
-                description=properties["description"],
-            ),
-            tags=context.tags,
-            # An endpoint is tried with its identity when it is made. Its traffic is `division`'s.
-            opts=self.child(
-                depends_on=[
-                    *writes_metrics,
-                    *self.development.pulls[Purpose.SERVING],
-                    *self.data.grants[Purpose.SERVING],
-                    *self.data.workspace_component.outbound_rules,
-                ],
-                ignore_changes=["properties.traffic", "properties.mirrorTraffic"],
-            ),
-            **self.place,
-        )
-        self.captured_assets: dict[str, list[machinelearningservices.DataVersion]] = {}
-        self.deployments = {routing.deployment_name(model): self._deployment(endpoint, model) for model in deployed}
-        self.division = resources.Deployment(
-            context.logical("traffic"),
-            resource_group_name=foundation.group,
-            properties=resources.DeploymentPropertiesArgs(
-                mode=resources.DeploymentMode.INCREMENTAL,
-                template=traffic.template(
-                    {
-                        "name": pulumi.Output.concat(self.development.workspace.name, "/", endpoint.name),
-                        "location": foundation.location,
-                        "identity": {
-                            "type": "UserAssigned",
-                            "userAssignedIdentities": serving.apply(lambda id_: {id_: {}}),
-                        },
-                        "tags": context.tags,
-                    },
-                    properties,
-                    deployed,
-                ),
-            ),
-            tags=context.tags,
-            opts=self.child(depends_on=list(self.deployments.values())),
-        )
-        foundation.keep_logs("endpoint", endpoint)
-        self.scaling = [
-            autoscaling.follow_load(context, foundation, name, deployment.id, self.child())
-            for name, deployment in self.deployments.items()
-        ]
-        self.realise("real-time-scoring", *self.deployments.values())
-        self.realise("autoscaling", *self.scaling)
-        if workload.models_in(Role.CANARY):
-            self.realise("canary", self.division)
-        if workload.models_in(Role.SHADOW):
-            self.realise("shadow", self.division)
-        return endpoint
+    def _endpoints(self) -> None:
+        """An endpoint for all, and one for each tenant that shares no instances.
 
-    def _deployment(
-        self, endpoint: machinelearningservices.OnlineEndpoint, model: Model
-    ) -> machinelearningservices.OnlineDeployment:
-        """A version on instances of its own; what it is asked and answers is collected in the curated zone."""
-        context, serving = self.context, self.context.workload.serving
-        name = routing.deployment_name(model)
-        self.captured_assets[name] = [self._captured_asset(model, collection) for collection in COLLECTIONS]
-        environment = routing.environment(context.workload, context.settings, (model,))
-        if self.features.online is not None:
-            environment = environment | {"FEATURE_STORE": self.features.online}
-        return machinelearningservices.OnlineDeployment(
-            context.logical(name),
-            deployment_name=name,
-            endpoint_name=endpoint.name,
-            location=self.foundation.location,
-            sku=machinelearningservices.SkuArgs(name="Default", capacity=serving.replicas.minimum),
-            properties=machinelearningservices.ManagedOnlineDeploymentArgs(
-                endpoint_compute_type="Managed",
-                model=self.models[name].id,
-                environment_id=self.development.environment_version.id,
-                instance_type=facts.INSTANCE_TYPES[serving.size],
-                environment_variables=environment,
-                request_settings=machinelearningservices.OnlineRequestSettingsArgs(request_timeout="PT5S"),
-                liveness_probe=machinelearningservices.ProbeSettingsArgs(initial_delay="PT30S", period="PT10S"),
-                readiness_probe=machinelearningservices.ProbeSettingsArgs(initial_delay="PT10S", period="PT10S"),
-                data_collector=machinelearningservices.DataCollectorArgs(
-                    rolling_rate=machinelearningservices.RollingRateType.HOUR,
-                    collections={
-                        collection: machinelearningservices.CollectionArgs(
-                            data_collection_mode=machinelearningservices.DataCollectionMode.ENABLED,
-                            data_id=asset.id,
-                            sampling_rate=1.0,
-                        )
-                        for collection, asset in zip(COLLECTIONS, self.captured_assets[name], strict=True)
-                    },
-                ),
-                scale_settings=machinelearningservices.DefaultScaleSettingsArgs(scale_type="Default"),
-            ),
-            tags=context.tags | {"model": model.name, "version": model.version, "role": model.role.value},
-            # Autoscaling changes the number of instances. A deployment that has traffic can't be deleted, so that one
-            # goes with its endpoint.
-            opts=self.child(ignore_changes=["sku.capacity"], deleted_with=endpoint),
-            **self.place,
-        )
+        Endpoints share nothing: not the address, not who may ask, not Azure's limits of requests and bytes a second.
+        Deployments of one endpoint share all three, and any of them is reached by a header.
+        """
+        workload = self.context.workload
+        workspace = self.development.workspace.id
+        writes = self.foundation.grant(Purpose.SERVING, "metrics", facts.ROLE_METRICS_WRITER, workspace)
+        self.online = self._online(containers.shared(workload), None, writes)
+        own = containers.dedicated(workload)
+        self.dedicated = {tenant: self._online(behind, tenant, writes) for tenant, behind in own.items()}
+        deployments = [one for endpoint in self.endpoints for one in endpoint.deployments.values()]
+        self.realise("real-time-scoring", *deployments)
+        self.realise("autoscaling", *(setting for endpoint in self.endpoints for setting in endpoint.scaling))
+        if self.dedicated:
+            apart = [one for endpoint in self.dedicated.values() for one in endpoint.deployments.values()]
+            self.realise("dedicated-placement", *apart)
+        if workload.serving.ensemble:
+            self.realise("ensemble", self.online.deployments[self.online.champion])
+        if divided := self._with(Role.CANARY):
+            self.realise("canary", *(endpoint.division for endpoint in divided))
+            self.rollbacks = [
+                Rollback(self.context, self.foundation, endpoint, opts=self.child()) for endpoint in divided
+            ]
+            self.realise("automatic-rollback", *(rollback.workflow for rollback in self.rollbacks))
+        if mirrored := self._with(Role.SHADOW):
+            self.realise("shadow", *(endpoint.division for endpoint in mirrored))
 
-    def _captured_asset(self, model: Model, collection: str) -> machinelearningservices.DataVersion:
-        name = f"{routing.deployment_name(model)}-{collection.replace('_', '-')}"
-        description = f"{collection} of {model.name} {model.version}"
-        container = machinelearningservices.DataContainer(
-            self.context.logical(name),
-            name=name,
-            properties=machinelearningservices.DataContainerPropertiesArgs(
-                data_type=machinelearningservices.DataType.URI_FOLDER, description=description, tags=self.context.tags
-            ),
+    def _with(self, role: Role) -> list[OnlineEndpoint]:
+        """The endpoints that have a deployment with this role."""
+        return [one for one in self.endpoints if any(container.role is role for container in one.containers)]
+
+    def _online(
+        self, behind: tuple[containers.Container, ...], tenant: str | None, writes_metrics: list[pulumi.Resource]
+    ) -> OnlineEndpoint:
+        """Behind a router a container gets its features with each request."""
+        foundation, development, data = self.foundation, self.development, self.data
+        reads = {"FEATURE_STORE": self.features.online} if self.features.online and not self._has_router else {}
+        return OnlineEndpoint(
+            self.context,
+            foundation,
+            data,
+            development,
+            self.models,
+            behind,
+            reads,
+            self._has_router,
+            [
+                *writes_metrics,
+                *development.pulls[Purpose.SERVING],
+                *data.grants[Purpose.SERVING],
+                *data.workspace_component.outbound_rules,
+            ],
+            tenant,
             opts=self.child(),
-            **self.place,
-        )
-        return machinelearningservices.DataVersion(
-            self.context.logical(name),
-            name=container.name,
-            version="1",
-            properties=machinelearningservices.UriFolderDataVersionArgs(
-                data_type="uri_folder",
-                data_uri=self.data.path(Zone.CURATED, self._captured(model, collection)),
-                description=description,
-                tags=self.context.tags,
-            ),
-            opts=self.child(),
-            **self.place,
         )
 
-    def _stream(self, endpoint: machinelearningservices.OnlineEndpoint) -> None:
-        """A container app reads events, keeps the online features, asks the endpoint and tells its decisions."""
+    def _scores_without_endpoint(self, answering: ScoringApp) -> None:
+        """A container app that has the models itself."""
+        self.realise("real-time-scoring", answering.container_app)
+        self.realise("autoscaling", answering.container_app)
+        if self.context.workload.serving.ensemble:
+            self.realise("ensemble", answering.container_app)
+
+    def _front(self) -> None:
+        """The router, which a gateway alone may ask where there are tenants, and else whoever the directory knows."""
         context, foundation = self.context, self.foundation
-        may_score = foundation.grant(
-            Purpose.INGEST, "score", foundation.role("score", "score", facts.SCORE_ACTIONS), endpoint.id
+        tenants, tokens = context.workload.serving.tenants, context.settings.tokens
+        gateway = foundation.identity("api") if tenants else None
+        told: dict[str, pulumi.Input[str]] = {}
+        if tenants:
+            told["TOKEN_KEYS"] = api.keys_url(context, required(tokens, "tokens"))
+        open_to = [gateway.principal_id] if gateway else []
+        if self.online is None and self.scorer is None:
+            self.router = self._scoring("router", told, open_to)
+            self._scores_without_endpoint(self.router)
+        else:
+            self.router = self._router(told, open_to)
+        if context.workload.serving.mode is Mode.REAL_TIME:
+            self.realise("router", self.router.container_app)
+        if gateway:
+            self.api = Api(
+                context,
+                foundation,
+                required(tokens, "tokens"),
+                gateway,
+                self.router.url,
+                list(foundation.network_component.subnets),
+                opts=self.child(),
+            )
+            self.realise("api", self.api.api)
+            self.realise("tenant-quotas", self.api.policy)
+
+    def _router(self, told: dict[str, pulumi.Input[str]], open_to: list[pulumi.Output[str]]) -> ScoringApp:
+        """It has an identity of its own, which may ask the endpoints and read features, and nothing else."""
+        context, foundation = self.context, self.foundation
+        identity, store = foundation.identity("router"), required(self.features.online_store, "online features")
+        images = self.development.registry_account.id
+        ready: list[pulumi.Resource] = [
+            foundation.assign("router-images", identity.principal_id, facts.ROLE_IMAGE_PULL, images, self.child()),
+            store.let_in("router", identity.principal_id),
+        ]
+        ready += [
+            foundation.assign(
+                f"router-{endpoint.tenant or 'all'}",
+                identity.principal_id,
+                self._score_role,
+                endpoint.endpoint.id,
+                self.child(),
+            )
+            for endpoint in self.endpoints
+        ]
+        asked: dict[str, pulumi.Input[str]] = {
+            f"SCORING_ENDPOINT_{tenant.upper().replace('-', '_')}": endpoint.url
+            for tenant, endpoint in self.dedicated.items()
+        }
+        asked["SCORING_ENDPOINT"] = self.online.url if self.online else required(self.scorer, "a scorer").url
+        return ScoringApp(
+            context,
+            foundation,
+            self.development,
+            required(self.environment, "an environment for container apps"),
+            "router",
+            Acting(identity.id, identity.client_id, ready),
+            Size(facts.ROUTER_CPU),
+            {
+                **routing.environment(context.workload, context.settings, routing.deployed(context.workload)),
+                **told,
+                **asked,
+                "FEATURE_STORE": store.url,
+            },
+            open_to,
+            opts=self.child(),
         )
+
+    @cached_property
+    def _score_role(self) -> pulumi.Output[str]:
+        return self.foundation.role("score", "score", facts.SCORE_ACTIONS)
+
+    def _scoring(
+        self, part: str, told: dict[str, pulumi.Input[str]], open_to: list[pulumi.Output[str]] | None
+    ) -> ScoringApp:
+        """A container app with all models, which it takes from the lake under the identity that serves."""
+        context, foundation, data = self.context, self.foundation, self.data
+        store = required(self.features.online_store, "online features")
+        models = routing.deployed(context.workload)
+        inside = routing.environment if open_to is not None else routing.behind_router
+        return ScoringApp(
+            context,
+            foundation,
+            self.development,
+            required(self.environment, "an environment for container apps"),
+            part,
+            Acting(
+                foundation.identities[Purpose.SERVING],
+                foundation.client(Purpose.SERVING),
+                [
+                    *self.development.pulls[Purpose.SERVING],
+                    *data.grants[Purpose.SERVING],
+                    *store.users.values(),
+                ],
+            ),
+            Size(min(context.instance.vcpus, facts.APP_CPU)),
+            {
+                **inside(context.workload, context.settings, models),
+                **told,
+                "MODELS": data.uri(Zone.MODELS, ""),
+                "FEATURE_STORE": store.url,
+            },
+            open_to,
+            opts=self.child(),
+        )
+
+    def _stream(self) -> None:
+        """A container app reads events, keeps the online features, asks for scores and tells its decisions."""
+        context, foundation = self.context, self.foundation
+        if self.online is not None:
+            may_score = foundation.grant(Purpose.INGEST, "score", self._score_role, self.online.endpoint.id)
+            asked = self.online.url
+        else:
+            # An app that other apps alone find asks for no rights.
+            may_score, asked = [], required(self.scorer, "a scorer").url
         hub, may_decide = self._decisions()
         processor = self._processor(
             {
                 **routing.environment(context.workload, context.settings, routing.deployed(context.workload)),
-                "SCORING_ENDPOINT": endpoint.properties.scoring_uri,
+                "SCORING_ENDPOINT": asked,
                 "DECISIONS": hub.name,
             },
             [*may_score, *may_decide],
@@ -274,11 +364,12 @@ class Serving(AzureLayer, layers.Serving):
             required(self.data.hub, "a hub of events"),
             required(self.data.dead_letter_hub, "a hub of dead letters"),
             self.development,
+            required(self.environment, "an environment for container apps"),
             variables={**variables, "STATE": store.url, "FEATURE_STORE": store.url},
             ready=[*ready, *store.users.values()],
             opts=self.child(),
         )
-        self.environment, self.stream_processor = processor.environment, processor.container_app
+        self.stream_processor = processor.container_app
         self.realise("feature-updates", self.stream_processor)
         return self.stream_processor
 
@@ -286,11 +377,14 @@ class Serving(AzureLayer, layers.Serving):
         """The compiled pipeline scores what is due by the champion, and leaves a folder of scores for each run.
 
         It is deployed behind a batch endpoint, for whoever wants predictions now, and started on the schedule. What it
-        makes on its way lies in the curated zone: the identity that serves writes no models.
+        makes on its way lies in the curated zone: the identity that serves writes no models. Nodes that run by schedule
+        may be taken away: what they leave is whole or isn't there, and Azure starts the job anew.
         """
         context, development, workload, data = self.context, self.development, self.context.workload, self.data
+        scheduled = self._nodes("scoring", interruptible=True)
+        requested = self._requests() if self.inference is Inference.ASYNCHRONOUS else scheduled
         job = pipeline_definition.Job(
-            compute=development.compute.id,
+            compute=scheduled.id,
             identity=self.foundation.identities[Purpose.SERVING],
             environment=development.environment_version.id,
         )
@@ -321,7 +415,7 @@ class Serving(AzureLayer, layers.Serving):
                         reference_type="Id", asset_id=pipeline.id
                     ),
                     settings={
-                        "default_compute": development.compute.name,
+                        "default_compute": requested.name,
                         "default_datastore": data.datastores[Zone.CURATED].name,
                     },
                 ),
@@ -352,3 +446,30 @@ class Serving(AzureLayer, layers.Serving):
             **self.place,
         )
         self.realise("batch-scoring", self.batch_deployment)
+        if self.inference is Inference.ASYNCHRONOUS:
+            self.realise("asynchronous-scoring", self.batch_deployment)
+            self.realise("autoscaling", requested)
+
+    def _requests(self) -> machinelearningservices.Compute:
+        """The nodes of asynchronous requests: somebody waits for them, so that nobody takes them away."""
+        context = self.context
+        return self._nodes(
+            "requests",
+            interruptible=context.settings.experiment is not None,
+            vm_size=context.instance.type,
+            nodes=context.workload.serving.replicas.maximum,
+        )
+
+    def _nodes(self, name: str, interruptible: bool, **more: Any) -> machinelearningservices.Compute:
+        development, data = self.development, self.data
+        waits = [*data.workspace_component.outbound_rules, *development.pulls[Purpose.SERVING]]
+        return job_cluster.cluster(
+            self.context,
+            self.foundation,
+            self.place,
+            name,
+            [Purpose.SERVING],
+            interruptible,
+            opts=self.child(depends_on=waits),
+            **more,
+        )

@@ -25,19 +25,33 @@ _HUBS = f"{_GROUP}/providers/Microsoft.EventHub/namespaces/{{namespaceName}}"
 _TOPIC = f"{_GROUP}/providers/Microsoft.EventGrid/systemTopics/{{systemTopicName}}"
 _IDENTITY = f"{_GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{{resourceName}}"
 _REDIS = f"{_GROUP}/providers/Microsoft.Cache/redisEnterprise/{{clusterName}}"
+_APIM = f"{_GROUP}/providers/Microsoft.ApiManagement/service/{{serviceName}}"
+_API = f"{_APIM}/apis/{{apiId}}"
 _DATABASE = f"{_REDIS}/databases/{{databaseName}}"
 
 _STORAGE_ACCOUNT = "azure-native:storage:StorageAccount"
 _BLOB = "azure-native:storage:Blob"
 _MANAGEMENT_POLICY = "azure-native:storage:ManagementPolicy"
 _VAULT = "azure-native:keyvault:Vault"
+_ONLINE_ENDPOINT = "azure-native:machinelearningservices:OnlineEndpoint"
+_ONLINE_DEPLOYMENT = "azure-native:machinelearningservices:OnlineDeployment"
+_TEMPLATE = "azure-native:resources:Deployment"
+_API_MANAGEMENT = "azure-native:apimanagement:ApiManagementService"
 _CLIENT_CONFIG = "azure-native:authorization:getClientConfig"
 
 # Type to the form of its id. The last placeholder is the resource's own name, those before it name its parents.
 PATHS: Mapping[str, str] = {
     f"azure-native:{type_}": path
     for type_, path in {
+        "apimanagement:Api": _API,
+        "apimanagement:ApiManagementService": _APIM,
+        "apimanagement:ApiOperation": f"{_API}/operations/{{operationId}}",
+        "apimanagement:ApiPolicy": f"{_API}/policies/{{policyId}}",
+        "apimanagement:ApiSchema": f"{_API}/schemas/{{schemaId}}",
         "app:ContainerApp": f"{_GROUP}/providers/Microsoft.App/containerApps/{{containerAppName}}",
+        "app:ContainerAppsAuthConfig": (
+            f"{_GROUP}/providers/Microsoft.App/containerApps/{{containerAppName}}/authConfigs/{{authConfigName}}"
+        ),
         "app:Job": f"{_GROUP}/providers/Microsoft.App/jobs/{{jobName}}",
         "app:ManagedEnvironment": f"{_GROUP}/providers/Microsoft.App/managedEnvironments/{{environmentName}}",
         "applicationinsights:Component": f"{_GROUP}/providers/Microsoft.Insights/components/{{resourceName}}",
@@ -115,6 +129,9 @@ PATHS: Mapping[str, str] = {
         "operationalinsights:Workspace": (
             f"{_GROUP}/providers/Microsoft.OperationalInsights/workspaces/{{workspaceName}}"
         ),
+        "privatedns:PrivateRecordSet": (
+            f"{_NETWORK}/privateDnsZones/{{privateZoneName}}/{{recordType}}/{{relativeRecordSetName}}"
+        ),
         "privatedns:PrivateZone": f"{_NETWORK}/privateDnsZones/{{privateZoneName}}",
         "privatedns:VirtualNetworkLink": (
             f"{_NETWORK}/privateDnsZones/{{privateZoneName}}/virtualNetworkLinks/{{virtualNetworkLinkName}}"
@@ -155,12 +172,20 @@ _VALUES: Mapping[tuple[str, str], frozenset[str]] = {
     )
 }
 
+# The tiers of API Management that can be in a network, of those that the SDK knows.
+# https://learn.microsoft.com/azure/api-management/virtual-network-concepts
+_TIERS_IN_NETWORK = frozenset({"Developer", "Premium"})
+
+# Percent of the requests that may be copied. https://learn.microsoft.com/azure/machine-learning/concept-endpoints-online#mirror-traffic
+_MOST_MIRRORED = 50
+
 # The watcher of each region exists in every subscription. https://learn.microsoft.com/azure/network-watcher/network-watcher-create
 _GIVEN = re.compile(
     rf"/subscriptions/{SUBSCRIPTION}(/resourcegroups/networkwatcherrg(/providers/microsoft.network/networkwatchers/[^/]+)?)?",
     re.IGNORECASE,
 )
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_ENDPOINT_KIND = "microsoft.machinelearningservices/workspaces/onlineendpoints"
 
 # What comes into being with the first version in it, as Azure's own SDK relies on: `ComponentOperations` of azure-ai-ml
 # creates versions and never a container. https://learn.microsoft.com/rest/api/azureml/component-versions/create-or-update
@@ -208,6 +233,8 @@ class AzureNative(Cloud):
         own = self.name_property(resource) or ""
         if isinstance(name := inputs.get(own), str) and (len(name) > limit or re.search(wrong, name)):
             failures.append(Failure(own, f"`{name}` is not a legal name: at most {limit} characters, none of {wrong}"))
+        if resource.token == _API_MANAGEMENT:
+            failures += _placed_wrongly(inputs)
         return failures
 
     def name_property(self, resource: ResourceSchema) -> str | None:
@@ -256,6 +283,64 @@ class AzureNative(Cloud):
                 "blobs with one"
             )
 
+    def consequences(self, resource: ResourceSchema, inputs: Mapping[str, Any], id_: str) -> list[Record]:
+        """An endpoint sends requests to deployments that it has; a template writes the endpoints that it holds."""
+        properties = inputs.get("properties") or {}
+        if resource.token == _ONLINE_ENDPOINT:
+            self._check_traffic(id_, properties)
+        if resource.token != _TEMPLATE:
+            return []
+        return [
+            self._written(str(inputs.get("resourceGroupName")), found)
+            for found in (properties.get("template") or {}).get("resources", ())
+            if str(found.get("type", "")).lower() == _ENDPOINT_KIND
+        ]
+
+    def _written(self, group: str, found: Mapping[str, Any]) -> Record:
+        """An endpoint as a template writes it: what it says stands instead of what was there, traffic included."""
+        workspace, _, name = str(found.get("name", "")).partition("/")
+        arguments = {"resourceGroupName": group, "workspaceName": workspace, "endpointName": name}
+        record = self._find(_TEMPLATE, _ONLINE_ENDPOINT, arguments)
+        properties = dict(found.get("properties") or {})
+        self._check_traffic(record.id, properties)
+        kept = {"scoringUri": record.outputs["properties"].get("scoringUri"), "provisioningState": "Succeeded"}
+        inputs = {**record.inputs, "properties": properties}
+        return Record(*record.key, record.urn, inputs, {**record.outputs, "properties": {**kept, **properties}})
+
+    def _check_traffic(self, endpoint: str, properties: Mapping[str, Any]) -> None:
+        """https://learn.microsoft.com/azure/machine-learning/how-to-safely-rollout-online-endpoints."""
+        live, mirrored = properties.get("traffic") or {}, properties.get("mirrorTraffic") or {}
+        name = endpoint.rpartition("/")[2]
+        for deployment in (*live, *mirrored):
+            if not self._exists(f"{endpoint}/deployments/{deployment}"):
+                raise CloudError(f"400 BadRequest: endpoint `{name}` has no deployment `{deployment}` for its traffic")
+        if (total := sum(live.values())) not in (0, 100):
+            raise CloudError(f"400 BadRequest: traffic of endpoint `{name}` adds up to {total}, and 0 or 100 is right")
+        copied = {deployment: share for deployment, share in mirrored.items() if share}
+        if len(copied) > 1:
+            raise CloudError(
+                f"400 BadRequest: endpoint `{name}` mirrors to {', '.join(sorted(copied))}, and one may be"
+            )
+        for deployment, share in copied.items():
+            if share > _MOST_MIRRORED:
+                raise CloudError(
+                    f"400 BadRequest: endpoint `{name}` mirrors {share}%, and at most {_MOST_MIRRORED} may be"
+                )
+            if live.get(deployment):
+                raise CloudError(f"400 BadRequest: deployment `{deployment}` gets requests, and copies of them, too")
+
+    def reason_to_keep(self, key: tuple[str, str, str]) -> str | None:
+        """A deployment that is sent requests or copies of them stays."""
+        if key[0] != _ONLINE_DEPLOYMENT:
+            return None
+        endpoint, _, name = key[2].partition("/deployments/")
+        records = (self.store.get(found) for found in self.store.identified_by(self.normal(endpoint)))
+        for properties in (record.outputs.get("properties", {}) for record in records if record):
+            for words, kind in (("traffic", "traffic"), ("mirrored traffic", "mirrorTraffic")):
+                if share := (properties.get(kind) or {}).get(name):
+                    return f"it has {share}% {words}"
+        return None
+
     def contents(self, key: tuple[str, str, str]) -> list[tuple[str, str, str]]:
         return self.store.identified_below(self.normal(key[2]) + "/")
 
@@ -289,6 +374,8 @@ class AzureNative(Cloud):
             "keyUriWithVersion": f"{key_url}/{hexadecimal(id_, 32)}",
             "customerId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{id_}/customer")),
             "defaultDomain": f"{host}.{hexadecimal(id_, 8)}.westeurope.azurecontainerapps.io",
+            "staticIp": "10.64.64.10",
+            "privateIPAddresses": ["10.64.128.4"],
             "latestRevisionFqdn": f"{host}.internal.azurecontainerapps.io",
             "accessEndpoint": f"https://prod.westeurope.logic.azure.com/workflows/{hexadecimal(id_, 32)}",
         }
@@ -365,6 +452,23 @@ class AzureNative(Cloud):
             if key[0] == type_ and (record := self.store.get(key)) is not None:
                 return record
         raise CloudError(f"{token}: there is no `{id_}`")
+
+
+def _placed_wrongly(inputs: Mapping[str, Any]) -> list[Failure]:
+    """What API Management refuses of its place when it is made.
+
+    https://learn.microsoft.com/azure/api-management/private-endpoint says that public access ends after that.
+    """
+    failures = []
+    tier = (inputs.get("sku") or {}).get("name")
+    if inputs.get("virtualNetworkType") in ("Internal", "External") and tier not in (*_TIERS_IN_NETWORK, UNKNOWN):
+        right = " or ".join(sorted(_TIERS_IN_NETWORK))
+        failures.append(Failure("sku.name", f"`{tier}` can't be in a virtual network; {right} can"))
+    if inputs.get("publicNetworkAccess") == "Disabled":
+        failures.append(
+            Failure("publicNetworkAccess", "`Disabled` needs a private endpoint first, and a new service has none")
+        )
+    return failures
 
 
 def _with_identities(value: Any) -> Any:

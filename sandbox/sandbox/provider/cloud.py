@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from sandbox import schema
 from sandbox.schema import UNKNOWN, Failure, Property, ResourceSchema, Type
-from sandbox.store import Store
+from sandbox.store import Record, Store
 
 
 class CloudError(Exception):
@@ -75,6 +75,14 @@ class Cloud(ABC):
     def overwrites(self, resource: ResourceSchema) -> bool:
         """Whether a second creation with the same id is no error."""
         return resource.token in self.settings_of_a_parent
+
+    def consequences(self, resource: ResourceSchema, inputs: Mapping[str, Any], id_: str) -> list[Record]:
+        """How others are changed by a resource that was just made or changed. Raises CloudError if that can't be."""
+        return []
+
+    def reason_to_keep(self, key: tuple[str, str, str]) -> str | None:
+        """Why a resource can't be deleted now, beside what `held_by` says; None if it can."""
+        return None
 
     def contents(self, key: tuple[str, str, str]) -> list[tuple[str, str, str]]:
         """The keys of what disappears together with a resource."""

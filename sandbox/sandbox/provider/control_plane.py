@@ -8,7 +8,7 @@ from typing import Any
 from sandbox import faults, schema
 from sandbox.provider.cloud import Cloud, CloudError
 from sandbox.provider.diff import Difference, compare
-from sandbox.schema import UNKNOWN, Failure
+from sandbox.schema import UNKNOWN, Failure, ResourceSchema
 from sandbox.store import Record
 
 
@@ -79,6 +79,7 @@ class ControlPlane:
             if not overwrite and self._is_taken(record):
                 raise CloudError(f"{resource.token} `{id_}` already exists{place}")
             self.store.add(record, self.cloud.identifiers(id_, outputs), used, overwrite)
+            self._change_others(resource, inputs, id_)
         return id_, outputs
 
     def read(self, type_: str, id_: str, properties: Mapping[str, Any]) -> Record | None:
@@ -110,6 +111,7 @@ class ControlPlane:
             outputs = self.cloud.outputs(resource, inputs, id_, computed)
             changed = Record(*key, urn, dict(inputs), outputs)
             self.store.replace(changed, self.cloud.identifiers(id_, outputs), used)
+            self._change_others(resource, inputs, id_)
         return outputs
 
     def delete(self, type_: str, id_: str, properties: Mapping[str, Any]) -> None:
@@ -125,6 +127,8 @@ class ControlPlane:
             ]
             if holders:
                 raise CloudError(f"{type_} `{id_}` can't be deleted: it is in use by {', '.join(sorted(holders))}")
+            if reason := self.cloud.reason_to_keep(key):
+                raise CloudError(f"{type_} `{id_}` can't be deleted: {reason}")
             for contained in self.cloud.contents(key):
                 self.store.remove(contained)
             self.store.remove(key)
@@ -133,6 +137,11 @@ class ControlPlane:
         """The result of a function, or all reasons to refuse its arguments."""
         failures = schema.check(self.schema.function(token), arguments)
         return ({}, failures) if failures else (self.cloud.call(token, arguments), [])
+
+    def _change_others(self, resource: ResourceSchema, inputs: Mapping[str, Any], id_: str) -> None:
+        for changed in self.cloud.consequences(resource, inputs, id_):
+            used = self.cloud.check_references(self.schema.resource(changed.type), changed.inputs)
+            self.store.replace(changed, self.cloud.identifiers(changed.id, changed.outputs), used)
 
     def _is_taken(self, record: Record) -> bool:
         """Whether its id names something already, in whatever spelling the cloud takes for the same."""

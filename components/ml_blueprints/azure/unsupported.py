@@ -1,0 +1,48 @@
+"""What a workload or its settings ask of serving that Azure can't do, said before any resource is registered."""
+
+from collections.abc import Iterator
+
+from ml_blueprints.azure import facts
+from ml_blueprints.errors import BlueprintError, Problem
+from ml_blueprints.settings import NAMESPACE, Settings
+from ml_blueprints.workload import Inference, Placement, Role, Workload
+
+
+def refuse(workload: Workload, settings: Settings) -> None:
+    """Raises BlueprintError with everything that can't be."""
+    if problems := [*_undividable(workload), *_jobs_of_tenants(workload), *_public(workload, settings)]:
+        raise BlueprintError(f"workload {workload.name} on azure", problems)
+
+
+def _undividable(workload: Workload) -> Iterator[Problem]:
+    """An endpoint divides the requests of all who share it, not those of one tenant."""
+    placed = {tenant.name: tenant.placement for tenant in workload.serving.tenants}
+    for index, model in enumerate(workload.models):
+        shared = model.tenant is not None and placed[model.tenant] is Placement.SHARED
+        if shared and model.role in (Role.CANARY, Role.SHADOW):
+            yield Problem(
+                f"models[{index}].role",
+                f"`{model.role}` of tenant {model.tenant}, whose placement is `shared`",
+                "an endpoint divides the requests of all: a tenant with a canary or a shadow has placement `dedicated`",
+            )
+
+
+def _jobs_of_tenants(workload: Workload) -> Iterator[Problem]:
+    if workload.serving.tenants and workload.serving.inference is Inference.ASYNCHRONOUS:
+        right = (
+            "a batch endpoint runs jobs on places of the lake, which tenants don't reach: `provisioned` or `serverless`"
+        )
+        yield Problem("serving.inference", "`asynchronous` with tenants", right)
+
+
+def _public(workload: Workload, settings: Settings) -> Iterator[Problem]:
+    """The network doesn't find a gateway that is public, so that the router fetches the keys of tokens itself."""
+    tokens = settings.tokens
+    if not (workload.serving.tenants and settings.public_api and tokens):
+        return
+    if not settings.network.internet_egress and not tokens.keys.startswith(facts.ENTRA_HOST):
+        yield Problem(
+            f"{NAMESPACE}:public_api",
+            "`true` without `network.internet_egress`",
+            f"the router fetches {tokens.keys} itself where its gateway is public: let it out, or keep the API private",
+        )
