@@ -1,6 +1,7 @@
 """Run the loop on this machine, and write its report: `make loop`, or `python -m ml_pipelines.loop`."""
 
 import argparse
+import logging
 import shutil
 import sys
 import time
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def say(text: str) -> None:
         print(f"{time.perf_counter() - began:6.1f} s  {text}", flush=True)
 
+    # What the watch warns of is told with all else.
+    logging.basicConfig(level=logging.ERROR)
     shutil.rmtree(options.to, ignore_errors=True)
     try:
         outcome = run(options.to, Plan(Scenario(options.seed)), say)
@@ -35,8 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     (options.to / REPORT).write_text(html(outcome), encoding="utf-8")
     calm = sum(seen.report.rows for seen in outcome.calm)
-    say(f"drift from event {outcome.plan.scenario.drift_at:,} on was told after {outcome.detection_delay:,} events")
-    say(f"{outcome.false_alarms} false alarms in the {len(outcome.calm)} windows ({calm:,} events) before it")
+    at = outcome.plan.scenario.drift_at
+    for who, delay, early in (
+        ("monitor", outcome.detection_delay, outcome.false_alarms),
+        ("watch over the stream", outcome.shift_delay, outcome.early_shifts),
+    ):
+        said = "wasn't told" if delay is None else f"was told after {delay:,} events"
+        say(f"{who}: drift from event {at:,} on {said}; {early} false alarms in the {calm:,} events before it")
     say(f"{outcome.asked:,} rows asked, {outcome.failed} failed; {outcome.counts.said() if outcome.counts else ''}")
     say(f"report: {options.to / REPORT}")
     return 1 if outcome.failed else 0

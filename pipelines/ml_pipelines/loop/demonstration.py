@@ -45,6 +45,7 @@ from ml_pipelines.serving.process import Process, put_table, running
 from ml_pipelines.steps import manifest
 from ml_pipelines.steps.files import sha256
 from ml_pipelines.steps.register import BASELINE
+from ml_pipelines.streaming.watch import Shift, Watch
 from ml_pipelines.tasks.credit import CREDIT
 from ml_pipelines.tasks.task import Kind
 
@@ -111,6 +112,8 @@ class Outcome:
     counts: Counts | None = None
     joined: pa.Table | None = None
     recovery_at: int | None = None
+    # What the watch over the stream told, and at which event.
+    shifts: list[tuple[int, Shift]] = field(default_factory=list)
     # By version: the events that it scored, as champion or as shadow, and its loss on each.
     scored: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     head: Head = field(default_factory=Head)
@@ -140,6 +143,17 @@ class Outcome:
     def false_alarms(self) -> int:
         """Windows before the drift with an alarm."""
         return sum(seen.report.alarm for seen in self.calm)
+
+    @property
+    def early_shifts(self) -> int:
+        """What the watch told before the drift."""
+        return sum(number < self.plan.scenario.drift_at for number, _ in self.shifts)
+
+    @property
+    def shift_delay(self) -> int | None:
+        """How many events passed from the drift until the watch told it."""
+        later = [number for number, _ in self.shifts if number >= self.plan.scenario.drift_at]
+        return later[0] + 1 - self.plan.scenario.drift_at if later else None
 
     @property
     def calm(self) -> list[Seen]:
@@ -252,6 +266,8 @@ class Loop:
         """Watch by the baseline of the champion."""
         self._baseline = Baseline.read("loop", self._version(key) / BASELINE)
         self._learned_from = self._baseline.rows
+        types = {item.name: "string" if item.kind is Kind.CATEGORY else "double" for item in CREDIT.inputs}
+        self._watch = Watch(CREDIT.name, types, self._baseline)
         self._reports, self._drifting_since, self._used_since = [], None, self.stream.at
 
     def table(self) -> dict[str, Any]:
@@ -309,6 +325,7 @@ class Loop:
         answered = self._ask(applications)
         self._archive(applications)
         joined, counts = self._joined()
+        self._streamed(answered)
         report = self._watched(answered, joined, counts)
         drifted = report.alarm and self._drifting_since is None
         self._drifting_since = (
@@ -385,6 +402,17 @@ class Loop:
             raise LoopError(str(error)) from error
         self.outcome.joined, self.outcome.counts = joined, counts
         return joined, counts
+
+    def _streamed(self, answered: Sequence[Mapping[str, Any]]) -> None:
+        """Let the watch see the champion's answers one by one, as the stream's processor does."""
+        for line in answered:
+            if line["model"] == self.rollout.champion:
+                number = _number(line["event_id"])
+                decision = {"features": line["features"], "answer": line, "arrived_at": self.stream.moment(number)}
+                found = self._watch.see([decision])
+                self.outcome.shifts += [(number, shift) for shift in found]
+                if found and not self._drifting_since:
+                    self._say(f"event {number:,}: the watch over the stream: {found[0].said()}")
 
     def _watched(self, answered: Sequence[Mapping[str, Any]], joined: pa.Table, counts: Counts) -> Report:
         """What the monitors say of the champion's answers in this window, and of its latest outcomes."""

@@ -61,11 +61,12 @@ def html(outcome: Outcome) -> str:
 def figures(outcome: Outcome) -> Iterator[Figure]:
     """What people ask first."""
     delay, count = outcome.detection_delay, {what: len(outcome.of(what)) for what in What}
-    said = "not told" if delay is None else f"{delay:,} events"
-    yield Figure("From the drift until it was told", said, delay is not None)
+    for who, found in (("the monitor's report", delay), ("the watch over the stream", outcome.shift_delay)):
+        said = "not told" if found is None else f"{found:,} events"
+        yield Figure(f"From the drift until {who} told it", said, found is not None)
     calm = sum(seen.report.rows for seen in outcome.calm)
-    said = f"{outcome.false_alarms} in {len(outcome.calm)} windows, {calm:,} events"
-    yield Figure("False alarms before it", said, not outcome.false_alarms)
+    said = f"{outcome.false_alarms} and {outcome.early_shifts} in {len(outcome.calm)} windows, {calm:,} events"
+    yield Figure("False alarms of both before it", said, not outcome.false_alarms + outcome.early_shifts)
     said = f"{count[What.STOPPED]} of {count[What.STOPPED] + count[What.REGISTERED]}"
     yield Figure("Candidates stopped by gates", said, bool(count[What.STOPPED]))
     # The first champion was promoted, too, before the stream.
