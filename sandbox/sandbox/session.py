@@ -39,16 +39,20 @@ class Session:
         return str(self.engine.folder / "pulumi")
 
 
-def open_session(console: Console) -> Session:
-    """Get the engine, install the plugins, bring the mirror of the project in step. Raises SandboxError."""
+def open_session(console: Console, repository: Path | None = None) -> Session:
+    """Get the engine, install the plugins, bring the mirror of the project in step. Raises SandboxError.
+
+    The project is that of this repository, or of another folder, such as an older state of it.
+    """
+    source = repository or home.REPOSITORY
     engine = find_or_build(console)
     install_plugins(home.home() / "pulumi" / "plugins")
     (home.home() / "backend").mkdir(parents=True, exist_ok=True)
     mirror = home.home() / "project"
-    for notice in project.synchronise(home.REPOSITORY, mirror):
+    for notice in project.synchronise(source, mirror):
         console.out(notice, highlight=False)
     variables = environment(engine, os.environ) | api_variables()
-    return Session(engine, mirror, project.project_name(home.REPOSITORY), variables)
+    return Session(engine, mirror, project.project_name(source), variables)
 
 
 def environment(engine: Engine, outside: Mapping[str, str]) -> dict[str, str]:
