@@ -22,6 +22,7 @@ from ml_pipelines.features.definitions import WORKLOADS, load
 from ml_pipelines.features.feature_set import FeatureSet
 from ml_pipelines.features.incremental import compile_plan, written
 from ml_pipelines.features.log import ARRIVED_AT
+from ml_pipelines.tasks import find
 
 FOLDER = Path(__file__).parent
 _BEGIN, _END = "# <compiled>\n", "# </compiled>\n"
@@ -39,8 +40,19 @@ def compiled() -> dict[Path, str]:
     for workload in WORKLOADS:
         feature_set, name = load(workload), workload.replace("-", "_")
         files[FOLDER / "jobs" / f"{name}.py"] = job(feature_set)
-        files[FOLDER / "plans" / f"{name}.json"] = written(compile_plan(feature_set))
+        files[FOLDER / "plans" / f"{name}.json"] = written({**compile_plan(feature_set), "inputs": inputs(feature_set)})
     return files
+
+
+def inputs(feature_set: FeatureSet) -> list[str]:
+    """The fields of an event that models of the workload take as they are; a model's outcome is never an input."""
+    wanted = {item.name for item in find(feature_set.workload).inputs}
+    fields = catalog.contract(feature_set.contract).versions[feature_set.version]["fields"]
+    return [field["name"] for field in fields if field["name"] in wanted and not _is_collection(field["type"])]
+
+
+def _is_collection(of: Any) -> bool:
+    return isinstance(of, Mapping) and of["type"] in ("array", "map", "record")
 
 
 def spark_sql(feature_set: FeatureSet) -> str:

@@ -122,6 +122,8 @@ class Plan:
         self.future_tolerance_ms: int = document["future_tolerance_ms"]
         self.remembered_ms: int = document["remembered_ms"]
         self.horizon_ms: int = document["horizon_ms"]
+        # The fields of an event that models take beside its features: never an outcome, which isn't known then.
+        self.inputs: tuple[str, ...] = tuple(document.get("inputs", ()))
         self.features: dict[str, str] = {name: feature["type"] for name, feature in document["features"].items()}
         kept = {name: document[name] for name in _KEPT}
         self.fingerprint = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ from ml_pipelines.streaming.aws import KinesisPublisher, SageMakerFeatureStore, 
 from ml_pipelines.streaming.core import Outcome, Processor, Record
 from ml_pipelines.streaming.dead_letters import PublishedDeadLetters
 from ml_pipelines.streaming.environment import Settings, spare_the_collector
-from ml_pipelines.streaming.scorers import SageMakerScorer
+from ml_pipelines.streaming.scorers import open_scorer
 from ml_pipelines.streaming.state.store import open_store
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def processor() -> Processor:
         open_store(settings.state),
         PublishedDeadLetters(SqsPublisher(boto3.client("sqs"), settings.dead_letters)),
         SageMakerFeatureStore(runtime, settings.feature_store, plan.entity, plan.event_time),
-        SageMakerScorer.open(settings.scoring_endpoint) if settings.scoring_endpoint else None,
+        open_scorer(settings.scoring_endpoint) if settings.scoring_endpoint else None,
         KinesisPublisher(boto3.client("kinesis"), settings.decisions) if settings.decisions else None,
         at_once=AT_ONCE,
         watch=settings.watching(lambda queue: SqsPublisher(boto3.client("sqs"), queue)),

@@ -23,7 +23,7 @@ from ml_pipelines.contracts.registries import PubSubMessages
 from ml_pipelines.streaming.core import Outcome, Processor, Record
 from ml_pipelines.streaming.dead_letters import PublishedDeadLetters
 from ml_pipelines.streaming.environment import Settings, set_up_logging, spare_the_collector
-from ml_pipelines.streaming.scorers import HttpScorer
+from ml_pipelines.streaming.scorers import open_scorer
 from ml_pipelines.streaming.state.store import open_store
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,6 @@ def processor() -> Processor:
     """The processor that the environment describes."""
     import google.auth
     from google.auth.transport.requests import AuthorizedSession
-    from google.auth.transport.requests import Request as AuthRequest
     from google.cloud import pubsub_v1
 
     from ml_pipelines.streaming.gcp import BigQueryFeatureStore, PubSubPublisher
@@ -85,12 +84,6 @@ def processor() -> Processor:
         publisher_options=pubsub_v1.types.PublisherOptions(enable_message_ordering=True)
     )
     messages = PubSubMessages(settings.codec(), pubsub_v1.SchemaServiceClient())
-    endpoint = settings.scoring_endpoint
-    scorer = None
-    if endpoint:
-        from ml_pipelines.streaming.gcp import IdTokens
-
-        scorer = HttpScorer(f"{endpoint}/score", IdTokens(endpoint, AuthRequest()))
     return Processor(
         plan,
         lambda record: messages.decode(record.payload, record.attributes),
@@ -99,7 +92,7 @@ def processor() -> Processor:
         BigQueryFeatureStore(
             AuthorizedSession(credentials), settings.feature_store, plan.entity, plan.event_time, plan.event_id
         ),
-        scorer,
+        open_scorer(settings.scoring_endpoint) if settings.scoring_endpoint else None,
         PubSubPublisher(ordered, settings.decisions) if settings.decisions else None,
         # Any instance may get an entity's next event: what this one remembers would be out of date.
         cached_entities=0,

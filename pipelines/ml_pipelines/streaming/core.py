@@ -326,11 +326,10 @@ class Processor:
                 kept.decided[step.event_id], kept.touched = row, arrived_at
                 outcome, changed = Outcome.DECIDED, True
             if row.answer is None and self.scorer is not None:
-                features = dict(zip(self.plan.features, row.values, strict=True))
                 try:
                     if batch.unanswered >= PATIENCE:
                         raise SinkError("no answer to others of this batch")
-                    row = row._replace(answer=[self.scorer.score(entity, step.event_id, features)])
+                    row = row._replace(answer=[self.scorer.score(entity, step.event_id, self._inputs(step.event, row))])
                 except RefusedError as error:
                     _refuse([step], SCORER_REFUSED, str(error))
                     continue
@@ -344,6 +343,11 @@ class Processor:
             decision = _json(step.document).encode() if self.decisions is not None else None
             step.result = Result(outcome, decision=decision)
         return changed
+
+    def _inputs(self, event: Mapping[str, Any], row: _Row) -> dict[str, Any]:
+        """What a model is asked about: what the event itself says, and its features."""
+        own = {name: event[name] for name in self.plan.inputs}
+        return own | dict(zip(self.plan.features, row.values, strict=True))
 
     def _document(self, entity: str, event_id: str, row: _Row) -> dict[str, Any]:
         """A decision as it is handed on. It holds nothing that another run would write differently."""

@@ -16,7 +16,7 @@ from ml_pipelines.contracts.registries import EventHubsFrames
 from ml_pipelines.streaming.core import Outcome, Processor, Record
 from ml_pipelines.streaming.dead_letters import PublishedDeadLetters
 from ml_pipelines.streaming.environment import Settings, set_up_logging, spare_the_collector
-from ml_pipelines.streaming.scorers import HttpScorer
+from ml_pipelines.streaming.scorers import open_scorer
 from ml_pipelines.streaming.state.store import open_store
 
 log = logging.getLogger(__name__)
@@ -28,10 +28,6 @@ AT_ONCE = 16
 
 # Seconds to wait before what failed is tried again: at first, and at most.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
-
-# Whom a token for a scoring endpoint of Azure Machine Learning is for.
-# https://learn.microsoft.com/azure/machine-learning/how-to-authenticate-online-endpoint
-SCORING_SCOPE = "https://ml.azure.com/.default"
 
 
 def record_of(event: Any, partition: str) -> Record:
@@ -82,7 +78,7 @@ def processor(settings: Settings, variables: Mapping[str, str], credential: Any)
         open_store(settings.state),
         PublishedDeadLetters(producer(settings.dead_letters)),
         RedisFeatureStore(connect(settings.feature_store), settings.workload, ttl_ms),
-        HttpScorer(endpoint, lambda: credential.get_token(SCORING_SCOPE).token) if endpoint else None,
+        open_scorer(endpoint, variables) if endpoint else None,
         producer(settings.decisions) if settings.decisions else None,
         at_once=AT_ONCE,
         watch=settings.watching(producer),

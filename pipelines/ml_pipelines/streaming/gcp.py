@@ -12,25 +12,6 @@ from ml_pipelines.streaming.sinks import SinkError
 TIMEOUT = 30
 
 
-class IdTokens:
-    """Tokens for a service of Cloud Run, each used until it ends; a container asks its metadata server for them."""
-
-    def __init__(self, audience: str, request: Any):
-        """`request` is google.auth's transport."""
-        self._audience, self._request = audience, request
-        self._credentials: Any = None
-
-    def __call__(self) -> str | None:
-        """A token that is valid now."""
-        from google.oauth2 import id_token
-
-        if self._credentials is None:
-            self._credentials = id_token.fetch_id_token_credentials(self._audience, self._request)
-        if not self._credentials.valid:
-            self._credentials.refresh(self._request)
-        return self._credentials.token
-
-
 class PubSubPublisher:
     """A topic (`projects/.../topics/...`). The client must be made for ordered messages where `ordered` is true."""
 

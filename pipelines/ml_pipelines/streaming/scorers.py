@@ -1,22 +1,16 @@
 """Who is asked for a score: an endpoint of SageMaker, or a scoring service by HTTP."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
 import requests
 from requests.adapters import HTTPAdapter
 
+from ml_pipelines import scoring_endpoint
+from ml_pipelines.scoring_endpoint import AZURE_STATUS, CONNECTIONS, REFUSALS, TIMEOUT, Endpoint, EndpointError, Form
 from ml_pipelines.streaming.sinks import TRIES, SinkError
-
-# Seconds that an answer may take. An event that waits longer is left for a later delivery.
-TIMEOUT = 5
-
-# What says that it is the request that is wrong, which no other attempt will change.
-REFUSALS = frozenset({400, 413, 422})
-
-# Connections that are kept open to a scoring service.
-CONNECTIONS = 64
 
 
 class RefusedError(Exception):
@@ -31,9 +25,26 @@ class Scorer(Protocol):
         ...
 
 
-def request_body(entity: str, event_id: str, features: Mapping[str, Any]) -> bytes:
-    """What a scoring service is asked."""
-    content = {"event_id": event_id, "entity": entity, "features": features}
+def open_scorer(said: str, variables: Mapping[str, str] = os.environ) -> Scorer:
+    """The endpoint that SCORING_ENDPOINT names, asked by the identity of the process. Raises ValueError."""
+    try:
+        endpoint = Endpoint.named(said)
+    except EndpointError as error:
+        raise ValueError(f"SCORING_ENDPOINT: {error}") from error
+    if endpoint.form is Form.SAGEMAKER:
+        return SageMakerScorer.open(said)
+    return HttpScorer(said, scoring_endpoint.tokens(endpoint, variables) or _no_token)
+
+
+def _no_token() -> None:
+    """Where none is asked for."""
+
+
+def _asked(entity: str, event_id: str, features: Mapping[str, Any]) -> dict[str, Any]:
+    return {"event_id": event_id, "entity": entity, "features": features}
+
+
+def _written(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -53,13 +64,7 @@ class SageMakerScorer:
     @classmethod
     def open(cls, endpoint: str) -> Self:
         """The endpoint of this name."""
-        import boto3
-        from botocore.config import Config
-
-        config = Config(
-            read_timeout=TIMEOUT, connect_timeout=TIMEOUT, retries={"mode": "standard", "max_attempts": TRIES}
-        )
-        return cls(boto3.client("sagemaker-runtime", config=config), endpoint)
+        return cls(scoring_endpoint.sagemaker_client(), endpoint)
 
     def score(self, entity: str, event_id: str, features: Mapping[str, Any]) -> Any:
         """See Scorer. The event's id is the inference id, by which labels that come later are joined."""
@@ -71,7 +76,7 @@ class SageMakerScorer:
                 ContentType="application/json",
                 Accept="application/json",
                 InferenceId=event_id[:64],
-                Body=request_body(entity, event_id, features),
+                Body=_written(_asked(entity, event_id, features)),
             )
             body = answer["Body"].read()
         except ClientError as error:
@@ -87,17 +92,16 @@ class SageMakerScorer:
 class HttpScorer:
     """A scoring service by HTTP. `token` gives the bearer token of the processor, or None where none is asked for."""
 
-    def __init__(self, url: str, token: Callable[[], str | None] = lambda: None):
-        if not url.startswith(("https://", "http://")):
-            raise ValueError(f"SCORING_ENDPOINT: found `{url}`; the URL of a scoring service is expected")
-        self._url, self._token = url, token
+    def __init__(self, url: str, token: Callable[[], str | None] = _no_token):
+        self._endpoint, self._token = Endpoint.named(url), token
+        self._url = self._endpoint.place
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
 
     def score(self, entity: str, event_id: str, features: Mapping[str, Any]) -> Any:
         """See Scorer. Server errors and time-outs are tried again, refusals are not."""
-        body, reason = request_body(entity, event_id, features), ""
+        body, reason = _written(self._endpoint.body([_asked(entity, event_id, features)])), ""
         for _ in range(TRIES):
             headers = {"Content-Type": "application/json", "Accept": "application/json"}
             try:
@@ -109,10 +113,25 @@ class HttpScorer:
                 reason = f"{type(error).__name__}: {error}"
                 continue
             if answer.ok:
-                return _answer(answer.content, self._url)
+                return self._read(answer.content)
             reason = f"{answer.status_code} {answer.reason}"
-            if answer.status_code in REFUSALS:
+            if _status(answer) in REFUSALS:
                 raise RefusedError(f"{self._url}: {reason}: {answer.text[:300]}")
             if answer.status_code < 500 and answer.status_code != 429:
                 break
         raise SinkError(f"{self._url}: {reason}")
+
+    def _read(self, body: bytes) -> Any:
+        said = _answer(body, self._url)
+        if not self._endpoint.lists:
+            return said
+        try:
+            return self._endpoint.answers(said, 1)[0]
+        except ValueError as error:
+            raise SinkError(f"{self._url}: {error}") from error
+
+
+def _status(answer: requests.Response) -> int:
+    """The container's own status where Azure Machine Learning says it, else that of the answer."""
+    said = answer.headers.get(AZURE_STATUS, "")
+    return int(said) if said.isdigit() else answer.status_code

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ml_pipelines.contracts.errors import Reason
+from ml_pipelines.features.online import Plan
 from ml_pipelines.streaming.core import Outcome, Record
 from ml_pipelines.streaming.sinks import SinkError
 from ml_pipelines.streaming.state.memory import MemoryStore
@@ -234,3 +235,30 @@ def test_memory_stays_bounded_in_entities_and_in_what_is_kept_of_each(make_house
     for n in range(200):
         alone.processor.process([alone.record(n, f"card-{n}", at=n * HOUR)])
     assert len(alone.processor._cache) < 60
+
+
+def test_a_scorer_is_asked_with_what_the_event_says_and_its_features(make_house: Callable[..., House]):
+    house = make_house()
+    asked: list[dict[str, Any]] = []
+
+    class Asked:
+        def score(self, entity: str, event_id: str, features: dict[str, Any]) -> Any:
+            asked.append(features)
+            return {"score": 0.5}
+
+    house.processor.scorer = Asked()
+    (result,) = house.processor.process([house.record(1, amount=12.5, country="FR")])
+    own = {"amount": 12.5, "merchant_category": "5411", "country": "FR", "card_present": True, "channel": "unknown"}
+    assert own.items() <= asked[0].items()
+    # Neither key, time nor id, and the feature store gets features alone.
+    assert asked[0].keys() == own.keys() | house.plan.features.keys()
+    assert json.loads(result.decision or b"")["features"].keys() == house.plan.features.keys()
+
+
+@pytest.mark.parametrize(
+    ("workload", "inputs"),
+    [("delivery-eta", ("distance_km", "items", "hour")), ("personalization", ("user_id", "item_id"))],
+)
+def test_an_outcome_is_never_an_input(workload, inputs):
+    # Neither the minutes of a delivery nor the stars of a rating, which the events have.
+    assert Plan.load(workload).inputs == inputs

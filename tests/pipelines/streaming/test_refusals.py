@@ -10,7 +10,7 @@ import pytest
 from ml_pipelines.features.online import Plan
 from ml_pipelines.streaming.core import Processor, Record
 from ml_pipelines.streaming.dead_letters import CollectedDeadLetters
-from ml_pipelines.streaming.scorers import HttpScorer, RefusedError
+from ml_pipelines.streaming.scorers import HttpScorer, RefusedError, open_scorer
 from ml_pipelines.streaming.sinks import Collected, SinkError, partition_key
 from ml_pipelines.streaming.state.memory import MemoryStore
 
@@ -244,6 +244,25 @@ def test_what_a_scoring_service_does_not_answer(scoring: Any, answers, times, er
     with pytest.raises(error):
         HttpScorer(scoring.url).score("card-1", "event-1", {})
     assert len(scoring.asked) == times
+
+
+def test_vertex_ai_is_asked_for_lists(scoring: Any):
+    url = scoring.url.replace("/score", "/v1/projects/p/locations/l/endpoints/1:predict")
+    scoring.answers = [
+        (200, b'{"predictions": [{"score": 0.25}], "deployedModelId": "7"}'),
+        (200, b'{"predictions": []}'),
+    ]
+    assert HttpScorer(url).score("card-1", "event-1", {"amount": 1.5}) == {"score": 0.25}
+    assert scoring.asked[0][1] == {
+        "instances": [{"event_id": "event-1", "entity": "card-1", "features": {"amount": 1.5}}]
+    }
+    with pytest.raises(SinkError, match="isn't one to 1 rows"):
+        HttpScorer(url).score("card-1", "event-1", {})
+
+
+def test_an_endpoint_that_can_not_be_one_is_refused():
+    with pytest.raises(ValueError, match="SCORING_ENDPOINT: found `ftp://x`"):
+        open_scorer("ftp://x")
 
 
 def test_a_token_that_can_not_be_had_is_no_answer():
