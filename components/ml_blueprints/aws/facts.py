@@ -269,6 +269,12 @@ AUTHORIZED_SECONDS = 60
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 FUNCTION_MEMORY_MIB = 1024
 
+# Requests that such a function may have at once at the least, and for how long a router has one at the peak, so that
+# it may have as many at once as arrive in that time. An account has 1,000 for all functions unless it asks for more.
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
+FUNCTION_CONCURRENCY = 10
+ROUTED_SECONDS = 0.1
+
 # What the log of the API says of a request: who, what and how it ended; neither tokens nor bodies.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
 ACCESS_LOG_FIELDS = {

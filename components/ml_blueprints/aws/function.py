@@ -15,7 +15,8 @@ class Function(pulumi.ComponentResource):
     """Runs a handler of the image in the private network, and may do what it is told besides writing logs and traces.
 
     `function`, `role` and `rights` are the resources. handler: which of `facts.HANDLERS`, whose name is also the
-    function's. private: whether it is in the network; one outside of it reaches the internet, and nothing of ours.
+    function's. concurrency: how many requests it may have at once, which other functions of the account then can't take
+    from it. private: whether it is in the network; one outside of it reaches the internet, and nothing of ours.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class Function(pulumi.ComponentResource):
         handler: str,
         variables: Mapping[str, pulumi.Input[str]],
         statements: tuple[policy.Statement, ...] = (),
+        concurrency: int = facts.FUNCTION_CONCURRENCY,
         private: bool = True,
         opts: pulumi.ResourceOptions | None = None,
     ):
@@ -69,6 +71,7 @@ class Function(pulumi.ComponentResource):
             ),
             memory_size=facts.FUNCTION_MEMORY_MIB,
             timeout=facts.API_SECONDS,
+            reserved_concurrent_executions=concurrency,
             kms_key_arn=foundation.key,
             vpc_config=network if private else None,
             environment=lambda_.FunctionEnvironmentArgs(variables=dict(variables)),

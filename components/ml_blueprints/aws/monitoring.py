@@ -15,7 +15,7 @@ from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.aws.serving import Serving
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
-from ml_blueprints.workload import Inference
+from ml_blueprints.workload import Inference, Model, Role
 
 # How long an event may wait for the processor, and for the archive (which collects events), before somebody is told.
 PROCESSED_SECONDS = 60
@@ -25,8 +25,9 @@ ARCHIVED_SECONDS = 600
 class Monitoring(layers.Monitoring):
     """Telemetry, drift, retraining and budget on AWS.
 
-    Native resources: `topic`, `subscription`, `alarms`, `features_rule`, `drift_definition`, `drift_schedule`,
-    `drift_rule`, `failure_rule`, `retraining_target` and `retraining_schedule` (None unless asked for), `budget`.
+    Native resources: `topic`, `subscription`, `alarms`, `features_rule`, `drift_schedules` by tenant (None: of all that
+    have no instances of their own, which is `drift_schedule`), `drift_rule`, `failure_rule`, `retraining_target` and
+    `retraining_schedule` (None unless asked for), `budget`.
     """
 
     cloud = "aws"
@@ -232,16 +233,35 @@ class Monitoring(layers.Monitoring):
         )
 
     def _drift(self) -> None:
-        """SageMaker's monitor compares what was captured with the baseline that training left beside the champion."""
-        context = self.context
+        """SageMaker's monitor compares what was captured with the baseline that training left beside the champion.
+
+        What a tenant with instances of its own asks is compared apart.
+        """
+        self.drift_schedules = {
+            tenant: self._monitor(tenant) for tenant in (self.serving.endpoints if self._captures else (None,))
+        }
+        self.drift_schedule = self.drift_schedules[None]
+        self.drift_rule = self._tell(
+            "drift",
+            "The drift monitor found violations",
+            self._monitor_ended(ExitMessage=[{"prefix": "CompletedWithViolations"}]),
+        )
+        # A monitor that fails finds nothing, as one does that finds no drift.
+        self.failure_rule = self._tell(
+            "drift-failed", "The drift monitor failed", self._monitor_ended(ProcessingJobStatus=["Failed", "Stopped"])
+        )
+        self.realise("drift-detection", *self.drift_schedules.values())
+
+    def _monitor(self, tenant: str | None) -> sagemaker.MonitoringSchedule:
+        context, part = self.context, self.serving.part("drift", tenant)
         analyzer = sagemaker.get_prebuilt_ecr_image_output(
             repository_name="sagemaker-model-monitor-analyzer", image_tag="", opts=pulumi.InvokeOptions(parent=self)
         )
         baseline = pulumi.Output.concat(
-            self.data.zones[Zone.MODELS], "/", routing.artifact_path(context.workload.champion), "/baseline"
+            self.data.zones[Zone.MODELS], "/", routing.artifact_path(self._compared_with(tenant)), "/baseline"
         )
-        self.drift_definition = sagemaker.DataQualityJobDefinition(
-            context.logical("drift"),
+        definition = sagemaker.DataQualityJobDefinition(
+            context.logical(part),
             role_arn=self.foundation.identities[Purpose.MONITORING],
             data_quality_app_specification=sagemaker.DataQualityJobDefinitionDataQualityAppSpecificationArgs(
                 image_uri=analyzer.registry_path
@@ -254,7 +274,7 @@ class Monitoring(layers.Monitoring):
                     s3_uri=pulumi.Output.concat(baseline, "/statistics.json")
                 ),
             ),
-            data_quality_job_input=self._what_was_scored(),
+            data_quality_job_input=self._what_was_scored(tenant),
             data_quality_job_output_config=sagemaker.DataQualityJobDefinitionDataQualityJobOutputConfigArgs(
                 kms_key_id=self.foundation.key,
                 monitoring_outputs=sagemaker.DataQualityJobDefinitionDataQualityJobOutputConfigMonitoringOutputsArgs(
@@ -282,11 +302,11 @@ class Monitoring(layers.Monitoring):
             tags=context.tags,
             opts=self.child(depends_on=self.foundation.rights(Purpose.MONITORING)),
         )
-        self.drift_schedule = sagemaker.MonitoringSchedule(
-            context.logical("drift"),
+        return sagemaker.MonitoringSchedule(
+            context.logical(part),
             monitoring_schedule_config=sagemaker.MonitoringScheduleMonitoringScheduleConfigArgs(
                 monitoring_type="DataQuality",
-                monitoring_job_definition_name=self.drift_definition.name,
+                monitoring_job_definition_name=definition.name,
                 schedule_config=sagemaker.MonitoringScheduleMonitoringScheduleConfigScheduleConfigArgs(
                     schedule_expression=schedules.sagemaker_monitoring(context.workload.monitoring.drift.schedule)
                 ),
@@ -294,16 +314,6 @@ class Monitoring(layers.Monitoring):
             tags=context.tags,
             opts=self.child(),
         )
-        self.drift_rule = self._tell(
-            "drift",
-            "The drift monitor found violations",
-            self._monitor_ended(ExitMessage=[{"prefix": "CompletedWithViolations"}]),
-        )
-        # A monitor that fails finds nothing, as one does that finds no drift.
-        self.failure_rule = self._tell(
-            "drift-failed", "The drift monitor failed", self._monitor_ended(ProcessingJobStatus=["Failed", "Stopped"])
-        )
-        self.realise("drift-detection", self.drift_schedule)
 
     def _tell(self, part: str, description: str, pattern: pulumi.Output[str]) -> cloudwatch.EventRule:
         """The owner is told of events of a pattern; returns the rule on them."""
@@ -318,15 +328,26 @@ class Monitoring(layers.Monitoring):
         cloudwatch.EventTarget(context.logical(f"{part}-alert"), rule=rule.name, arn=self.topic.arn, opts=self.child())
         return rule
 
-    def _what_was_scored(self) -> sagemaker.DataQualityJobDefinitionDataQualityJobInputArgs:
+    @property
+    def _captures(self) -> bool:
+        """Whether endpoints capture what they are asked themselves."""
+        return bool(self.serving.endpoints) and self.context.workload.serving.inference is Inference.PROVISIONED
+
+    def _compared_with(self, tenant: str | None) -> Model:
+        """The champion of a tenant, or the one of all that have none of their own."""
+        workload = self.context.workload
+        own = (model for model in workload.models_in(Role.CHAMPION) if model.tenant == tenant)
+        return next(own, workload.champion)
+
+    def _what_was_scored(self, tenant: str | None) -> sagemaker.DataQualityJobDefinitionDataQualityJobInputArgs:
         """What an endpoint on instances captured, or what containers, a queue or a batch kept themselves.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html: others have no data capture.
         """
-        if self.serving.endpoints and self.context.workload.serving.inference is Inference.PROVISIONED:
+        if self._captures:
             return sagemaker.DataQualityJobDefinitionDataQualityJobInputArgs(
                 endpoint_input=sagemaker.DataQualityJobDefinitionDataQualityJobInputEndpointInputArgs(
-                    endpoint_name=self.serving.endpoints[None].endpoint.name
+                    endpoint_name=self.serving.endpoints[tenant].endpoint.name
                 )
             )
         batch = pulumi.Output.concat(self.data.zones[Zone.CURATED], "/predictions/captured")
@@ -390,7 +411,10 @@ class Monitoring(layers.Monitoring):
             {
                 "source": ["aws.sagemaker"],
                 "detail-type": ["SageMaker Processing Job State Change"],
-                "detail": {"MonitoringScheduleArn": [self.drift_schedule.arn], **how},
+                "detail": {
+                    "MonitoringScheduleArn": [schedule.arn for schedule in self.drift_schedules.values()],
+                    **how,
+                },
             }
         )
 

@@ -1,11 +1,12 @@
 """The router on AWS: a function in front of the endpoints, which knows tenants and reads the features of an entity."""
 
+import math
 from collections.abc import Mapping
 
 import pulumi
 
-from ml_blueprints import routing
-from ml_blueprints.aws import policy
+from ml_blueprints import routing, sizing
+from ml_blueprints.aws import facts, policy
 from ml_blueprints.aws.endpoint import Endpoint
 from ml_blueprints.aws.features import Features
 from ml_blueprints.aws.foundation import Foundation
@@ -53,6 +54,7 @@ class Router(Function):
                 policy.allow(["sagemaker:InvokeEndpoint"], [endpoint.arn for endpoint in endpoints.values()]),
                 policy.allow(["sagemaker:BatchGetRecord", "sagemaker:GetRecord"], [features.feature_group.arn]),
             ),
+            concurrency=max(facts.FUNCTION_CONCURRENCY, math.ceil(sizing.peak(workload) * facts.ROUTED_SECONDS)),
             opts=opts,
         )
         # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html

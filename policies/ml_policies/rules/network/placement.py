@@ -3,7 +3,7 @@
 from typing import Any
 
 from ml_policies.checks import Check, absent, all_of, any_of, each, equals, judged, none_of, present, when
-from ml_policies.relations import dependents, related
+from ml_policies.relations import belonging, dependents, itself, one_relation, related
 from ml_policies.rule import Rule, Severity
 
 _AWS = "https://www.pulumi.com/registry/packages/aws/api-docs"
@@ -16,6 +16,7 @@ _GCP_MACHINES = (
 )
 _DATAFLOW_JOBS = ("gcp:dataflow/job:Job", "gcp:dataflow/flexTemplateJob:FlexTemplateJob")
 _CLOUD_RUN = ("gcp:cloudrunv2/service:Service", "gcp:cloudrunv2/workerPool:WorkerPool")
+_AUTHORIZER = "aws:apigateway/authorizer:Authorizer"
 _COMPUTE = "azure-native:machinelearningservices:Compute"
 _NO_ADDRESS = "no public address"
 
@@ -121,7 +122,6 @@ RULES = (
         Severity.MEDIUM,
         "Give the function, the service or its environment subnets of the private network.",
         checks={
-            "aws:lambda/function:Function": present("vpcConfig.subnetIds"),
             "aws:codebuild/project:Project": present("vpcConfig.subnets"),
             "aws:emrserverless/application:Application": present("networkConfiguration.subnetIds"),
             **dict.fromkeys(_CLOUD_RUN, _attached("template.")),
@@ -134,7 +134,15 @@ RULES = (
             "azure-native:web:WebApp": present("virtualNetworkSubnetId"),
             "azure-native:containerinstance:ContainerGroup": present("subnetIds"),
         },
+        relations={
+            # The keys of a tokens' issuer are on the internet, and a network with a way out to it would let out more.
+            "aws:lambda/function:Function": one_relation(
+                itself(present("vpcConfig.subnetIds")),
+                related(belonging(_AUTHORIZER, "authorizerUri", "arn"), "neither subnets nor an API's authorizer"),
+            ),
+        },
         references=("checkov:CKV_AWS_117", "checkov:CKV_AZURE_98", "checkov:CKV_AZURE_245"),
+        differs={"checkov:CKV_AWS_117": "A function that verifies tokens for an API may be outside of the network."},
     ),
     Rule(
         "MLB-NET-018",
