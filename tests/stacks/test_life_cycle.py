@@ -98,7 +98,11 @@ def test_refresh_notices_what_was_deleted_behind_pulumis_back_and_up_brings_it_b
 def test_refresh_notices_what_was_edited_behind_pulumis_back_and_up_puts_it_right(playground):
     playground.up("gcp-batch")
     key = playground.things("gcp:kms/cryptoKey:CryptoKey")[0]
+    # What the nightly workflows run (delivery/): it says nothing, or fails, and changes nothing either way.
+    nightly = ("refresh", "--preview-only", "--expect-no-changes", "--stack", "gcp-batch")
+    playground.pulumi(*nightly)
     assert playground.command("edit", "gcp", key.id, "rotationPeriod=99999999s")[0] == 0
+    assert "rotationPeriod" in playground.pulumi(*nightly, "--diff", fails=True)
     printed = playground.pulumi("refresh", "--yes", "--skip-preview", "--diff", "--stack", "gcp-batch")
     assert "99999999s" in printed
     healed = playground.up("gcp-batch")
