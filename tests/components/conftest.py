@@ -8,7 +8,9 @@ tests share (`streaming`, `batch`, `hybrid`, `house`, `hybrid_house`) are then b
 """
 
 import asyncio
+import base64
 import itertools
+import pickle
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,7 @@ from ml_blueprints.workload import Workload
 from pulumi.runtime import mocks
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import run_pulumi_func
+from sandbox.apis.vertex_ai import service_attachment
 from sandbox.provider.cloud import CloudError
 from sandbox.provider.clouds import CLOUDS
 from sandbox.provider.control_plane import ControlPlane, Naming
@@ -100,6 +103,8 @@ class _Clouds(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         if not args.custom or args.typ.startswith("pulumi:"):
             return "", args.inputs
+        if args.typ.startswith("pulumi-python:"):
+            return _made_by_the_program(args)
         urn = f"urn:pulumi:test::ml-blueprints::{args.typ}::{args.name}"
         inputs, failures = self.control_plane.check(urn, {}, _plain(args.inputs), Naming())
         assert not failures, f"{args.typ} {args.name}: {[f'{failure.path}: {failure.reason}' for failure in failures]}"
@@ -112,6 +117,17 @@ class _Clouds(mocks.Mocks):
         result, failures = self.control_plane.invoke(args.token, args.args)
         assert not failures, f"{args.token}: {failures}"
         return result
+
+
+def _made_by_the_program(args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+    """A dynamic resource, which its own provider checks and names; it isn't told to any service."""
+    inputs = _plain(args.inputs)
+    provider = pickle.loads(base64.b64decode(inputs.pop("__provider")))  # noqa: S301 (this program's own)
+    failures = provider.check({}, inputs).failures
+    assert not failures, f"{args.typ} {args.name}: {[f'{one.property}: {one.reason}' for one in failures]}"
+    id_, outputs = provider.named(inputs)
+    entry = {"service_attachment": service_attachment(inputs["endpoint"])} if "service_attachment" in outputs else {}
+    return id_, outputs | entry
 
 
 class _Recorder(mocks.MockMonitor):

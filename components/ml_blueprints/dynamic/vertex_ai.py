@@ -212,6 +212,10 @@ class _Provider(ResourceProvider):
         self._connection = Connection.of(req.config)
         self._clients: dict[str, Vertex] = {}
 
+    def named(self, said: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The id of a resource that is said to be so, and its outputs, as far as they follow from that."""
+        raise NotImplementedError
+
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         return CheckResult(news, [CheckFailure(name, reason) for name, reason in self.wrong(news)])
 
@@ -251,16 +255,24 @@ class _ModelProvider(_Provider):
             if not said.get(name):
                 yield name, f"nothing was given, and the stack has no `{setting}` (`pulumi config set {setting} ...`)"
 
+    def named(self, said: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        model_id = model_id_of(said)
+        name = f"projects/{said['project']}/locations/{said['location']}/models/{model_id}"
+        return name, _kept(said, self.inputs) | {"resource_name": name, "model_id": model_id}
+
     def create(self, props: dict[str, Any]) -> CreateResult:
-        place = f"projects/{props['project']}/locations/{props['location']}"
-        vertex, model_id = self.vertex(f"{place}/models"), model_id_of(props)
-        name = f"{place}/models/{model_id}"
+        name, outs = self.named(props)
+        vertex = self.vertex(name)
         # A run that was stopped may have left it: its id says that it is the same.
         if vertex.model(name) is None:
-            request = {"parent": place, "model_id": model_id, "model": _model(props)}
+            request = {
+                "parent": name.partition("/models/")[0],
+                "model_id": outs["model_id"],
+                "model": _model(props),
+            }
             with explained(f"the model `{props['display_name']}` can't be uploaded"):
                 vertex.wait(vertex.models.upload_model(request=request), _UPLOAD_SECONDS)
-        return CreateResult(name, _kept(props, self.inputs) | {"resource_name": name, "model_id": model_id})
+        return CreateResult(name, outs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         found = self.vertex(id_).model(id_)
@@ -311,8 +323,14 @@ class _DeploymentProvider(_Provider):
             result.replaces = sorted({*(result.replaces or ()), "machines"})
         return result
 
+    def named(self, said: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        deployed_id = deployed_id_of(said)
+        outs = _kept(said, self.inputs) | {"deployed_id": deployed_id}
+        return f"{said['endpoint']}/deployedModels/{deployed_id}", outs
+
     def create(self, props: dict[str, Any]) -> CreateResult:
-        endpoint, deployed_id = props["endpoint"], deployed_id_of(props)
+        id_, outs = self.named(props)
+        endpoint, deployed_id = props["endpoint"], outs["deployed_id"]
         vertex = self.vertex(endpoint)
         what = f"`{props['display_name']}` can't be deployed on {endpoint}"
         if (now := vertex.endpoint(endpoint)) is None:
@@ -322,8 +340,7 @@ class _DeploymentProvider(_Provider):
             request = {"endpoint": endpoint, "deployed_model": _deployed_model(props, deployed_id)}
             with explained(what):
                 vertex.wait(vertex.endpoints.deploy_model(request=request), _DEPLOY_SECONDS)
-        id_ = f"{endpoint}/deployedModels/{deployed_id}"
-        return CreateResult(id_, _kept(props, self.inputs) | {"deployed_id": deployed_id})
+        return CreateResult(id_, outs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         endpoint, _, deployed_id = id_.partition("/deployedModels/")
@@ -369,9 +386,7 @@ class _DeploymentProvider(_Provider):
         if split.pop(deployed_id, 0) and len(now.deployed_models) > 1:
             left = shared_out(split)
             if not left:
-                raise VertexError(
-                    f"{what}: it answers all requests, and others are there: give them its traffic"
-                )
+                raise VertexError(f"{what}: it answers all requests, and others are there: give them its traffic")
             with explained(what):
                 _divide(vertex, endpoint, left)
         with explained(what):
@@ -402,8 +417,12 @@ class _TrafficProvider(_Provider):
             return value
         return sorted((share["deployed"], int(share["percent"])) for share in value if share["percent"])
 
+    def named(self, said: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        return f"{said['endpoint']}/trafficSplit", _kept(said, self.inputs) | {"service_attachment": ""}
+
     def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(f"{props['endpoint']}/trafficSplit", self._set(props))
+        id_, outs = self.named(props)
+        return CreateResult(id_, outs | self._set(props))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         return UpdateResult(self._set(_news))

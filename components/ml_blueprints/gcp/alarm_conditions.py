@@ -9,22 +9,61 @@ from pulumi_gcp import monitoring
 WINDOW = "300s"
 
 _REQUESTS = "run.googleapis.com/request_count"
+_ERRORS, _PREDICTIONS = (
+    f"aiplatform.googleapis.com/prediction/online/{name}_count" for name in ("error", "prediction")
+)
+_ENDPOINT = "aiplatform.googleapis.com/Endpoint"
 
 
 def error_rate(service: pulumi.Output[str], objective: float) -> monitoring.AlertPolicyConditionArgs:
     """The share of a Cloud Run service's requests that end in a server error, above an objective from 0 to 1."""
+    return _share(
+        service.apply(
+            lambda name: _filter(
+                _REQUESTS, "cloud_run_revision", resource_service_name=name, metric_response_code_class="5xx"
+            )
+        ),
+        service.apply(lambda name: _filter(_REQUESTS, "cloud_run_revision", resource_service_name=name)),
+        objective,
+    )
+
+
+def endpoint_error_rate(
+    endpoint: pulumi.Output[str], objective: float, deployed: pulumi.Output[str] | None = None
+) -> monitoring.AlertPolicyConditionArgs:
+    """The share of predictions that an endpoint (its number), or one deployment on it, fails, above an objective."""
+    return _share(_of_endpoint(_ERRORS, endpoint, deployed), _of_endpoint(_PREDICTIONS, endpoint, deployed), objective)
+
+
+def endpoint_latency(
+    endpoint: pulumi.Output[str], milliseconds: int, deployed: pulumi.Output[str] | None = None
+) -> monitoring.AlertPolicyConditionArgs:
+    """The 99th percentile of an endpoint's latency, or of one deployment's, which is measured in microseconds."""
+    return _above(
+        f"99th percentile of the latency above {milliseconds} ms",
+        1000 * milliseconds,
+        _of_endpoint("aiplatform.googleapis.com/prediction/online/prediction_latencies", endpoint, deployed),
+        "REDUCE_PERCENTILE_99",
+    )
+
+
+def _of_endpoint(metric: str, endpoint: pulumi.Output[str], deployed: pulumi.Output[str] | None) -> pulumi.Output[str]:
+    if deployed is None:
+        return endpoint.apply(lambda number: _filter(metric, _ENDPOINT, resource_endpoint_id=number))
+    return pulumi.Output.all(endpoint, deployed).apply(
+        lambda ids: _filter(metric, _ENDPOINT, resource_endpoint_id=ids[0], metric_deployed_model_id=ids[1])
+    )
+
+
+def _share(
+    part: pulumi.Output[str], whole: pulumi.Output[str], objective: float
+) -> monitoring.AlertPolicyConditionArgs:
     return monitoring.AlertPolicyConditionArgs(
         display_name=f"share of failed requests above {objective}",
         condition_threshold=monitoring.AlertPolicyConditionConditionThresholdArgs(
-            filter=service.apply(
-                lambda name: _filter(
-                    _REQUESTS, "cloud_run_revision", resource_service_name=name, metric_response_code_class="5xx"
-                )
-            ),
+            filter=part,
             aggregations=[_aggregation("REDUCE_SUM")],
-            denominator_filter=service.apply(
-                lambda name: _filter(_REQUESTS, "cloud_run_revision", resource_service_name=name)
-            ),
+            denominator_filter=whole,
             denominator_aggregations=[
                 monitoring.AlertPolicyConditionConditionThresholdDenominatorAggregationArgs(
                     alignment_period=WINDOW, per_series_aligner="ALIGN_DELTA", cross_series_reducer="REDUCE_SUM"

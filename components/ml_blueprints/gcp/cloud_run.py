@@ -9,7 +9,6 @@ from pulumi_gcp import cloudrunv2
 from ml_blueprints.gcp import facts
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.layers import Context
-from ml_blueprints.settings import Purpose
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Container:
     """What a service runs and as whom, and between which bounds its instances follow the requests.
 
     command: without one it is the scoring service. always_on: whether an instance has its CPU between requests too, for
-    requests that can't wait for it.
+    requests that can't wait for it. behind_gateway: whether requests come by API Gateway, which isn't in the network.
     """
 
     identity: pulumi.Input[str]
@@ -28,6 +27,7 @@ class Container:
     maximum: int
     command: Sequence[str] = field(default=())
     always_on: bool = False
+    behind_gateway: bool = False
 
 
 def service(
@@ -38,7 +38,8 @@ def service(
         context.logical(part),
         location=foundation.region,
         description=f"{part} of {context.workload.name}",
-        ingress="INGRESS_TRAFFIC_INTERNAL_ONLY",
+        # Whom IAM lets in is another matter: by a gateway only the gateway itself.
+        ingress="INGRESS_TRAFFIC_ALL" if container.behind_gateway else "INGRESS_TRAFFIC_INTERNAL_ONLY",
         invoker_iam_disabled=False,
         binary_authorization=cloudrunv2.ServiceBinaryAuthorizationArgs(use_default=True),
         deletion_protection=False,
@@ -86,14 +87,19 @@ def service(
 
 
 def let_invoke(
-    part: str, invoked: cloudrunv2.Service, context: Context, foundation: Foundation, opts: pulumi.ResourceOptions
+    part: str,
+    invoked: cloudrunv2.Service,
+    context: Context,
+    foundation: Foundation,
+    member: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
 ) -> cloudrunv2.ServiceIamMember:
-    """Let the identity that ingests invoke a service."""
+    """Let somebody invoke a service."""
     return cloudrunv2.ServiceIamMember(
         context.logical(part),
         name=invoked.name,
         location=foundation.region,
         role=facts.ROLE_INVOKER,
-        member=foundation.member(Purpose.INGEST),
+        member=member,
         opts=opts,
     )

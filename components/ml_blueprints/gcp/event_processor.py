@@ -65,7 +65,7 @@ class EventProcessor(pulumi.ComponentResource):
                     "DEAD_LETTERS": required(self.data.dead_letters, "dead letters"),
                     **variables,
                 },
-                size=workload.serving.size,
+                size=context.instance.size,
                 minimum=max(1, replicas.minimum) if in_a_hurry else replicas.minimum,
                 maximum=max(replicas.maximum, -(-workload.data.events_per_second // facts.EVENTS_PER_INSTANCE)),
                 command=facts.COMMANDS["process"],
@@ -90,7 +90,8 @@ class EventProcessor(pulumi.ComponentResource):
         """
         context, data = self.context, self.data
         child = pulumi.ResourceOptions(parent=self)
-        may_push = cloud_run.let_invoke("processor", self.service, context, self.foundation, child)
+        ingest = self.foundation.member(Purpose.INGEST)
+        may_push = cloud_run.let_invoke("processor", self.service, context, self.foundation, ingest, child)
         self.event_source = pubsub.Subscription(
             context.logical("processor"),
             topic=required(data.stream, "a stream of events"),

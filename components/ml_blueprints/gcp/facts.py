@@ -22,14 +22,15 @@ LIMITS = Limits(
     # of ours adds `-processor` and the eight characters of Pulumi's auto-naming.
     name_length=31,
     name_reason="names of Cloud Run services begin with it and have at most 49 characters",
-    # The scoring service divides the traffic itself; all versions are loaded side by side in each of its instances,
-    # whose memory is the limit. Ten of each is what our sizes are made for.
+    # Vertex AI divides requests among deployments, of which each has machines of its own; shadows are loaded beside the
+    # champion, whose memory is the limit. Ten of each is what our sizes are made for.
     live_models=10,
     shadow_models=10,
     shadow_percent=100,
     canary_beside_shadow=True,
-    # Cloud Run's instances may go down to none between requests.
-    scale_to_zero=True,
+    # A deployment keeps a machine; to none is a preview of v1beta1 alone. Cloud Run's instances may go down to none.
+    # https://cloud.google.com/vertex-ai/docs/predictions/autoscaling
+    scale_to_zero=False,
     arrival_columns=frozenset(ARRIVAL_COLUMNS),
 )
 
@@ -63,6 +64,8 @@ SERVICES = (
     "workflows",
 )
 ONLINE_SERVICES = ("bigtable", "bigtableadmin", "binaryauthorization", "run")
+API_SERVICES = ("apigateway", "apikeys", "servicecontrol", "servicemanagement")
+QUEUE_SERVICES = ("cloudtasks",)
 
 # Services whose agent encrypts with the platform's key and is made on request; the agents of Cloud Storage, BigQuery
 # and Cloud Logging have an API of their own to be asked for. https://cloud.google.com/kms/docs/compatible-services
@@ -195,6 +198,11 @@ FEATURE_JOB_PERMISSIONS = (
     "dataprocrm.operations.get",
 )
 
+# What an endpoint is asked by, and how a workflow divides its requests anew.
+# https://cloud.google.com/vertex-ai/docs/general/iam-permissions
+PREDICT_PERMISSIONS = ("aiplatform.endpoints.predict",)
+DIVIDE_PERMISSIONS = ("aiplatform.endpoints.get", "aiplatform.endpoints.update")
+
 # What scanning a table for its quality takes beside reading the table.
 # https://cloud.google.com/dataplex/docs/use-auto-data-quality#required_roles
 SCAN_PERMISSIONS = ("bigquery.jobs.create",)
@@ -242,13 +250,16 @@ PRIVATE_DOMAINS = (
 
 # Resource types whose logs are kept in the platform's bucket. https://cloud.google.com/logging/docs/api/v2/resource-list
 LOGGED_RESOURCES = (
+    "aiplatform.googleapis.com/Endpoint",
     "aiplatform.googleapis.com/FeatureOnlineStore",
     "aiplatform.googleapis.com/PipelineJob",
+    "apigateway.googleapis.com/Gateway",
     "audited_resource",
     "bigquery_dataset",
     "cloud_dataproc_batch",
     "cloud_run_revision",
     "cloud_scheduler_job",
+    "cloud_tasks_queue",
     "dataplex.googleapis.com/DataScan",
     "gce_firewall_rule",
     "gce_subnetwork",
@@ -276,6 +287,46 @@ INSTANCE_LIMITS = {
 }
 SERVICE_PORT = 8080
 HEALTH_PATH = "/health"
+PREDICT_PATH = "/predict"
+
+# The size class of a router: it holds no model, and waits for others most of the time.
+ROUTER_SIZE = "small"
+
+# Where private endpoints are; their number, region and project come before it.
+# https://cloud.google.com/vertex-ai/docs/predictions/private-service-connect#create-dns-record
+PRIVATE_PREDICTION = ".prediction.p.vertexai.goog"
+
+# What the number of machines follows: percent of their processors, and requests in a minute to each.
+# https://cloud.google.com/vertex-ai/docs/predictions/autoscaling
+CPU_METRIC = "aiplatform.googleapis.com/prediction/online/cpu/utilization"
+REQUESTS_METRIC = "aiplatform.googleapis.com/prediction/online/request_count"
+CPU_TARGET = 60
+
+# Where a gateway can be. https://cloud.google.com/api-gateway/docs/deployment-model
+API_REGIONS = frozenset(
+    {
+        "asia-east1",
+        "asia-northeast1",
+        "australia-southeast1",
+        "europe-west1",
+        "europe-west2",
+        "us-central1",
+        "us-east1",
+        "us-east4",
+        "us-west2",
+        "us-west3",
+        "us-west4",
+    }
+)
+
+# Times that a request in a queue is tried, and how often in a second at most: no more than Cloud Tasks takes.
+# https://cloud.google.com/tasks/docs/quotas
+TASK_ATTEMPTS = 20
+TASKS_PER_SECOND = 500
+# Requests that an instance of Cloud Run is given at a time, as it is by default.
+# https://cloud.google.com/run/docs/about-concurrency
+TASKS_PER_INSTANCE = 80
+TASK_QUEUE_URL = "https://cloudtasks.googleapis.com/v2/"
 
 # Events a second that an instance of the processor takes: it works on 80 at a time, for a tenth of a second each, and
 # is added to before it is full. https://cloud.google.com/run/docs/about-concurrency

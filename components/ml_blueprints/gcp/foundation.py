@@ -13,7 +13,7 @@ from ml_blueprints.gcp import facts
 from ml_blueprints.gcp.network import Network
 from ml_blueprints.layers import Context
 from ml_blueprints.settings import Experiment, Purpose
-from ml_blueprints.workload import ArchitectureKind
+from ml_blueprints.workload import ArchitectureKind, Inference, Role
 
 _Condition = TypeVar("_Condition")
 
@@ -32,6 +32,7 @@ class Foundation(layers.Foundation):
 
     def __init__(self, context: Context, opts: pulumi.ResourceOptions | None = None):
         self.region = _region()
+        _check_api(context, self.region)
         super().__init__(context, opts)
         project = organizations.get_project_output(opts=pulumi.InvokeOptions(parent=self))
         self.project = project.project_id
@@ -120,6 +121,9 @@ class Foundation(layers.Foundation):
     def _services(self) -> None:
         """Enable the APIs, and leave them enabled: other systems of the project may have come to rely on them."""
         names = facts.SERVICES + (facts.ONLINE_SERVICES if self.online else ())
+        serving = self.context.workload.serving
+        names += facts.API_SERVICES if serving.tenants else ()
+        names += facts.QUEUE_SERVICES if serving.inference is Inference.ASYNCHRONOUS else ()
         self.services = [
             projects.Service(
                 self.context.logical(f"api-{name}"),
@@ -136,8 +140,12 @@ class Foundation(layers.Foundation):
                 service=f"{name}.googleapis.com",
                 opts=self.child(depends_on=self.services),
             ).member
-            for name in (*key_users, *facts.OTHER_AGENTS)
+            for name in (*key_users, *self._other_agents())
         }
+
+    def _other_agents(self) -> tuple[str, ...]:
+        """The agents that encrypt nothing; that of Cloud Monitoring tells a canary's alerts."""
+        return facts.OTHER_AGENTS + (("monitoring",) if self.context.workload.models_in(Role.CANARY) else ())
 
     def _encryption(self) -> None:
         context, settings = self.context, self.context.settings.encryption
@@ -172,7 +180,7 @@ class Foundation(layers.Foundation):
 
     def _key_users(self) -> dict[str, pulumi.Output[str]]:
         """The service agents that encrypt with the key; those of three services are asked for at the service itself."""
-        made = {name: agent for name, agent in self.agents.items() if name not in facts.OTHER_AGENTS}
+        made = {name: agent for name, agent in self.agents.items() if name not in self._other_agents()}
         asked = pulumi.InvokeOutputOptions(parent=self, depends_on=self.services)
         logs = logging.get_project_cmek_settings_output(project=self.project, opts=asked).service_account_id
         compute = self.project_number.apply(lambda number: facts.COMPUTE_AGENT.format(number=number))
@@ -246,6 +254,21 @@ class Foundation(layers.Foundation):
 def expiry(experiment: Experiment) -> str:
     """The moment, in RFC 3339, when the last day of an experiment is over."""
     return f"{datetime.date.fromisoformat(experiment.expires_on) + datetime.timedelta(days=1)}T00:00:00Z"
+
+
+def _check_api(context: Context, region: str) -> None:
+    """Raises BlueprintError for a tenants' API that couldn't be had as the settings say."""
+    if not context.workload.serving.tenants:
+        return
+    problems = []
+    if not context.settings.public_api:
+        right = "`true`: API Gateway, which tenants come in by, has a public address and no other"
+        problems.append(Problem("ml-blueprints:public_api", "`false`", right))
+    if region not in facts.API_REGIONS:
+        right = f"API Gateway, which tenants come in by, is in {', '.join(sorted(facts.API_REGIONS))}"
+        problems.append(Problem("gcp:region", f"`{region}`", right))
+    if problems:
+        raise BlueprintError(f"Pulumi.{pulumi.get_stack()}.yaml", problems)
 
 
 def _region() -> str:

@@ -74,11 +74,7 @@ class Monitoring(layers.Monitoring):
         self._alarm("features-failed", alarm_conditions.failed_runs(self.serving.features.feature_pipeline.name))
         self._alarm("training-failed", alarm_conditions.failed_runs(self.development.training_pipeline.name))
         self._alarm("retraining-failed", alarm_conditions.failed_runs(self.development.retraining_pipeline.name))
-        if self.serving.real_time is not None:
-            service = self.serving.real_time.name
-            self._alarm("errors", alarm_conditions.error_rate(service, objectives.error_rate_objective))
-            if objectives.latency_objective_ms:
-                self._alarm("latency", alarm_conditions.latency(service, objectives.latency_objective_ms))
+        self._answers(objectives.error_rate_objective, objectives.latency_objective_ms)
         if self.serving.batch_pipeline is not None:
             self._alarm("batch-failed", alarm_conditions.failed_runs(self.serving.batch_pipeline.name))
         if self.data.dead_letter_topic is not None:
@@ -87,6 +83,17 @@ class Monitoring(layers.Monitoring):
             self._alarm("archive-behind", alarm_conditions.waiting(self.data.archive.name, ARCHIVED_SECONDS))
             self._alarm("events-behind", alarm_conditions.waiting(self.serving.event_source.name, PROCESSED_SECONDS))
         self.realise("alarms", *self.alarms)
+
+    def _answers(self, error_rate: float, latency_ms: int | None) -> None:
+        """What whoever asks gets: from the service that is asked, or from the endpoint where nothing is before it."""
+        if (service := self.serving.real_time) is not None:
+            self._alarm("errors", alarm_conditions.error_rate(service.name, error_rate))
+            if latency_ms:
+                self._alarm("latency", alarm_conditions.latency(service.name, latency_ms))
+        elif (online := self.serving.online) is not None:
+            self._alarm("errors", alarm_conditions.endpoint_error_rate(online.endpoint.name, error_rate))
+            if latency_ms:
+                self._alarm("latency", alarm_conditions.endpoint_latency(online.endpoint.name, latency_ms))
 
     def _alarm(self, part: str, condition: monitoring.AlertPolicyConditionArgs) -> None:
         context = self.context

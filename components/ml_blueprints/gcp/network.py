@@ -200,6 +200,23 @@ class Network(pulumi.ComponentResource):
             opts=self._child(),
         )
 
+    def let_out(
+        self, part: str, description: str, address: pulumi.Input[str], opts: pulumi.ResourceOptions
+    ) -> compute.Firewall | None:
+        """Let HTTPS out to one address; None where it is out already, or where the network is its owner's to open."""
+        if self.network is None or self.context.settings.network.internet_egress:
+            return None
+        return compute.Firewall(
+            self.context.logical(f"allow-{part}"),
+            network=self.network_id,
+            description=description,
+            direction="EGRESS",
+            priority=1000,
+            destination_ranges=[pulumi.Output.concat(address, "/32")],
+            allows=[compute.FirewallAllowArgs(protocol="tcp", ports=["443"])],
+            opts=opts,
+        )
+
     def _between_spark_nodes(self) -> None:
         """The nodes of a Spark batch reach one another on all ports, as they must; nothing else reaches them.
 

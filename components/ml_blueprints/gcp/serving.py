@@ -1,29 +1,35 @@
-"""The serving layer on Google Cloud: the scoring service on Cloud Run, a processor of events, scheduled batch."""
+"""The serving layer on Google Cloud: endpoints of Vertex AI, services of Cloud Run, the tenants' API, batch."""
 
 import pulumi
-from pulumi_gcp import bigquery, cloudrunv2, cloudscheduler, pubsub, workflows
+from pulumi_gcp import bigquery, cloudrunv2, cloudscheduler, cloudtasks, pubsub, workflows
 
 from ml_blueprints import layers, routing
 from ml_blueprints.compiled_pipelines import BATCH_SCORING, trusted
-from ml_blueprints.gcp import cloud_run, facts, pipeline_definition, topics, vertex_pipeline
+from ml_blueprints.gcp import cloud_run, containers, facts, pipeline_definition, scoring_queue, topics, vertex_pipeline
+from ml_blueprints.gcp.api import Api
 from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.development import Development
+from ml_blueprints.gcp.endpoint import Endpoint
 from ml_blueprints.gcp.event_processor import EventProcessor
 from ml_blueprints.gcp.features import Features
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.gcp.lake import RUNS
+from ml_blueprints.gcp.rollback import Rollback
 from ml_blueprints.gcp.vertex_pipeline import VertexPipeline
 from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
-from ml_blueprints.workload import Mode, Role
+from ml_blueprints.workload import Inference, Mode, Role
 
 
 class Serving(layers.Serving):
     """Predictions on Google Cloud.
 
-    Native resources: with real time `real_time`; where events come in `stream_processor`, `event_source`, and
-    `decision_topic` where they are scored; with batch `batch_run`, its workflow `batch_pipeline`, and `batch_schedule`.
-    `captured` is the URI of what was asked and answered.
+    Native resources: where machines wait for requests `online` (the endpoint that tenants share, with its models,
+    deployments and traffic), `dedicated` (those of tenants with machines of their own, by tenant) and `rollbacks`;
+    where none wait `scorer`; before either `router`, and `api` before that; `queue` where requests wait for their
+    answer. Where events come in `stream_processor`, `event_source`, and `decision_topic` where they are scored; with
+    batch `batch_run`, its workflow `batch_pipeline`, and `batch_schedule`. `captured` is the URI of what was asked and
+    answered.
     """
 
     cloud = "gcp"
@@ -40,67 +46,229 @@ class Serving(layers.Serving):
     ):
         super().__init__(context, opts)
         self.foundation, self.data, self.features, self.development = foundation, data, features, development
+        self.modes = modes
         self.captured = pulumi.Output.concat(data.zones[Zone.CURATED], "/captured")
-        self.real_time: cloudrunv2.Service | None = None
+        self.online: Endpoint | None = None
+        self.dedicated: dict[str, Endpoint] = {}
+        self.rollbacks: list[Rollback] = []
+        self.scorer: cloudrunv2.Service | None = None
+        self.router: cloudrunv2.Service | None = None
+        self.api: Api | None = None
+        self.queue: cloudtasks.Queue | None = None
         self.stream_processor: cloudrunv2.Service | None = None
         self.event_source: pubsub.Subscription | None = None
         self.decision_topic: pubsub.Topic | None = None
         self.batch_pipeline: workflows.Workflow | None = None
         if Mode.REAL_TIME in modes:
-            self.real_time = self._real_time()
+            self._real_time()
         if Mode.STREAM in modes:
-            self._stream(required(self.real_time, "a real-time endpoint"))
+            self._stream()
         elif data.topic is not None:
             self._processor({}, [])
         if Mode.BATCH in modes:
             self._batch()
         self.give(
-            endpoint=self.real_time.id if self.real_time else None,
-            url=self.real_time.uri if self.real_time else None,
+            endpoint=self._endpoint_id(),
+            url=self._url(),
             processor=self.stream_processor.id if self.stream_processor and Mode.STREAM in modes else None,
             batch=self.batch_pipeline.id if self.batch_pipeline else None,
         )
 
-    def _models(self) -> dict[str, pulumi.Input[str]]:
-        """What a scoring container is told: which versions it loads, from where, and their shares of the requests."""
-        workload = self.context.workload
-        return {
-            **routing.environment(workload, self.context.settings, routing.deployed(workload)),
-            "MODELS": self.data.zones[Zone.MODELS],
-            "CAPTURED": self.captured,
-        }
+    @property
+    def real_time(self) -> cloudrunv2.Service | None:
+        """The service that whoever asks comes to."""
+        return self.router or self.scorer
 
-    def _real_time(self) -> cloudrunv2.Service:
-        """One service holds all versions that run: it divides the traffic and copies requests to shadows itself."""
+    def _endpoint_id(self) -> pulumi.Output[str] | None:
+        if self.queue is not None:
+            return self.queue.id
+        answering = self.online.endpoint if self.online else self.scorer
+        return answering.id if answering else None
+
+    def _url(self) -> pulumi.Output[str] | None:
+        if self.queue is not None:
+            return pulumi.Output.concat(facts.TASK_QUEUE_URL, self.queue.id, "/tasks")
+        if self.api is not None:
+            return self.api.url
+        if self.real_time is not None:
+            return self.real_time.uri
+        return self.online.url if self.online else None
+
+    def _real_time(self) -> None:
+        """Models on endpoints of Vertex AI or in a service, a router before them, an API before that."""
+        serving = self.context.workload.serving
+        if serving.inference is Inference.ASYNCHRONOUS:
+            self._asynchronous()
+            return
+        if serving.inference is Inference.PROVISIONED:
+            self._online()
+        else:
+            self._serverless()
+        if serving.mode is not Mode.REAL_TIME and not serving.tenants:
+            return
+        # What is serverless is router and model in one, unless events, which bring no tenant's token, are scored there.
+        self.router = self.scorer if self._alone else self._router()
+        if serving.mode is Mode.REAL_TIME:
+            self.realise("router", self.router)
+        if serving.tenants:
+            tokens = required(self.context.settings.tokens, "tokens")
+            self.api = Api(self.context, self.foundation, self.router, tokens, opts=self.child())
+            self.realise("api", self.api.gateway)
+            self.realise("tenant-quotas", self.api.config)
+
+    @property
+    def _alone(self) -> bool:
+        """Whether one service is router and model."""
+        tenants_and_events = self.context.workload.serving.tenants and Mode.STREAM in self.modes
+        return self.scorer is not None and not tenants_and_events
+
+    def _online(self) -> None:
+        """The endpoint of all, and one for each tenant with machines of its own: a pool takes no container of ours."""
         workload = self.context.workload
-        environment = self._models()
-        if self.features.online is not None:
-            environment["FEATURE_STORE"] = self.features.online
-        serving = workload.serving
-        endpoint = cloud_run.service(
+        held = {"endpoint": containers.shared(workload)}
+        apart = containers.dedicated(workload)
+        held |= {f"endpoint-{tenant}": theirs for tenant, theirs in apart.items()}
+        endpoints = {
+            part: Endpoint(
+                part,
+                self.context,
+                self.foundation,
+                theirs,
+                self.development.image,
+                {"MODELS": self.data.zones[Zone.MODELS], "CAPTURED": self.captured},
+                self.data.grants[Purpose.SERVING],
+                opts=self.child(),
+            )
+            for part, theirs in held.items()
+        }
+        self.online = endpoints["endpoint"]
+        self.dedicated = {tenant: endpoints[f"endpoint-{tenant}"] for tenant in apart}
+        for part, theirs in held.items():
+            if canaries := theirs[1:]:
+                rollback = Rollback(self.context, self.foundation, endpoints[part], canaries, opts=self.child())
+                self.rollbacks.append(rollback)
+                self.realise("automatic-rollback", rollback.workflow)
+                self.realise("canary", *(endpoints[part].deployments[canary.name] for canary in canaries))
+        self.realise("real-time-scoring", *self.online.deployments.values())
+        self.realise("autoscaling", *(one for each in endpoints.values() for one in each.deployments.values()))
+        for endpoint in self.dedicated.values():
+            self.realise("dedicated-placement", *endpoint.deployments.values())
+        if shadowed := [
+            endpoints[part].deployments[theirs[0].name]
+            for part, theirs in held.items()
+            if any(model.role is Role.SHADOW for model in theirs[0].models)
+        ]:
+            self.realise("shadow", *shadowed)
+        if workload.serving.ensemble:
+            self.realise("ensemble", self.online.deployments[held["endpoint"][0].name])
+
+    def _serverless(self) -> None:
+        """A service with all models, which is there as long as it is asked."""
+        self.scorer = self._scoring({})
+        self.realise("real-time-scoring", self.scorer)
+        self.realise("autoscaling", self.scorer)
+        if self.context.workload.serving.ensemble:
+            self.realise("ensemble", self.scorer)
+
+    def _asynchronous(self) -> None:
+        """A queue hands requests to a service with all models, which keeps the answers."""
+        context, foundation = self.context, self.foundation
+        self.scorer = self._scoring({"ANSWERS": pulumi.Output.concat(self.captured, "/answers")})
+        self.queue = scoring_queue.queue(context, foundation, self.scorer, self.child())
+        self.realise("asynchronous-scoring", self.queue)
+        self.realise("autoscaling", self.scorer)
+        if context.workload.serving.ensemble:
+            self.realise("ensemble", self.scorer)
+
+    def _scoring(self, variables: dict[str, pulumi.Input[str]]) -> cloudrunv2.Service:
+        """A service that holds all models, and divides requests and makes copies itself."""
+        context, workload, replicas = self.context, self.context.workload, self.context.workload.serving.replicas
+        tenants = bool(workload.serving.tenants)
+        behind = tenants and Mode.STREAM in self.modes
+        told = routing.behind_router if behind else routing.environment
+        return cloud_run.service(
             "endpoint",
-            self.context,
+            context,
             self.foundation,
             cloud_run.Container(
                 identity=self.foundation.identities[Purpose.SERVING],
                 image=self.development.image,
-                environment=environment,
-                size=serving.size,
-                minimum=serving.replicas.minimum,
-                maximum=serving.replicas.maximum,
+                environment={
+                    **told(workload, context.settings, routing.deployed(workload)),
+                    **({} if behind else self._tenants()),
+                    **self._features(),
+                    "MODELS": self.data.zones[Zone.MODELS],
+                    "CAPTURED": self.captured,
+                    **variables,
+                },
+                size=context.instance.size,
+                minimum=replicas.minimum,
+                maximum=replicas.maximum,
+                behind_gateway=tenants and not behind,
             ),
             # Models are read from the lake when a revision starts.
             opts=self.child(depends_on=[*self.foundation.ready, *self.data.grants[Purpose.SERVING]]),
         )
-        self.realise("real-time-scoring", endpoint)
-        self.realise("autoscaling", endpoint)
-        if workload.models_in(Role.CANARY):
-            self.realise("canary", endpoint)
-        if workload.models_in(Role.SHADOW):
-            self.realise("shadow", endpoint)
-        return endpoint
 
-    def _stream(self, endpoint: cloudrunv2.Service) -> None:
+    def _router(self) -> cloudrunv2.Service:
+        """It knows tenants by their tokens, reads an entity's features, and asks the endpoint that is a tenant's."""
+        context, foundation, workload = self.context, self.foundation, self.context.workload
+        replicas, serving = workload.serving.replicas, foundation.member(Purpose.SERVING)
+        asks: dict[str, pulumi.Input[str]] = {
+            f"SCORING_ENDPOINT_{tenant.upper().replace('-', '_')}": endpoint.url
+            for tenant, endpoint in self.dedicated.items()
+        }
+        asks["SCORING_ENDPOINT"] = self._asked()
+        return cloud_run.service(
+            "router",
+            context,
+            foundation,
+            cloud_run.Container(
+                identity=foundation.identities[Purpose.SERVING],
+                image=self.development.image,
+                environment={
+                    **routing.environment(workload, context.settings, routing.deployed(workload)),
+                    **self._tenants(),
+                    **self._features(),
+                    **asks,
+                },
+                size=facts.ROUTER_SIZE,
+                minimum=replicas.minimum,
+                maximum=replicas.maximum,
+                behind_gateway=bool(workload.serving.tenants),
+            ),
+            opts=self.child(depends_on=[*foundation.ready, *self._let_ask("router", serving)]),
+        )
+
+    def _asked(self) -> pulumi.Output[str]:
+        """Where predictions are asked for, by a router or by the processor of events."""
+        return self.online.url if self.online else required(self.scorer, "a service with models").uri
+
+    def _let_ask(self, part: str, member: pulumi.Input[str]) -> list[pulumi.Resource]:
+        """Let somebody ask each endpoint, or the service that has the models; with what an answer needs beside."""
+        if self.online is None:
+            scorer = required(self.scorer, "a service with models")
+            return [cloud_run.let_invoke(part, scorer, self.context, self.foundation, member, self.child())]
+        role = self.foundation.role(f"{part}-predict", "ask for predictions", facts.PREDICT_PERMISSIONS)
+        endpoints = [self.online, *(self.dedicated.values() if part == "router" else ())]
+        granted = [
+            endpoint.let(endpoint.part.replace("endpoint", part, 1), role.name, member, self.child())
+            for endpoint in endpoints
+        ]
+        return [*granted, *(resource for one in endpoints for resource in (one.traffic, one.entry))]
+
+    def _features(self) -> dict[str, pulumi.Input[str]]:
+        return {"FEATURE_STORE": self.features.online} if self.features.online is not None else {}
+
+    def _tenants(self) -> dict[str, pulumi.Input[str]]:
+        """Only the gateway may invoke what is behind it, and it has verified tokens: it tells whose a request is.
+
+        The network has no way to the issuer's keys.
+        https://cloud.google.com/api-gateway/docs/authenticating-users-jwt
+        """
+        return {"TENANT_FROM": "gateway"} if self.context.workload.serving.tenants else {}
+
+    def _stream(self) -> None:
         """Events are pushed to a processor, which keeps features, asks the endpoint and tells its decisions."""
         self.decision_topic = topics.topic("decisions", self.context, self.foundation, self.child())
         ingest = self.foundation.member(Purpose.INGEST)
@@ -109,12 +277,12 @@ class Serving(layers.Serving):
                 **routing.environment(
                     self.context.workload, self.context.settings, routing.deployed(self.context.workload)
                 ),
-                "SCORING_ENDPOINT": endpoint.uri,
+                "SCORING_ENDPOINT": self._asked(),
                 "DECISIONS": self.decision_topic.id,
             },
             [
                 topics.let_publish("decisions", self.decision_topic, ingest, self.context, self.child()),
-                cloud_run.let_invoke("endpoint", endpoint, self.context, self.foundation, self.child()),
+                *self._let_ask("ingest", ingest),
             ],
         )
         self.realise("stream-scoring", processor.event_source)

@@ -14,6 +14,7 @@ from sandbox.provider.cloud import Cloud, CloudError
 from sandbox.schema import Failure, ResourceSchema
 
 BILLING_ACCOUNT = "01A2B3-C4D5E6-F7A8B9"
+_API_CONFIG = "gcp:apigateway/apiConfig:ApiConfig"
 _BIGTABLE = "gcp:bigtable/instance:Instance"
 _BUCKET = "gcp:storage/bucket:Bucket"
 _DEPLOYED_MODEL = "aiplatform.googleapis.com/DeployedModel"
@@ -69,6 +70,8 @@ class Gcp(Cloud):
         # Made by the API itself (sandbox.apis.vertex_ai).
         # https://cloud.google.com/vertex-ai/docs/predictions/private-service-connect#limitations
         "gcp:vertex/aiEndpoint:AiEndpoint": frozenset({_DEPLOYED_MODEL}),
+        # https://cloud.google.com/api-gateway/docs/creating-api-config#deleting_an_api_config
+        _API_CONFIG: frozenset({"gcp:apigateway/gateway:Gateway"}),
         "gcp:vertex/aiDeploymentResourcePool:AiDeploymentResourcePool": frozenset({_DEPLOYED_MODEL}),
     }
     name_references: ClassVar[Mapping[tuple[str, str], str]] = {
@@ -97,6 +100,8 @@ class Gcp(Cloud):
     # Paths of resources; and per type what the API's update mask doesn't take ("Immutable" fields of the REST pages).
     replaced_by: ClassVar[Mapping[str, frozenset[str]]] = {
         "*": frozenset({"project", "location", "region", "zone"}),
+        # https://cloud.google.com/api-gateway/docs/reference/rest/v1/projects.locations.apis.configs/patch
+        _API_CONFIG: frozenset({"api", "apiConfigId", "apiConfigIdPrefix", "gatewayConfig", "openapiDocuments"}),
         "gcp:artifactregistry/repository:Repository": frozenset({"repositoryId", "format", "kmsKeyName", "mode"}),
         "gcp:bigquery/dataset:Dataset": frozenset({"datasetId"}),
         "gcp:bigquery/table:Table": frozenset({"datasetId", "tableId"}),
@@ -113,7 +118,9 @@ class Gcp(Cloud):
         "gcp:pubsub/topic:Topic": frozenset({"kmsKeyName"}),
         "gcp:serviceaccount/account:Account": frozenset({"accountId"}),
         "gcp:storage/bucketObject:BucketObject": frozenset({"bucket"}),
-        "gcp:vertex/aiEndpoint:AiEndpoint": frozenset({"encryptionSpec", "network", "dedicatedEndpointEnabled"}),
+        "gcp:vertex/aiEndpoint:AiEndpoint": frozenset(
+            {"encryptionSpec", "network", "dedicatedEndpointEnabled", "privateServiceConnectConfig"}
+        ),
     }
 
     @property
@@ -254,6 +261,7 @@ class Gcp(Cloud):
             "region": self.configuration.get("region", ""),
             "number": str(random.int)[:19],
             "uuid": str(random),
+            "apiConfigId": f"{inputs.get('apiConfigIdPrefix', '')}{random.hex[:12]}",
         }
         fixed["location"] = fixed["region"]
         return _Values(fixed | {key: value for key, value in inputs.items() if isinstance(value, str)})
