@@ -63,6 +63,7 @@ def image(tmp_path_factory):
     (code / "ml_pipelines").parent.mkdir()
     (code / "ml_pipelines").symlink_to(REPOSITORY / "pipelines" / "ml_pipelines")
     shutil.copy(REPOSITORY / "pipelines/ml_pipelines/platforms/sagemaker_training.py", code / "train.py")
+    shutil.copy(REPOSITORY / "pipelines/ml_pipelines/serving/__main__.py", code / "serve.py")
     environment = {
         "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
         "PYTHONPATH": str(code),
@@ -115,22 +116,22 @@ def modules() -> Iterator[str]:
                 and isinstance(node.value, str)
                 and node.value.startswith("ml_pipelines.")
             ):
-                yield node.value.removesuffix(".handler")
+                yield node.value.removesuffix(".handler").removesuffix(".handle")
 
 
-# What stacks name and isn't there yet: the monitors.
-MISSING = {"ml_pipelines.steps.drift"}
+# What the scoring service is started by: on its own, and as functions of AWS.
+SERVING = ("ml_pipelines.serving.server", "ml_pipelines.serving.aws_lambda", "ml_pipelines.serving.aws_authorizer")
 
 
 def test_all_that_is_started_is_there(image):
     python, environment = image
-    asked = sorted({*modules(), "train", "awslambdaric"})
+    asked = sorted({*modules(), *SERVING, "train", "awslambdaric"})
     look = "import importlib, importlib.util, json, sys\nfound = []\nfor name in sys.argv[1:]:\n"
     look += "    found += [] if importlib.util.find_spec(name) else [name]\n"
     look += "    importlib.import_module(name) if name not in found else None\nprint(json.dumps(found))"
     answer = subprocess.run([python, "-c", look, *asked], env=environment, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
-    assert set(json.loads(answer.stdout.splitlines()[-1])) == MISSING
+    assert json.loads(answer.stdout.splitlines()[-1]) == []
 
 
 def test_components_of_vertex_ai_start(image):
@@ -147,6 +148,22 @@ def test_sagemakers_searches_start_a_trial(image):
     answer = subprocess.run([python, "-m", "train"], env=environment, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     assert "--learning_rate" in answer.stdout
+
+
+def test_sagemakers_endpoints_start_the_scoring_service(image):
+    python, environment = image
+    answer = subprocess.run([python, "-m", "serve"], env=environment, capture_output=True, text=True)
+    assert (answer.returncode, "serving: ML_BLUEPRINTS_ROUTING: found nothing" in answer.stderr) == (2, True)
+    text = DOCKERFILE.read_text()
+    assert 'ENTRYPOINT ["python", "-m"]' in text
+    assert "serving/__main__.py /opt/code/serve.py" in text
+
+
+def test_what_is_served_where_nothing_is_said_is_the_scoring_service(image):
+    python, environment = image
+    command = json.loads(re.search(r"^CMD (.*)$", DOCKERFILE.read_text(), re.MULTILINE)[1])
+    answer = subprocess.run([python, "-m", *command], env=environment, capture_output=True, text=True)
+    assert "serving: ML_BLUEPRINTS_ROUTING: found nothing" in answer.stderr
 
 
 class Executed:

@@ -30,9 +30,9 @@ from ml_pipelines.serving.refusal import (
     WRONG_TYPE,
     RefusedError,
 )
-from ml_pipelines.serving.settings import Settings
+from ml_pipelines.serving.settings import Settings, Teller
 from ml_pipelines.serving.telemetry import NO_TENANT
-from ml_pipelines.serving.tenants import Gate, Gates, Identities
+from ml_pipelines.serving.tenants import Gate, Gates, Identities, Told, of_authorizer
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ _JSON = (b"content-type", b"application/json")
 _SAGEMAKER_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
 # Where gateways put the caller's `Authorization`, since they bring a token of their own.
 # https://cloud.google.com/api-gateway/docs/backend-authentication
-_FORWARDED = b"x-forwarded-authorization"
+_FORWARDED, _CLAIMS = b"x-forwarded-authorization", b"x-apigateway-api-userinfo"
 _ERRORS_A_SECOND = 10
 # Who asks too much waits about so long for its refusal, so that refusing doesn't take the processor from others, and
 # doesn't come again all at once. So many wait.
@@ -73,10 +73,7 @@ class Service:
         self.held = 0
         self.gates = Gates()
         self.gates.take(answering.table.tenants)
-        issuer = settings.issuer
-        self._identities = (
-            Identities(issuer.issuer, issuer.audience, issuer.keys, issuer.claim) if issuer is not None else None
-        )
+        self._identify = _identify(settings)
         self._logged_at, self._logged = 0.0, 0
         self.application = Starlette(routes=self._routes())
 
@@ -162,17 +159,17 @@ class Service:
             span.set_attribute("serving.rows", len(ask.rows))
             return answer
 
-    async def enter(self, headers: "_Headers") -> tuple[str | None, Gate | None]:
+    async def enter(self, scope: Scope, headers: "_Headers") -> tuple[str | None, Gate | None]:
         """Whose request it is, and its gate, which was entered. Raises RefusedError."""
-        if self._identities is None or not self.answering.table.tenants:
+        if self._identify is None or not self.answering.table.tenants:
             return None, None
-        name = await self._identities.tenant(headers.token)
+        name = await self._identify(scope, headers)
         gate = self.gates.of(name)
         gate.enter()
         return name, gate
 
     async def _tenant(self, request: Request) -> str | None:
-        name, gate = await self.enter(_Headers(request.scope["headers"]))
+        name, gate = await self.enter(request.scope, _Headers(request.scope["headers"]))
         if gate is not None:
             gate.leave()
         return name
@@ -247,6 +244,33 @@ class Service:
         return self._tracer.start_as_current_span(f"POST {protocol}", context=context, kind=SpanKind.SERVER)
 
 
+def _identify(settings: Settings) -> Callable[[Scope, "_Headers"], Awaitable[str]] | None:
+    """How a tenant is known: by its token, or by whom the token was verified in front of the service."""
+    if settings.teller is Teller.AUTHORIZER:
+
+        async def by_authorizer(scope: Scope, headers: _Headers) -> str:
+            # The adapter of the Lambda function puts it there, and no server does.
+            return of_authorizer(scope.get("aws.event"))
+
+        return by_authorizer
+    issuer = settings.issuer
+    if issuer is None:
+        return None
+    if settings.teller is Teller.GATEWAY:
+        told = Told(issuer.issuer, issuer.audience, issuer.claim)
+
+        async def by_gateway(scope: Scope, headers: _Headers) -> str:
+            return told.tenant([value.decode("latin-1") for name, value in headers.raw if name == _CLAIMS])
+
+        return by_gateway
+    identities = Identities(issuer.issuer, issuer.audience, issuer.keys, issuer.claim)
+
+    async def by_token(scope: Scope, headers: _Headers) -> str:
+        return await identities.tenant(headers.token)
+
+    return by_token
+
+
 def _said(document: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(document), status, media_type="application/json")
 
@@ -299,7 +323,7 @@ class _Scored:
         try:
             with service.span(headers, self._protocol):
                 # Before the body is read, so that what is too much costs little.
-                tenant, gate = await service.enter(headers)
+                tenant, gate = await service.enter(scope, headers)
                 body = await self._body(headers, receive)
                 content = await self._handle(body, scope["path_params"], tenant)
         except RefusedError as error:

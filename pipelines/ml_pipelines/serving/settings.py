@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -13,9 +14,16 @@ from ml_pipelines.serving.trust import Trust
 from ml_pipelines.steps import manifest
 
 ROUTING, ROUTING_FILE = "ML_BLUEPRINTS_ROUTING", "ML_BLUEPRINTS_ROUTING_FILE"
-ENDPOINT, BEHIND_ROUTER = "SCORING_ENDPOINT", "BEHIND_ROUTER"
+ENDPOINT, BEHIND_ROUTER, TENANT_FROM = "SCORING_ENDPOINT", "BEHIND_ROUTER", "TENANT_FROM"
 
 MEBIBYTE = 2**20
+
+
+class Teller(StrEnum):
+    """Who has verified a tenant's token in front of the service, which no one else can reach then."""
+
+    AUTHORIZER = "authorizer"
+    GATEWAY = "gateway"
 
 
 class SettingError(ValueError):
@@ -32,16 +40,20 @@ class Issuer:
     claim: str
 
     @classmethod
-    def read(cls, variables: Mapping[str, str] = os.environ) -> Self | None:
-        """What TOKEN_ISSUER and the variables beside it say; None where none is set. Raises SettingError."""
-        names = ("TOKEN_ISSUER", "TOKEN_AUDIENCE", "TOKEN_KEYS")
+    def read(cls, variables: Mapping[str, str] = os.environ, keys: bool = True) -> Self | None:
+        """What TOKEN_ISSUER and the variables beside it say; None where none is set. Raises SettingError.
+
+        keys: whether they are needed, since it is here that signatures are verified.
+        """
+        names = ("TOKEN_ISSUER", "TOKEN_AUDIENCE", *(("TOKEN_KEYS",) if keys else ()))
         given = [variables.get(name) for name in names]
         if not any(given):
             return None
         if missing := [name for name, value in zip(names, given, strict=True) if not value]:
             together = ", ".join(names)
             raise SettingError(f"{', '.join(missing)}: found nothing; {together} are set together or not at all")
-        return cls(*(value or "" for value in given), claim=variables.get("TOKEN_CLAIM") or "tenant")
+        issuer, audience = (value or "" for value in given[:2])
+        return cls(issuer, audience, variables.get("TOKEN_KEYS", ""), variables.get("TOKEN_CLAIM") or "tenant")
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ class Settings:
 
     `endpoints` make the service a router, which asks them instead of models: by tenant, and under None that of all who
     have none of their own. `behind_router`: whoever reaches this container is let in by the platform, and is our router
-    or event processor, which tells the tenant.
+    or event processor, which tells the tenant. `teller` is who has verified tenants' tokens in front of it.
     """
 
     table: Table
@@ -70,6 +82,7 @@ class Settings:
     body_seconds: float
     drain_seconds: float
     behind_router: bool = False
+    teller: Teller | None = None
     endpoints: Mapping[str | None, Endpoint] = field(default_factory=dict)
 
     @classmethod
@@ -90,14 +103,15 @@ class Settings:
             table = Table.parse(text)
         except TableError as error:
             raise SettingError(f"{ROUTING_FILE if file else ROUTING}: {error}") from error
-        issuer, behind_router = Issuer.read(variables), variables.get(BEHIND_ROUTER, "") == "1"
+        teller, behind_router = _teller(variables), variables.get(BEHIND_ROUTER, "") == "1"
+        issuer = Issuer.read(variables, keys=teller is not Teller.GATEWAY)
         endpoints = _endpoints(variables, table)
-        if behind_router and (issuer is not None or endpoints):
-            beside = ENDPOINT if endpoints else "TOKEN_ISSUER"
+        if behind_router and (issuer is not None or endpoints or teller):
+            beside = ENDPOINT if endpoints else TENANT_FROM if teller else "TOKEN_ISSUER"
             raise SettingError(
                 f"{BEHIND_ROUTER}: found `1` beside {beside}; a container that is behind a router is none"
             )
-        if table.tenants and issuer is None and not behind_router:
+        if table.tenants and issuer is None and not behind_router and teller is not Teller.AUTHORIZER:
             raise SettingError("TOKEN_ISSUER: found nothing; tenants are known by tokens, whose issuer is to be named")
         return cls(
             table=table,
@@ -118,8 +132,16 @@ class Settings:
             body_seconds=_number(variables, "BODY_SECONDS", 5),
             drain_seconds=_number(variables, "DRAIN_SECONDS", 5),
             behind_router=behind_router,
+            teller=teller,
             endpoints=endpoints,
         )
+
+
+def _teller(variables: Mapping[str, str]) -> Teller | None:
+    said = variables.get(TENANT_FROM)
+    if said and said not in set(Teller):
+        raise SettingError(f"{TENANT_FROM}: found `{said}`; nothing, or one of {', '.join(Teller)}, is right")
+    return Teller(said) if said else None
 
 
 def _table(variables: Mapping[str, str]) -> str:

@@ -115,6 +115,29 @@ def test_the_function_refuses_as_the_service_does(runtime, event, status):
     assert len(runtime.asked) == (status == 200)
 
 
+@pytest.mark.parametrize(
+    ("context", "status"),
+    [
+        ({"authorizer": {"tenant": "shop", "principalId": "shop"}}, 200),
+        ({"authorizer": {"tenant": "nobody"}}, 403),
+        ({"authorizer": {"tenant": ""}}, 401),
+        ({"authorizer": {"tenant": ["shop"]}}, 401),
+        ({"authorizer": None}, 401),
+        ({}, 401),
+    ],
+    ids=range(6),
+)
+def test_the_function_takes_the_tenant_of_the_authorizer_where_it_is_told_so(runtime, told, context, status):
+    for name in ("TOKEN_ISSUER", "TOKEN_AUDIENCE", "TOKEN_KEYS"):
+        told.delenv(name)
+    told.setenv("TENANT_FROM", "authorizer")
+    # Whatever a request says of itself counts for nothing.
+    headers = bearer("bank") | {"tenant": "bank", "aws.event": "bank"}
+    answer = aws_lambda.handle(proxied(headers=headers, requestContext=context), None)
+    assert answer["statusCode"] == status
+    assert [one["parameters"] for one in runtime.asked] == [{"tenant": "shop"}] * (status == 200)
+
+
 def asked(kind, said):
     """What an authorizer is asked, by the token alone or with the request."""
     if kind == "TOKEN":

@@ -1,6 +1,7 @@
 """The service as router in front of containers of ours, on each platform's manners, and of whatever else answers."""
 
 import asyncio
+import base64
 import contextlib
 import io
 import json
@@ -22,7 +23,7 @@ from ml_pipelines.serving import features
 from ml_pipelines.serving.settings import SettingError, Settings
 from ml_pipelines.serving.upstream import HttpUpstream, SageMakerUpstream, UpstreamError
 
-from .conftest import OTHER, register, table
+from .conftest import AUDIENCE, ISSUER, OTHER, register, table
 from .test_service import EVENT, ROW, bearer, tensors
 
 pytestmark = pytest.mark.anyio
@@ -125,6 +126,8 @@ def test_what_an_endpoint_is_is_told_by_its_form(said, place, form, lists):
         ({"SCORING_ENDPOINT_SHOP": "x"}, "SCORING_ENDPOINT"),
         ({"SCORING_ENDPOINT": "x", "SCORING_ENDPOINT_SHOPS": "y"}, "SCORING_ENDPOINT_SHOPS"),
         ({"SCORING_ENDPOINT": "x", "BEHIND_ROUTER": "1"}, "BEHIND_ROUTER"),
+        ({"TENANT_FROM": "header"}, "TENANT_FROM"),
+        ({"TENANT_FROM": "authorizer", "BEHIND_ROUTER": "1"}, "BEHIND_ROUTER"),
         ({"TOKEN_ISSUER": "i", "TOKEN_AUDIENCE": "a", "TOKEN_KEYS": "{}", "BEHIND_ROUTER": "1"}, "BEHIND_ROUTER"),
     ],
 )
@@ -454,3 +457,40 @@ async def test_a_router_takes_a_new_table(client, platform, tmp_path):
                 while (await http.get("/v1/models")).json()["models"][0]["version"] != "1.1.0":
                     await asyncio.sleep(0.05)
         assert (await http.get("/v1/models")).json()["models"][0]["version"] == "1.1.0"
+
+
+def claims(**changed):
+    """A token's claims as Google's API Gateway hands them on."""
+    said = {"iss": ISSUER, "aud": [AUDIENCE, "other"], "exp": time.time() + 60, "tenant": "shop"} | changed
+    return base64.urlsafe_b64encode(json.dumps(said).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([("X-Apigateway-Api-Userinfo", claims())], 200),
+        ([("X-Apigateway-Api-Userinfo", claims(aud=AUDIENCE))], 200),
+        ([("X-Apigateway-Api-Userinfo", claims(aud="another"))], 401),
+        ([("X-Apigateway-Api-Userinfo", claims(iss="another"))], 401),
+        ([("X-Apigateway-Api-Userinfo", claims(exp=time.time() - 60))], 401),
+        ([("X-Apigateway-Api-Userinfo", claims(exp=None))], 401),
+        ([("X-Apigateway-Api-Userinfo", claims(tenant=5))], 403),
+        ([("X-Apigateway-Api-Userinfo", claims(tenant="nobody"))], 403),
+        ([("X-Apigateway-Api-Userinfo", "e30")], 401),
+        ([("X-Apigateway-Api-Userinfo", "!")], 401),
+        ([("X-Apigateway-Api-Userinfo", claims(tenant="bank"))] * 2, 401),
+        (list(bearer("shop").items()), 401),
+    ],
+    ids=range(12),
+)
+async def test_a_gateway_tells_the_tenant_where_it_is_told_so(client, platform, headers, status):
+    variables = {"SCORING_ENDPOINT": platform.url, "TENANT_FROM": "gateway", "TOKEN_KEYS": ""}
+    async with client(table(tenants=TENANTS), **variables) as http:
+        assert (await http.post("/v1/score", json=EVENT, headers=headers)).status_code == status
+    assert [one["parameters"] for one in platform.asked] == [{"tenant": "shop"}] * (status == 200)
+
+
+async def test_no_server_takes_the_authorizers_word(client, platform):
+    none = dict.fromkeys(("TOKEN_ISSUER", "TOKEN_AUDIENCE", "TOKEN_KEYS"), "")
+    async with client(table(tenants=TENANTS), SCORING_ENDPOINT=platform.url, TENANT_FROM="authorizer", **none) as http:
+        assert (await http.post("/v1/score", json=EVENT, headers=bearer("shop"))).status_code == 401
