@@ -1,4 +1,4 @@
-"""Distances of two distributions and how likely noise makes as much: from counts in bins, or from all values.
+"""Distances of two distributions and how likely noise makes as much, from counts in bins.
 
 Counts come from any engine (`counting`), so that the numbers are the same wherever they were counted. Between the cuts
 of a grid, distributions are taken as straight lines where an integral asks for it (`wasserstein`).
@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from scipy import special, stats
 
-# What stands for a bin without values in the logarithm of the stability index, as is the custom.
-FLOOR = 1e-4
+# What stands for the share of a bin without values in the logarithm of the stability index; where the smallest share is
+# no more than that, a millionth of it, so that a single value far out isn't taken for a shift. Evidently does the same.
+FLOOR, PART = 1e-4, 1e-6
 # In bins that are expected to hold fewer, noise isn't what the theory of large numbers says.
 EXPECTED = 20.0
 
 
 def population_stability_index(reference: np.ndarray, current: np.ndarray) -> float:
-    """The sum over bins of (q - p) ln(q / p). Empty bins count as FLOOR."""
+    """The sum over bins of (q - p) ln(q / p). Empty bins count as FLOOR or less."""
     before, after = _floored(_shares(reference)), _floored(_shares(current))
     return float(np.sum((after - before) * np.log(after / before)))
 
@@ -127,38 +128,13 @@ def more_noise(before: int, of: int, after: int, among: int) -> float:
     return float(stats.norm.sf((after / among - before / of) / error))
 
 
-def exact_kolmogorov_smirnov(reference: np.ndarray, current: np.ndarray) -> float:
-    """The largest difference of the cumulated distributions, of all values, in ascending order."""
-    above = np.searchsorted(current, reference, side="right") / len(current)
-    below = np.searchsorted(current, reference, side="left") / len(current)
-    steps = np.arange(len(reference) + 1) / len(reference)
-    # Between two values of the reference its distribution is flat, so that the largest is at one of its steps. Where
-    # several are equal, the step is from before the first to after the last of them.
-    first = np.searchsorted(reference, reference, side="left") if _repeats(reference) else np.arange(len(reference))
-    last = np.searchsorted(reference, reference, side="right") if _repeats(reference) else first + 1
-    return float(max(np.abs(steps[last] - above).max(), np.abs(steps[first] - below).max()))
-
-
-def exact_wasserstein(reference: np.ndarray, current: np.ndarray, deviation: float) -> float:
-    """The area between the cumulated distributions of all values, in ascending order, in standard deviations."""
-    whole = np.concatenate([reference, current])
-    whole.sort(kind="stable")
-    gaps = np.diff(whole)
-    before = np.searchsorted(reference, whole[:-1], side="right") / len(reference)
-    before -= np.searchsorted(current, whole[:-1], side="right") / len(current)
-    return float(np.sum(np.abs(before, out=before) * gaps) / scale(deviation))
-
-
-def _repeats(ascending: np.ndarray) -> bool:
-    return bool(np.any(ascending[1:] == ascending[:-1]))
-
-
 def _shares(counts: np.ndarray) -> np.ndarray:
     return counts / max(1, counts.sum())
 
 
 def _floored(shares: np.ndarray) -> np.ndarray:
-    return np.where(shares > 0, shares, FLOOR)
+    smallest = shares[shares > 0].min(initial=1.0)
+    return np.where(shares > 0, shares, FLOOR if smallest > FLOOR else smallest * PART)
 
 
 def _chi_squared(distance: float, reference: np.ndarray, current: np.ndarray) -> float:
