@@ -32,6 +32,8 @@ train: .venv/.ready ## train on real data, on this machine: make train WORKLOAD=
 	@$(VENV)/python -m ml_pipelines.platforms.local $(WORKLOAD)
 drill: .venv/.ready ## deploy bad versions of a model under load, and see them withdrawn and rolled back without a failed request
 	@$(VENV)/python -m ml_pipelines.serving.drill
+loop: .venv/.ready ## a stream drifts: monitors see it, models are trained, judged, rolled out and back; a report and a trail are left
+	@$(VENV)/python -m ml_pipelines.loop
 docs: .venv/.ready ## write the generated pages of docs/ anew
 	@$(VENV)/python -m docs.generate
 lint: .venv/.ready ## style, types and contracts
@@ -40,6 +42,6 @@ lock: .venv/.ready ## write the lock files in requirements/ anew from the pyproj
 	@requirements/lock
 clean: ## remove the environment and the sandbox with all that exists in it
 	@rm -rf .venv policies/.venv .uv .sandbox
-.venv/.ready: $(wildcard requirements/*) components/pyproject.toml pipelines/pyproject.toml policies/pyproject.toml sandbox/pyproject.toml
+.venv/.ready: $(wildcard requirements/*) components/pyproject.toml delivery/pyproject.toml pipelines/pyproject.toml policies/pyproject.toml sandbox/pyproject.toml
 	@PYTHON="$(PYTHON)" requirements/install
-.PHONY: help setup up preview down policy shell test bench jobs compile train drill docs lint lock clean
+.PHONY: help setup up preview down policy shell test bench jobs compile train drill loop docs lint lock clean

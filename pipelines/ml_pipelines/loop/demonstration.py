@@ -47,7 +47,7 @@ from ml_pipelines.steps.files import sha256
 from ml_pipelines.steps.register import BASELINE
 from ml_pipelines.streaming.watch import Shift, Watch
 from ml_pipelines.tasks.credit import CREDIT
-from ml_pipelines.tasks.task import Kind
+from ml_pipelines.tasks.task import ENTITY, EXAMPLE_ID, Kind
 
 TENANTS = ("branches", "online")
 _BATCH = 125
@@ -320,9 +320,9 @@ class Loop:
     def window(self) -> None:
         """Ask, and see what is to be done."""
         start = self.stream.at
-        applications = self.stream.draw(self.plan.window)
+        applications, asked = self.stream.draw(self.plan.window)
         self._applications.append(applications)
-        answered = self._ask(applications)
+        answered = self._ask(asked)
         self._archive(applications)
         joined, counts = self._joined()
         self._streamed(answered)
@@ -346,16 +346,15 @@ class Loop:
         if self._left:
             self._left -= 1
 
-    def _ask(self, applications: pa.Table) -> list[dict[str, Any]]:
-        """Ask the service about applications; returns what it captured of them."""
-        due = CREDIT.due
-        if due is None:
-            raise LoopError(f"task {CREDIT.name}: nothing is ever due")
-        names = [item.name for item in CREDIT.inputs]
-        rows = due(applications, self.stream.now).to_pylist()
+    def _ask(self, asked: pa.Table) -> list[dict[str, Any]]:
+        """Ask the service; returns what it captured of its answers."""
         instances = [
-            {"entity": row["entity"], "event_id": row["example_id"], "features": {name: row[name] for name in names}}
-            for row in rows
+            {
+                "entity": row[ENTITY],
+                "event_id": row[EXAMPLE_ID],
+                "features": {item.name: _given(row[item.name], item.kind) for item in CREDIT.inputs},
+            }
+            for row in asked.to_pylist()
         ]
         for place in range(0, len(instances), _BATCH):
             self._post(instances[place : place + _BATCH], self.tokens[place // _BATCH % len(TENANTS)])
@@ -605,6 +604,11 @@ class _Lines:
 def _compared(lines: Sequence[Mapping[str, Any]], outcomes: Mapping[str, float], rollout: Rollout) -> Comparison | None:
     pair = [line for line in lines if (line["champion"], line["shadow"]) == (rollout.champion, rollout.other)]
     return next(iter(compare(pair, outcomes, significance=rollout.rules.level)), None)
+
+
+def _given(value: Any, kind: Kind) -> Any:
+    """A value as clients send it: yes and no are no numbers."""
+    return bool(value) if kind is Kind.FLAG and value is not None else value
 
 
 def _number(event_id: str) -> int:

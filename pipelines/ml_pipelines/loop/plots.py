@@ -131,7 +131,7 @@ def answered(outcome: Outcome) -> str:
             axes.bar(until, shares, -0.9 * outcome.plan.window, below, align="edge", color=colour, label=key)
             below += shares
         axes.set(ylabel="share of answers", ylim=(0, 1))
-        axes.legend(loc="lower left", fontsize=8)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(colours(outcome)), fontsize=8)
         _marked(axes, outcome, words=False)
 
     return drawn(draw, WIDE, HIGH)

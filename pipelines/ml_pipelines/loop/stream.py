@@ -21,6 +21,7 @@ from ml_pipelines.datasets.history import ARRIVED_AT, SEQUENCE
 from ml_pipelines.steps.examples import checked, inputs, rows, target
 from ml_pipelines.steps.models import fit
 from ml_pipelines.tasks.credit import CREDIT
+from ml_pipelines.tasks.task import EXAMPLE_ID
 
 STEP = "stream"
 # An application comes each minute, from 1 January 2025 on: the real ones are of the two years before.
@@ -28,7 +29,8 @@ SINCE_MS, EVERY_MS = 1_735_689_600_000, 60_000
 _SUMS = ("income", "expenses", "amount", "price", "assets", "debt")
 # With the least of each.
 _YEARS = {"seniority": 0, "age": 18}
-_SHARPENED = 1.3
+# Outcomes are a little surer than the model of the real ones says, and more so in the recession.
+_SHARPENED, _HARDER = 1.3, 1.5
 _NEVER, _TWICE, _STRANGE, _SKEWED = 0.04, 0.01, 0.003, 0.003
 _SKEW_MS = 3_600_000
 
@@ -98,16 +100,26 @@ class Stream:
         """Applications before the stream, with their outcomes."""
         numbers = np.arange(-count, 0)
         made = self._applications(numbers, [f"history-{self.scenario.seed}-{number:06}" for number in range(count)])
-        bad = self._draw.random(count) < self.probability(made, np.zeros(count, bool))
-        return _with(made, "status", pa.array(np.where(bad, "bad", "good")))
+        bad = self._draw.random(count) < self.probability(self._described(made), np.zeros(count, bool))
+        place = made.column_names.index("status")
+        return made.set_column(place, "status", pa.array(np.where(bad, "bad", "good")))
 
-    def draw(self, count: int) -> pa.Table:
-        """The next applications, in the form of their contract, without outcomes."""
+    def draw(self, count: int) -> tuple[pa.Table, pa.Table]:
+        """The next applications in the form of their contract, without outcomes, and as they are to be scored."""
         numbers = np.arange(self.at, self.at + count)
         made = self._applications(numbers, [f"stream-{self.scenario.seed}-{number:06}" for number in numbers])
-        self._later(made, numbers)
+        asked = self._described(made)
+        self._later(asked, numbers)
         self.at += count
-        return made
+        return made, asked
+
+    @staticmethod
+    def _described(made: pa.Table) -> pa.Table:
+        """What is asked of applications: the inputs of the model, features among them."""
+        filled = made.set_column(
+            made.column_names.index("status"), "status", pa.array(["good"] * len(made), pa.string())
+        )
+        return checked(STEP, CREDIT.examples(filled, None), CREDIT, outcomes=False)
 
     def _applications(self, numbers: np.ndarray, ids: list[str]) -> pa.Table:
         count, hard = len(numbers), self.recession(numbers)
@@ -126,12 +138,12 @@ class Stream:
         columns |= {"status": pa.nulls(count, pa.string()), SEQUENCE: _sequences(times, np.arange(count))}
         return pa.table(columns)
 
-    def _later(self, made: pa.Table, numbers: np.ndarray) -> None:
+    def _later(self, asked: pa.Table, numbers: np.ndarray) -> None:
         """Draw the outcomes of applications, and when they become known."""
-        bad = self._draw.random(len(made)) < self.probability(made, self.recession(numbers))
-        kind = self._draw.random(len(made))
-        delay = 60 + self._draw.exponential(self.scenario.delay, len(made)).astype(np.int64)
-        for place, id_ in enumerate(made["application_id"].to_pylist()):
+        bad = self._draw.random(len(asked)) < self.probability(asked, self.recession(numbers))
+        kind = self._draw.random(len(asked))
+        delay = 60 + self._draw.exponential(self.scenario.delay, len(asked)).astype(np.int64)
+        for place, id_ in enumerate(asked[EXAMPLE_ID].to_pylist()):
             if kind[place] < _NEVER:
                 continue
             number, when = int(numbers[place]), int(numbers[place] + delay[place])
@@ -142,15 +154,12 @@ class Stream:
             elif _NEVER + _TWICE <= kind[place] < _NEVER + _TWICE + _STRANGE:
                 self._due.append((when, Told(number, f"elsewhere-{number}", bool(bad[place]))))
 
-    def probability(self, applications: pa.Table, hard: np.ndarray) -> np.ndarray:
+    def probability(self, asked: pa.Table, hard: np.ndarray) -> np.ndarray:
         """The truth: how likely each applicant doesn't pay back."""
-        # Features are computed for what has an outcome, in order of arrival, as the applications are.
-        filled = _with(applications, "status", pa.array(["good"] * len(applications)))
-        arrays = inputs(checked(STEP, CREDIT.examples(filled, None), CREDIT), CREDIT)
+        arrays = inputs(asked, CREDIT)
         told = np.clip(self._truth.predict(arrays), 1e-6, 1 - 1e-6)
         height = _SHARPENED * np.log(told / (1 - told))
-        shifted = self._shift(rows(arrays, np.flatnonzero(hard)))
-        height[hard] += shifted
+        height[hard] = _HARDER * (height[hard] + self._shift(rows(arrays, np.flatnonzero(hard))))
         return 1 / (1 + np.exp(-height))
 
     @staticmethod
@@ -190,10 +199,6 @@ def with_outcomes(applications: pa.Table, told: list[Told], now: int) -> pa.Tabl
     columns[ARRIVED_AT] = pa.array(np.full(len(kept), now))
     columns[SEQUENCE] = _sequences(np.full(len(kept), now), np.arange(len(kept)) + 1_000_000)
     return pa.table(columns)
-
-
-def _with(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    return table.set_column(table.column_names.index(name), name, values)
 
 
 def _sequences(times: np.ndarray, numbers: np.ndarray) -> pa.Array:

@@ -16,12 +16,12 @@ from ml_pipelines.retraining.rollout import Rules
 from ml_pipelines.steps import manifest
 
 SHORT = Plan(
-    Scenario(seed=2, drift_at=700, off_by_one=(900, 2_300), delay=120),
+    Scenario(seed=2, drift_at=800, off_by_one=(900, 2_700), delay=120),
     history=3_000,
-    window=500,
+    window=700,
     longest=9_000,
-    after_promotion=200,
-    policy=Policy("drift", outcomes=1_200, cool_down_hours=4, run_usd=12, monthly_usd=800),
+    after_promotion=100,
+    policy=Policy("drift", outcomes=1_000, cool_down_hours=10, run_usd=12, monthly_usd=800),
     drift=Settings("population_stability_index", 0.1),
     rules=Rules(canary_percent=30, canary_outcomes=60),
     decay_rows=400,
@@ -52,10 +52,10 @@ def test_the_bad_candidate_never_answers_and_who_is_rolled_back_answers_no_more(
     first, second = (record["subject"] for record in outcome.of(What.REGISTERED))
     assert outcome.of(What.STOPPED)[0]["details"]["failed"]
     assert set().union(*(seen.answered for seen in outcome.windows)) == {first, second}
-    assert outcome.windows[0].answered == {first: 500}
-    assert outcome.windows[-1].answered == {first: 500}
+    assert outcome.windows[0].answered == {first: SHORT.window}
+    assert outcome.windows[-1].answered == {first: SHORT.window}
     canary = next(seen for seen in outcome.windows if len(seen.answered) == 2)
-    assert 0.2 < canary.answered[second] / 500 < 0.4
+    assert 0.2 < canary.answered[second] / SHORT.window < 0.4
 
 
 def test_decisions_tell_reasons_and_vetoes(outcome):
