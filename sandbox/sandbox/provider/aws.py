@@ -285,6 +285,21 @@ class Aws(Cloud):
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html and EC2's.
     replaced_by: ClassVar[Mapping[str, frozenset[str]]] = {
         "*": frozenset({"region", "namePrefix"}),
+        # By these a target and its policies are identified.
+        # https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
+        _SCALABLE: frozenset({"resourceId", "scalableDimension", "serviceNamespace"}),
+        "aws:appautoscaling/policy:Policy": frozenset({"resourceId", "scalableDimension", "serviceNamespace"}),
+        # What is part of an API stays so, and its deployment is what it was then.
+        # https://docs.aws.amazon.com/apigateway/latest/api/API_Operations.html
+        **{type_: frozenset({"restApi", "resourceId", "httpMethod", "stageName"}) for type_ in _OF_AN_API},
+        _DEPLOYMENT: frozenset({"*"}),
+        _RESOURCE: frozenset({"restApi"}),
+        _API_KEY: frozenset({"value"}),
+        _PLAN_KEY: frozenset({"*"}),
+        "aws:lambda/permission:Permission": frozenset({"*"}),
+        "aws:wafv2/webAcl:WebAcl": frozenset({"scope"}),
+        "aws:wafv2/webAclAssociation:WebAclAssociation": frozenset({"*"}),
+        "aws:wafv2/webAclLoggingConfiguration:WebAclLoggingConfiguration": frozenset({"resourceArn"}),
         _LOG_STREAM: frozenset({"*"}),
         "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": frozenset({"vpcId"}),
         "aws:ec2/flowLog:FlowLog": frozenset({"*"}),
