@@ -261,7 +261,7 @@ _DEVELOPMENT = (
     ),
 )
 
-# A resource of Vertex AI that pulumi-gcp has no type for (ml_blueprints.gcp.vertex_models).
+# A resource of Vertex AI that pulumi-gcp has no type for (ml_blueprints.dynamic.vertex_ai).
 VERTEX_DEPLOYMENT = "pulumi-python:dynamic/ml_blueprints:VertexDeployment"
 
 _SERVING = (
