@@ -24,6 +24,7 @@ from rich.table import Table
 from sandbox import home
 from sandbox.errors import SandboxError
 
+from benchmarks.environments import programs
 from benchmarks.measure import Bench
 
 INPUTS, TREES, BODIES = 20, 100, 500
@@ -137,6 +138,7 @@ class Ground:
         versions: Sequence[tuple[str, str, float]] = (),
         token: str | None = None,
         captured: bool = False,
+        workers: int = 1,
         **said: Any,
     ) -> Server:
         """Our service with these versions (number, role and traffic); `said` are fields of its routing table."""
@@ -165,6 +167,7 @@ class Ground:
                 "TRUSTED_KEYS": manifest.as_word(self.key.public_key()),
                 **({"CAPTURED": str(self.folder / "captured")} if captured else {}),
                 "DRAIN_SECONDS": "0",
+                "WORKERS": str(workers),
                 "LOG_LEVEL": "ERROR",
                 **(
                     {
@@ -329,22 +332,8 @@ def _result(server: Server, asked: "subprocess.Popen[str]") -> dict[str, Any]:
 
 
 def _environment(name: str) -> Path:
-    """The programs of a peer, installed once in a folder of its own. Raises SandboxError where they can't be."""
-    folder = Path.home() / ".cache" / "ml-blueprints" / "peers" / name
-    programs = folder / "bin"
-    if not (folder / "installed").exists():
-        uv = str(home.REPOSITORY / ".uv" / "bin" / "uv")
-        for command in (
-            (uv, "venv", "--quiet", "--clear", str(folder)),
-            (uv, "pip", "install", "--quiet", *_PACKAGES[name]),
-        ):
-            done = subprocess.run(
-                command, env={**os.environ, "VIRTUAL_ENV": str(folder)}, capture_output=True, text=True
-            )
-            if done.returncode:
-                raise SandboxError(f"{name} can't be installed: {done.stderr}")
-        (folder / "installed").touch()
-    return programs
+    """The programs of a peer. Raises SandboxError where it can't be installed."""
+    return programs(name, _PACKAGES[name])
 
 
 def _model(seed: int) -> bytes:

@@ -31,7 +31,7 @@ from ml_pipelines.serving.refusal import (
     RefusedError,
 )
 from ml_pipelines.serving.settings import Settings, Teller
-from ml_pipelines.serving.telemetry import NO_TENANT
+from ml_pipelines.serving.telemetry import NO_TENANT, exposed
 from ml_pipelines.serving.tenants import Gate, Gates, Identities, Told, of_authorizer
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Service:
         self.draining = False
         # Refusals that wait to be sent.
         self.held = 0
-        self.gates = Gates()
+        self.gates = Gates(1 / settings.workers)
         self.gates.take(answering.table.tenants)
         self._identify = _identify(settings)
         self._logged_at, self._logged = 0.0, 0
@@ -183,7 +183,7 @@ class Service:
         return _said({"live": True})
 
     async def _metrics(self, request: Request) -> Response:
-        return Response(generate_latest(self.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(exposed(self.metrics.registry)), media_type=CONTENT_TYPE_LATEST)
 
     async def _openapi(self, request: Request) -> Response:
         return await self._told(request, self._openapi_document)

@@ -84,7 +84,7 @@ def running(folder: Path, routing: Path, variables: Mapping[str, str], token: st
         free.bind(("127.0.0.1", 0))
         made = Process(free.getsockname()[1], routing, token)
     log = folder / "service.log"
-    told = {ROUTING_FILE: str(routing), "PORT": str(made.port), "DRAIN_SECONDS": "0", **variables}
+    told = {ROUTING_FILE: str(routing), "PORT": str(made.port), "DRAIN_SECONDS": "0", "WORKERS": "1", **variables}
     with log.open("wb") as output:
         started = subprocess.Popen([sys.executable, "-m", "ml_pipelines.serving"], env=os.environ | told, stderr=output)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 from prometheus_client import start_http_server
 
-from ml_pipelines.serving import telemetry
+from ml_pipelines.serving import telemetry, workers
 from ml_pipelines.serving.app import Service
 from ml_pipelines.serving.service import service
 from ml_pipelines.serving.settings import SettingError, Settings
@@ -75,7 +75,10 @@ def main() -> int:
     """Serve until told to end; returns the exit code."""
     telemetry.set_up_logging()
     try:
-        _serve(Settings.read())
+        settings = Settings.read()
+        if settings.workers > 1 and not workers.is_worker():
+            return workers.run(settings.workers, settings.metrics_port, settings.drain_seconds)
+        _serve(settings)
     except (SettingError, ModelError) as error:
         print(f"serving: {error}", file=sys.stderr)
         return _WRONG
@@ -84,6 +87,10 @@ def main() -> int:
 
 def _serve(settings: Settings) -> None:
     made = service(settings)
+    server = Server(config(made.application, settings.port), made)
+    if workers.is_worker():
+        server.run(sockets=[workers.listening(settings.port)])
+        return
     if settings.metrics_port is not None:
         start_http_server(settings.metrics_port, registry=made.metrics.registry)
-    Server(config(made.application, settings.port), made).run()
+    server.run()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from ml_pipelines.scoring_endpoint import Endpoint, EndpointError
+from ml_pipelines.serving import workers
 from ml_pipelines.serving.captured import EVERY_SECONDS
 from ml_pipelines.serving.table import Table, TableError
 from ml_pipelines.serving.trust import Trust
@@ -61,8 +62,9 @@ class Settings:
     """The variables, read. `health` and `predict` are the routes that Vertex AI asks for.
 
     `endpoints` make the service a router, which asks them instead of models: by tenant, and under None that of all who
-    have none of their own. `behind_router`: whoever reaches this container is let in by the platform, and is our router
-    or event processor, which tells the tenant. `teller` is who has verified tenants' tokens in front of it.
+    have none of their own. `workers` is how many processes there are, of which this is one. `behind_router`: whoever
+    reaches this container is let in by the platform, and is our router or event processor, which tells the tenant.
+    `teller` is who has verified tenants' tokens in front of it.
     """
 
     table: Table
@@ -81,6 +83,7 @@ class Settings:
     body_bytes: int
     body_seconds: float
     drain_seconds: float
+    workers: int = 1
     behind_router: bool = False
     teller: Teller | None = None
     endpoints: Mapping[str | None, Endpoint] = field(default_factory=dict)
@@ -131,6 +134,7 @@ class Settings:
             body_bytes=int(_number(variables, "BODY_MEGABYTES", 6) * MEBIBYTE),
             body_seconds=_number(variables, "BODY_SECONDS", 5),
             drain_seconds=_number(variables, "DRAIN_SECONDS", 5),
+            workers=max(1, int(_number(variables, "WORKERS", workers.processors()))),
             behind_router=behind_router,
             teller=teller,
             endpoints=endpoints,

@@ -40,7 +40,11 @@ class Metrics:
         )
         self.degraded = Counter("serving_degraded", "Answers without a member or canary", ("model",), registry=registry)
         self.withdrawn = Gauge(
-            "serving_canary_withdrawn", "1 for a canary that was withdrawn", ("model",), registry=registry
+            "serving_canary_withdrawn",
+            "1 for a canary that was withdrawn",
+            ("model",),
+            registry=registry,
+            multiprocess_mode="max",
         )
         self.reloads = Counter(
             "serving_reloads", "Routing tables by what became of them", ("outcome",), registry=registry
@@ -61,6 +65,17 @@ class Metrics:
         if child is None:
             child = self._bound[tenant] = self.seconds.labels(tenant)
         child.observe(seconds)
+
+
+def exposed(registry: CollectorRegistry) -> CollectorRegistry:
+    """What is told of the service: of all of its processes where there are several."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return registry
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    together = CollectorRegistry()
+    MultiProcessCollector(together)
+    return together
 
 
 class JsonLines(logging.Formatter):

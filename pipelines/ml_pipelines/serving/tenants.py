@@ -155,15 +155,15 @@ def _claimed(claims: Mapping[str, Any], claim: str) -> str:
 
 
 class Gate:
-    """One tenant's rate and bulkhead."""
+    """One tenant's rate and bulkhead, or this process's share of them."""
 
     __slots__ = ("_at", "_burst", "_rate", "_tokens", "concurrency", "running", "tenant")
 
-    def __init__(self, tenant: Tenant):
-        self.tenant, self._rate = tenant, tenant.requests_per_second
+    def __init__(self, tenant: Tenant, share: float = 1.0):
+        self.tenant, self._rate = tenant, tenant.requests_per_second * share
         self._burst = max(1.0, self._rate)
         self._tokens, self._at = self._burst, time.monotonic()
-        self.concurrency, self.running = tenant.concurrency, 0
+        self.concurrency, self.running = max(1, round(tenant.concurrency * share)), 0
 
     def enter(self) -> None:
         """Take a request in; `leave` when it is done. Raises RefusedError (429) beyond rate or bulkhead."""
@@ -192,13 +192,14 @@ class Gate:
 class Gates:
     """The gates of all tenants. A new table keeps what each has asked and is at."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: float = 1.0) -> None:
+        self._share = share
         self._gates: dict[str, Gate] = {}
 
     def take(self, tenants: Mapping[str, Tenant]) -> None:
         """Have these tenants from now on."""
         self._gates = {
-            name: there if (there := self._gates.get(name)) and there.tenant == tenant else Gate(tenant)
+            name: there if (there := self._gates.get(name)) and there.tenant == tenant else Gate(tenant, self._share)
             for name, tenant in tenants.items()
         }
 

@@ -125,6 +125,7 @@ def made(registry, keys, tmp_path):
         variables = {
             "ML_BLUEPRINTS_ROUTING": json.dumps(said),
             "MODELS": str(registry),
+            "WORKERS": "1",
             "TRUSTED_KEYS": manifest.as_word(KEY.public_key()),
             **(
                 {"TOKEN_ISSUER": ISSUER, "TOKEN_AUDIENCE": AUDIENCE, "TOKEN_KEYS": str(keys)} if said["tenants"] else {}

@@ -10,8 +10,10 @@ import threading
 import time
 
 import httpx
+import psutil
 import pytest
 from ml_pipelines.serving.drill import drill
+from ml_pipelines.serving.workers import processors
 from ml_pipelines.steps import manifest
 
 from .conftest import KEY, table
@@ -27,6 +29,7 @@ def environment(registry, **changed):
         "MODELS": str(registry),
         "TRUSTED_KEYS": manifest.as_word(KEY.public_key()),
         "PORT": str(port),
+        "WORKERS": "1",
     }
     return port, os.environ | variables | changed
 
@@ -62,6 +65,52 @@ def test_an_end_is_told_beforehand_and_no_request_is_lost(registry):
     assert 503 in health
     # uvicorn ends by the signal that it was sent, when all is done.
     assert process.wait(15) == -signal.SIGTERM
+
+
+@pytest.fixture
+def two(registry):
+    """Two processes of the service on one port, with a port of their own for metrics; both end with the test."""
+    _, taken = environment(registry)
+    port, variables = environment(registry, WORKERS="2", DRAIN_SECONDS="0.3", METRICS_PORT=taken["PORT"])
+    process = start(variables)
+    until_ready(port)
+    yield process, port, int(taken["PORT"])
+    process.kill()
+    process.wait()
+
+
+def test_several_processes_serve_count_and_drain_together(two):
+    process, port, metrics = two
+    workers = psutil.Process(process.pid).children()
+    assert len(workers) == 2
+    end = time.monotonic() + 20
+    # Each connection is of one process; after a while both have some.
+    while any(not worker.net_connections() for worker in workers) and time.monotonic() < end:
+        time.sleep(0.05)
+    asked = 40
+    for _ in range(asked):
+        assert httpx.post(f"http://127.0.0.1:{port}/v1/score", json=EVENT).status_code == 200
+    counted = 'serving_requests_total{protocol="own",status="200",tenant="-"} 40.0'
+    assert counted in httpx.get(f"http://127.0.0.1:{metrics}/metrics").text
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    assert not any(worker.is_running() for worker in workers)
+
+
+def test_processes_that_cant_start_end_the_service_with_the_reason(registry):
+    (registry / "trees" / "1.0.0" / "manifest.sig").unlink()
+    _, variables = environment(registry, WORKERS="2")
+    process = start(variables)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "serving: model trees/1.0.0" in said
+
+
+@pytest.mark.parametrize(("quota", "most"), [("max 100000", 64), ("150000 100000", 2), ("50000 100000", 1), ("x", 64)])
+def test_the_processors_are_those_of_the_container(tmp_path, monkeypatch, quota, most):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    (tmp_path / "cpu.max").write_text(quota)
+    assert processors(tmp_path / "cpu.max") == most
 
 
 def test_a_model_that_is_refused_ends_the_service_with_its_reason(registry):
