@@ -19,6 +19,7 @@ from sandbox.errors import SandboxError
 from sandbox.stacks import Operation
 
 from benchmarks.contracts import contracts
+from benchmarks.drift import drift
 from benchmarks.features import features
 from benchmarks.measure import Bench, PeakMemory, open_bench, pulumi, resources, run_together
 from benchmarks.policies import policies
@@ -178,6 +179,7 @@ _TABLES: Mapping[str, Callable[[Console, Bench, int], None]] = {
     "streaming": streaming,
     "training": training,
     "serving": serving,
+    "drift": drift,
 }
 
 

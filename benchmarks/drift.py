@@ -1,0 +1,309 @@
+"""Drift beside evidently and river in one run: speed, memory, the same numbers; delay and false alarms in 120 streams."""
+
+import json
+import logging
+import multiprocessing
+import resource
+import statistics
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from sandbox import home
+from sandbox.errors import SandboxError
+
+from benchmarks import drift_scenarios as scenarios
+from benchmarks.environments import programs
+from benchmarks.measure import Bench
+
+ROWS, MANY, COLUMNS = 1_000_000, 10_000_000, 20
+SEEDS = 20
+EVIDENTLY, RIVER = "evidently", "river"
+_PACKAGES = {EVIDENTLY: ("evidently==0.7.23", "pandas<3"), RIVER: ("river==0.26.1",)}
+# What evidently calls our metrics, and which of our numbers its own is.
+_METHODS = {
+    "psi": ("population_stability_index", "population_stability_index"),
+    "jensenshannon": ("jensen_shannon", "jensen_shannon"),
+    "ks": ("kolmogorov_smirnov", "kolmogorov_smirnov_p"),
+    "wasserstein": ("wasserstein", "wasserstein"),
+}
+_CHUNK = 250_000
+_WINDOWS, _WATCH = "ours, windows of 1,000", "ours, watch (ADWIN)"
+# So long after an event its outcome comes, and of so many the performance is told.
+_DELAY, _LABELLED = 500, 2_000
+_EVENTS, _TURNS = 30_000, 3
+
+
+def drift(console: Console, bench: Bench, runs: int) -> None:
+    """Two tables of a million and of ten million rows, then streams with drift at a known event, then the watch's cost."""
+    with home.temporary() as folder:
+        console.print("environments of the peers, tables of a million rows ...", style="dim")
+        for name, packages in _PACKAGES.items():
+            programs(name, packages)
+        _print_million(console, folder)
+        console.print("tables of ten million rows ...", style="dim")
+        _print_many(console, folder)
+        console.print(f"{len(scenarios.SCENARIOS)} kinds of streams, {SEEDS} of each ...", style="dim")
+        _print_scenarios(console, folder)
+        _print_cost(console)
+
+
+def _tables(folder: Path, rows: int) -> list[Path]:
+    """Two tables that differ in some columns; written in parts, so that they are never held."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = []
+    for number, name in enumerate(("reference", "current")):
+        files.append(folder / f"{name}-{rows}.parquet")
+        draw = np.random.default_rng(number)
+        makes = [
+            lambda size, move: draw.normal(move, 1, size),
+            lambda size, move: draw.exponential(1 + move, size),
+            lambda size, move: draw.random(size) ** (1 + move),
+            lambda size, move: draw.poisson(40 + move, size).astype(float),
+        ]
+        writer = None
+        for start in range(0, rows, _CHUNK):
+            size = min(_CHUNK, rows - start)
+            part = pa.table(
+                {
+                    # Every other group of four columns moves.
+                    f"column_{place}": makes[place % 4](size, 0.2 * number * (place // 4 % 2))
+                    for place in range(COLUMNS)
+                }
+            )
+            writer = writer or pq.ParquetWriter(files[-1], part.schema)
+            writer.write_table(part)
+        if writer is not None:
+            writer.close()
+    return files
+
+
+def _alone(function: Any, *arguments: Any) -> Any:
+    """What a function answers in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def _exact(files: Sequence[Path], metric: str) -> tuple[float, float, dict[str, dict[str, float]]]:
+    from ml_pipelines.monitoring import exact
+
+    begun = time.perf_counter()
+    found = dict(exact.compared(*files, metrics=[metric]))
+    return time.perf_counter() - begun, _peak(), found
+
+
+def _baseline(file: Path, to: Path) -> tuple[float, float]:
+    """A baseline of a table, column by column."""
+    import pyarrow.parquet as pq
+    from ml_pipelines.steps.drift_baseline import described
+
+    begun = time.perf_counter()
+    rows = pq.read_metadata(file).num_rows
+    names = pq.read_schema(file).names
+    columns = {name: described(pq.read_table(file, columns=[name]).column(0).to_numpy()) for name in names}
+    said = {"format": 1, "task": "made-up", "rows": rows, "inputs": columns}
+    said |= {"scores": columns[names[0]], "outcomes": columns[names[0]]}
+    to.write_text(json.dumps(said))
+    return time.perf_counter() - begun, _peak()
+
+
+def _counted(baseline: Path, file: Path, metric: str) -> tuple[float, float, int]:
+    from ml_pipelines.monitoring import duckdb_counting
+    from ml_pipelines.monitoring.baseline import Baseline
+    from ml_pipelines.monitoring.compare import compare
+    from ml_pipelines.monitoring.report import Settings
+
+    begun = time.perf_counter()
+    before = Baseline.read("drift", baseline)
+    report = compare(before, duckdb_counting.count(before, file), Settings(metric=metric))
+    return time.perf_counter() - begun, _peak(), len(report.findings)
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _peer(name: str, script: str, *arguments: object) -> dict[str, Any]:
+    command = [str(programs(name, _PACKAGES[name]) / "python"), str(Path(__file__).parent / "peers" / script)]
+    done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode:
+        raise SandboxError(f"{name}: {done.stderr[-500:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _print_million(console: Console, folder: Path) -> None:
+    files = _tables(folder, ROWS)
+    baseline = folder / "baseline.json"
+    _alone(_baseline, files[0], baseline)
+    table = _table(
+        f"{ROWS:,} rows x {COLUMNS} columns, reading included",
+        *("metric", "evidently s", "MiB", "ours, all values s", "MiB", "times faster", "largest difference"),
+        *("ours, counted s", "MiB", "times faster"),
+    )
+    for method, (metric, number) in _METHODS.items():
+        console.print(f"{metric} ...", style="dim")
+        ours, memory, found = _alone(_exact, files, metric)
+        quick, little, _ = _alone(_counted, baseline, files[1], metric)
+        answer = _peer(EVIDENTLY, "evidently_drift.py", *files, method)
+        theirs = answer["methods"][method]
+        apart = max(abs(theirs["values"][name] - one[number]) for name, one in found.items())
+        table.add_row(
+            metric,
+            *(f"{theirs['seconds']:.1f}", f"{theirs['mebibytes']:,.0f}", f"{ours:.2f}", f"{memory:,.0f}"),
+            *(f"{theirs['seconds'] / ours:.0f}", f"{apart:.1e}"),
+            *(f"{quick:.2f}", f"{little:,.0f}", f"{theirs['seconds'] / quick:.0f}"),
+        )
+    console.print(table)
+
+
+def _print_many(console: Console, folder: Path) -> None:
+    files = _tables(folder, MANY)
+    baseline = folder / "baseline.json"
+    table = _table(f"{MANY:,} rows x {COLUMNS} columns", "what", "seconds", "peak MiB")
+    seconds, memory = _alone(_baseline, files[0], baseline)
+    table.add_row("baseline of the reference, once", f"{seconds:.1f}", f"{memory:,.0f}")
+    seconds, memory, findings = _alone(_counted, baseline, files[1], "population_stability_index")
+    table.add_row(f"window counted and compared, {findings} findings", f"{seconds:.1f}", f"{memory:,.0f}")
+    for metric, _ in _METHODS.values():
+        seconds, memory, _ = _alone(_exact, files, metric)
+        table.add_row(f"{metric} of all values", f"{seconds:.1f}", f"{memory:,.0f}")
+    console.print(table)
+
+
+def _print_scenarios(console: Console, folder: Path) -> None:
+    jobs = [(scenario, seed) for scenario in scenarios.SCENARIOS for seed in range(SEEDS)]
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        ours = pool.starmap(_ours, jobs)
+    told: dict[str, dict[str, list[tuple[int | None, int]]]] = {}
+    for (scenario, _), one in zip(jobs, ours, strict=True):
+        for detector, places in one.items():
+            told.setdefault(detector, {}).setdefault(scenario, []).append(scenarios.told(places))
+    arrays = {}
+    for scenario, seed in jobs:
+        made = scenarios.stream(scenario, seed)
+        arrays[f"{scenario}/{seed}"] = np.column_stack([made.ranks(), np.abs(made.outcomes - made.scores)])
+    np.savez(folder / "streams.npz", **arrays)
+    answer = _peer(RIVER, "river_drift.py", folder / "streams.npz")
+    for scenario, seed in jobs:
+        for detector, places in answer["found"][f"{scenario}/{seed}"].items():
+            name = f"river, {detector}"
+            told.setdefault(name, {}).setdefault(scenario, []).append(scenarios.told(places))
+    table = _table(
+        f"{SEEDS} streams of each kind, {scenarios.EVENTS:,} events x {COLUMNS} features, drift from event "
+        f"{scenarios.BEGINS:,} on",
+        *("detector", "drift", "found", "delay, median", "delay, worst", "streams with false alarms"),
+    )
+    for detector, kinds in told.items():
+        for scenario, found in kinds.items():
+            delays = [delay for delay, _ in found if delay is not None]
+            false = sum(early > 0 or (scenario == "none" and delay is not None) for delay, early in found)
+            is_none = scenario == "none"
+            table.add_row(
+                *(detector, scenario, "" if is_none else f"{len(delays)} of {len(found)}"),
+                f"{statistics.median(delays):,.0f}" if delays and not is_none else "",
+                f"{max(delays):,}" if delays and not is_none else "",
+                f"{false} of {len(found)}",
+            )
+    console.print(table)
+    each = ", ".join(f"{name} {micros:.2f}" for name, micros in answer["microseconds"].items())
+    console.print(f"river, microseconds for a value: {each}; it is shown errors of labels beside features and scores")
+
+
+def _ours(scenario: str, seed: int) -> dict[str, list[int]]:
+    """Where alarms are told: windows at their end, the watch at the event that it looked at last."""
+    import pyarrow as pa
+    from ml_pipelines.monitoring.baseline import Baseline
+    from ml_pipelines.monitoring.compare import compare
+    from ml_pipelines.monitoring.counting import count
+    from ml_pipelines.monitoring.performance import decays, performance
+    from ml_pipelines.monitoring.report import Settings
+    from ml_pipelines.steps.drift_baseline import described
+    from ml_pipelines.streaming.watch import Watch
+    from ml_pipelines.tasks.credit import CREDIT as TASK
+
+    logging.disable(logging.CRITICAL)
+    # What a model was trained on: the same source, without drift.
+    past = scenarios.stream("none", 1000 + seed)
+    part = {"scores": described(past.scores), "outcomes": described(past.outcomes), "rows": scenarios.EVENTS}
+    inputs = {name: described(values) for name, values in past.columns.items()}
+    before = Baseline.of({"format": 1, "task": TASK.name, "inputs": inputs, **part})
+    reached = performance(TASK, past.outcomes, past.scores)
+    now = scenarios.stream(scenario, seed)
+    table = pa.table({**now.columns, "score": now.scores, "segment": pa.array(now.segments, pa.string())})
+    settings = Settings(segments=("segment",))
+    windows = []
+    for start in range(0, scenarios.EVENTS, scenarios.WINDOW):
+        end = start + scenarios.WINDOW
+        known = slice(max(0, end - _DELAY - _LABELLED), max(0, end - _DELAY))
+        found = tuple(decays(TASK, reached, now.outcomes[known], now.scores[known]))
+        window = count(before, table.slice(start, scenarios.WINDOW), settings.segments)
+        if compare(before, window, settings, found).alarm:
+            windows.append(end)
+    kinds = {name: "string" if values.dtype == object else "float" for name, values in now.columns.items()}
+    watch, changes = Watch("made-up", kinds, quiet_ms=0), []
+    rows = list(zip(*(values.tolist() for values in now.columns.values()), strict=True))
+    for place in range(0, scenarios.EVENTS, 100):
+        decisions = [
+            {
+                "features": dict(zip(kinds, row, strict=True)),
+                "answer": {"score": now.scores[place + offset]},
+                "arrived_at": place + offset,
+            }
+            for offset, row in enumerate(rows[place : place + 100])
+        ]
+        changes += [shift.at for shift in watch.see(decisions)]
+    return {_WINDOWS: windows, _WATCH: changes}
+
+
+def _print_cost(console: Console) -> None:
+    """The event processor with and without the watch, in turns; processor time, of which other processes take none."""
+    console.print("the watch's cost ...", style="dim")
+    plain, watched = _alone(_cost)
+    table = _table(f"Event processor, {_EVENTS:,} card payments on one core", "watch", "events/s of processor time")
+    table.add_row("without", f"{statistics.median(plain):,.0f}")
+    share = 1 - statistics.median(watched) / statistics.median(plain)
+    table.add_row(f"with ({share:.1%} less)", f"{statistics.median(watched):,.0f}")
+    console.print(table)
+
+
+def _cost() -> tuple[list[float], list[float]]:
+    from ml_pipelines.features.online import Plan
+    from ml_pipelines.streaming.core import Processor
+    from ml_pipelines.streaming.environment import spare_the_collector
+    from ml_pipelines.streaming.state.store import open_store
+    from ml_pipelines.streaming.watch import Watch
+
+    from benchmarks.streaming import BATCH, Nowhere, payments
+
+    logging.disable(logging.CRITICAL)
+    plan = Plan.load("fraud-detection")
+    codec, records = payments(plan, 1_000, _EVENTS)
+    spare_the_collector()
+    rates: tuple[list[float], list[float]] = ([], [])
+    for turn in range(2 * _TURNS):
+        watch = Watch(plan.workload, plan.features) if turn % 2 else None
+        nowhere = Nowhere()
+        processor = Processor(
+            plan, lambda record: codec.decode(record.payload), open_store("memory:"), nowhere, nowhere, watch=watch
+        )
+        begun = time.process_time()
+        for first in range(0, _EVENTS, BATCH):
+            processor.process(records[first : first + BATCH])
+        rates[turn % 2].append(_EVENTS / (time.process_time() - begun))
+    return rates
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(
+            column, justify="left" if column in ("metric", "what", "detector", "drift", "watch") else "right"
+        )
+    return table
