@@ -12,7 +12,7 @@ from ml_blueprints.settings import Purpose
 _HOUSE = "/subscriptions/5ec0de00-0000-4000-8000-000000000000/resourceGroups/house/providers"
 KEY = f"{_HOUSE}/Microsoft.KeyVault/vaults/house-keys/keys/data/versions/0123456789abcdef"
 NETWORK = f"{_HOUSE}/Microsoft.Network/virtualNetworks/shared"
-SUBNETS = (f"{NETWORK}/subnets/endpoints", f"{NETWORK}/subnets/apps")
+SUBNETS = tuple(f"{NETWORK}/subnets/{name}" for name in ("endpoints", "api", "apps"))
 IDENTITIES = {
     purpose: f"{_HOUSE}/Microsoft.ManagedIdentity/userAssignedIdentities/house-{purpose}" for purpose in Purpose
 }
@@ -33,6 +33,7 @@ ROLES = {
     "7f951dda-4ed3-4680-a7ca-43fe172d538d": "AcrPull",
     "8311e382-0749-4cb8-b61a-304f252e45ec": "AcrPush",
     "635dd51f-9968-44d3-b7fb-6d9a6bd613ae": "AzureML Metrics Writer",
+    "f1a07417-d97a-45cb-824c-7a7467783830": "Managed Identity Operator",
     "f6c7c914-8db3-469d-8ca1-694a8f32e121": "AzureML Data Scientist",
     "b556d68e-0be0-4f35-a333-ad7ee1ce17ea": "Azure AI Enterprise Network Connection Approver",
 }

@@ -135,8 +135,8 @@ def test_compute_has_the_identities_of_its_jobs(streaming, house, identity):
     def identities(built) -> list[str]:
         return cluster(built).inputs["identity"]["userAssignedIdentities"]
 
-    assert identities(streaming) == [identity(streaming, "training"), identity(streaming, "serving")]
-    assert [used.rpartition("/")[2] for used in identities(house)] == ["house-training", "house-serving"]
+    assert identities(streaming) == [identity(streaming, "training")]
+    assert [used.rpartition("/")[2] for used in identities(house)] == ["house-training"]
 
 
 def test_compute_waits_until_it_can_reach_the_lake_and_pull_the_image(streaming, waits_for):

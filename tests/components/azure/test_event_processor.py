@@ -55,7 +55,7 @@ def test_the_processor_has_no_way_in_and_no_secrets(processor):
 @pytest.mark.parametrize("platform", STREAMING)
 def test_the_processor_acts_pulls_and_scales_under_the_identity_that_ingests(request, identity, platform):
     built = request.getfixturevalue(platform)
-    (app,) = built.of_type(APP)
+    app = built.named(APP, f"{built.platform.context.name}-processor")
     (used,) = app.inputs["identity"]["userAssignedIdentities"]
     if platform == "house":
         assert used.endswith("/house-ingest")
@@ -116,7 +116,7 @@ def test_the_processor_asks_the_endpoint_and_keeps_features_for_as_long_as_the_w
 @pytest.mark.parametrize("platform", ["streaming", "hybrid"])
 def test_windows_lie_beside_the_features_and_the_processor_may_write_them_when_it_starts(request, waits_for, platform):
     built = request.getfixturevalue(platform)
-    (app,) = built.of_type(APP)
+    app = built.named(APP, f"{built.platform.context.name}-processor")
     known = told(app)
     assert known["STATE"] == known["FEATURE_STORE"]
     assert known["WORKLOAD"] == built.platform.context.workload.name
@@ -180,7 +180,7 @@ def test_its_name_keeps_to_32_characters(processor):
 @pytest.mark.parametrize("platform", ["hybrid", "hybrid_house"])
 def test_where_requests_are_scored_the_processor_only_keeps_features(request, granted, platform):
     built = request.getfixturevalue(platform)
-    (app,) = built.of_type(APP)
+    app = built.named(APP, f"{built.platform.context.name}-processor")
     assert not {"SCORING_ENDPOINT", "DECISIONS", "ML_BLUEPRINTS_ROUTING"} & told(app).keys()
     assert {"STATE", "FEATURE_STORE", "EVENTS", "DEAD_LETTERS", "CHECKPOINTS"} <= told(app).keys()
     assert not [hub for hub in built.of_type("azure-native:eventhub:EventHub") if hub.name.endswith("-decisions")]

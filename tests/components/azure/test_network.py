@@ -53,15 +53,15 @@ def rules(group, direction: str) -> list[tuple]:
 
 
 @pytest.mark.parametrize(
-    ("cidr", "endpoints", "apps"),
+    ("cidr", "endpoints", "apps", "api"),
     [
-        ("10.64.0.0/16", "10.64.0.0/18", "10.64.64.0/18"),
-        ("10.8.0.0/20", "10.8.0.0/22", "10.8.4.0/22"),
-        ("192.168.4.0/22", "192.168.4.0/24", "192.168.5.0/24"),
+        ("10.64.0.0/16", "10.64.0.0/18", "10.64.64.0/18", "10.64.128.0/18"),
+        ("10.8.0.0/20", "10.8.0.0/22", "10.8.4.0/22", "10.8.8.0/22"),
+        ("192.168.4.0/22", "192.168.4.0/24", "192.168.5.0/24", "192.168.6.0/24"),
     ],
 )
-def test_a_range_is_divided_in_quarters_of_which_two_stay_free(cidr, endpoints, apps):
-    assert network.plan(cidr) == network.Plan(endpoints=endpoints, apps=apps)
+def test_a_range_is_divided_in_quarters_of_which_one_stays_free(cidr, endpoints, apps, api):
+    assert network.plan(cidr) == network.Plan(endpoints=endpoints, apps=apps, api=api)
 
 
 def test_container_apps_have_room_in_the_smallest_range():

@@ -14,6 +14,11 @@ SCHEDULE = f"{ML}:Schedule"
 ONLINE = pytest.mark.parametrize("platform", ["streaming", "hybrid"])
 
 
+def shared(built):
+    """The endpoint of all who have no instances of their own."""
+    return built.named(ENDPOINT, f"{built.platform.context.name}-endpoint")
+
+
 def place(uri: str) -> str:
     """A place in the lake as its datastore and path."""
     found = re.fullmatch(r"azureml://subscriptions/[^/]+/resourcegroups/[^/]+/workspaces/[^/]+/datastores/(.+)", uri)
@@ -45,24 +50,22 @@ def test_a_version_is_its_artifact_in_the_models_zone_and_says_its_role(streamin
 
 @ONLINE
 def test_the_endpoint_is_private_and_takes_tokens_only(request, platform):
-    (endpoint,) = request.getfixturevalue(platform).of_type(ENDPOINT)
-    assert endpoint.inputs["properties"]["publicNetworkAccess"] == "Disabled"
-    assert endpoint.inputs["properties"]["authMode"] == "AADToken"
+    for endpoint in request.getfixturevalue(platform).of_type(ENDPOINT):
+        assert endpoint.inputs["properties"]["publicNetworkAccess"] == "Disabled"
+        assert endpoint.inputs["properties"]["authMode"] == "AADToken"
 
 
 @ONLINE
 def test_the_endpoints_name_is_the_platforms_own_and_keeps_to_32_characters(request, platform):
     built = request.getfixturevalue(platform)
-    (endpoint,) = built.of_type(ENDPOINT)
-    name = endpoint.inputs["endpointName"]
+    name = shared(built).inputs["endpointName"]
     assert name == f"{built.platform.context.name}-{built.platform.context.token}"
     assert len(name) <= 32
 
 
 def test_the_endpoint_acts_under_the_serving_identity(streaming, house, identity):
     def used(built) -> list[str]:
-        (endpoint,) = built.of_type(ENDPOINT)
-        return endpoint.inputs["identity"]["userAssignedIdentities"]
+        return shared(built).inputs["identity"]["userAssignedIdentities"]
 
     assert used(streaming) == [identity(streaming, "serving")]
     assert [id_.rpartition("/")[2] for id_ in used(house)] == ["house-serving"]
@@ -71,7 +74,7 @@ def test_the_endpoint_acts_under_the_serving_identity(streaming, house, identity
 @ONLINE
 def test_the_endpoint_waits_for_the_rights_and_the_ways_of_its_identity(request, waits_for, platform):
     built = request.getfixturevalue(platform)
-    (endpoint,) = built.of_type(ENDPOINT)
+    endpoint = shared(built)
     grants = {f"RoleAssignment serving-{part}" for part in ("metrics", "images", "models", "features", "curated")}
     ways = {f"ManagedNetworkSettingsRule ml-to-{part}" for part in ("lake-dfs", "lake-blob", "online-features")}
     assert grants | ways <= waits_for(built, endpoint)
@@ -85,17 +88,19 @@ def test_serving_writes_metrics_to_the_workspace(streaming, granted):
     ("platform", "sizes"),
     [
         ("streaming", {"gradient-boosting-1-2-0": 2, "sequence-network-0-3-0": 2}),
-        ("hybrid", {"gradient-boosting-4-0-0": 2, "gradient-boosting-4-1-0": 2}),
+        ("hybrid", {"gradient-boosting-4-0-0": 2, "gradient-boosting-4-1-0": 2, "partners-gradient-boosting-4-0-0": 2}),
     ],
 )
 def test_each_version_has_instances_of_its_own_which_autoscaling_changes(request, platform, sizes):
-    deployments = request.getfixturevalue(platform).of_type(DEPLOYMENT)
-    assert {found.inputs["deploymentName"]: found.inputs["sku"]["capacity"] for found in deployments} == sizes
+    built = request.getfixturevalue(platform)
+    deployments = built.of_type(DEPLOYMENT)
+    name = built.platform.context.name
+    assert {found.name.removeprefix(f"{name}-"): found.inputs["sku"]["capacity"] for found in deployments} == sizes
     assert all(found.ignore_changes == ("sku.capacity",) for found in deployments)
     assert all(len(found.inputs["deploymentName"]) <= 32 for found in deployments)
 
 
-@pytest.mark.parametrize(("platform", "type_"), [("streaming", "Standard_DS3_v2"), ("hybrid", "Standard_DS2_v2")])
+@pytest.mark.parametrize(("platform", "type_"), [("streaming", "Standard_F4s_v2"), ("hybrid", "Standard_F2s_v2")])
 def test_instances_have_the_size_of_the_workload(request, platform, type_):
     deployments = request.getfixturevalue(platform).of_type(DEPLOYMENT)
     assert {found.inputs["properties"]["instanceType"] for found in deployments} == {type_}
@@ -104,25 +109,29 @@ def test_instances_have_the_size_of_the_workload(request, platform, type_):
 @ONLINE
 def test_a_deployment_loads_its_version_in_the_platforms_image_behind_the_endpoint(request, named, platform):
     built = request.getfixturevalue(platform)
-    (endpoint,) = built.of_type(ENDPOINT)
+    endpoints = {found.inputs["endpointName"] for found in built.of_type(ENDPOINT)}
     (environment,) = built.of_type(f"{ML}:EnvironmentVersion")
+    assert {deployment.inputs["endpointName"] for deployment in built.of_type(DEPLOYMENT)} == endpoints
     for deployment in built.of_type(DEPLOYMENT):
         properties = deployment.inputs["properties"]
-        assert deployment.inputs["endpointName"] == endpoint.inputs["endpointName"]
-        assert properties["model"] == named(built, VERSION, deployment.name).id
+        name = f"{built.platform.context.name}-{deployment.inputs['deploymentName']}"
+        assert properties["model"] == named(built, VERSION, name).id
         assert properties["environmentId"] == environment.id
         assert properties["endpointComputeType"] == "Managed"
 
 
-def test_a_deployment_knows_its_role_and_where_features_are(streaming, named):
+def test_a_deployment_answers_all_that_its_endpoint_sends_and_knows_where_features_are(streaming, named):
     shadow = named(streaming, DEPLOYMENT, "fraud-detection-sequence-network-0-3-0").inputs
     told = shadow["properties"]["environmentVariables"]
     (model,) = json.loads(told["ML_BLUEPRINTS_ROUTING"])["models"]
-    assert (model["name"], model["role"], model["traffic"]) == ("sequence-network", "shadow", 20)
+    assert (model["name"], model["role"], model["traffic"]) == ("sequence-network", "champion", 100)
     (cluster,) = streaming.of_type("azure-native:redisenterprise:RedisEnterprise")
     assert told["FEATURE_STORE"].startswith(f"rediss://{cluster.id.rpartition('/')[2]}.")
     assert told["FEATURE_STORE"].endswith(":10000")
-    assert (shadow["tags"]["model"], shadow["tags"]["role"]) == ("sequence-network", "shadow")
+    # A promotion changes what is sent where, and nothing of a deployment.
+    assert shadow["tags"]["model"] == "sequence-network"
+    assert "role" not in shadow["tags"]
+    assert "BEHIND_ROUTER" not in told
 
 
 @ONLINE
@@ -138,7 +147,8 @@ def test_what_is_asked_and_answered_is_captured_whole_in_the_curated_zone(reques
             assert collection["dataCollectionMode"] == "Enabled"
             assert collection["samplingRate"] == 1
             captured = place(asset.inputs["properties"]["dataUri"])
-            assert captured == f"curated/paths/captured/{deployment.inputs['deploymentName']}/{name}"
+            apart = "partners/" if deployment.name.startswith("delivery-eta-partners") else ""
+            assert captured == f"curated/paths/captured/{apart}{deployment.inputs['deploymentName']}/{name}"
 
 
 def test_hybrid_has_an_endpoint_and_batch_but_no_processor(hybrid):
@@ -173,7 +183,7 @@ def test_a_population_can_be_scored_now_by_the_same_pipeline_as_on_schedule(requ
     assert deployment.inputs["endpointName"] == endpoint.inputs["endpointName"]
     configuration = deployment.inputs["properties"]["deploymentConfiguration"]
     assert configuration["componentId"] == {"referenceType": "Id", "assetId": scoring.id}
-    assert configuration["settings"] == {"default_compute": "jobs", "default_datastore": "curated"}
+    assert configuration["settings"] == {"default_compute": "scoring", "default_datastore": "curated"}
     job = named(built, SCHEDULE, f"{name}-batch").inputs["properties"]["action"]["jobDefinition"]
     assert job["componentId"] == scoring.id
 
@@ -217,5 +227,19 @@ def test_batch_scoring_scores_what_is_due_by_the_champion_and_leaves_a_folder_fo
     assert {name: place(folder["uri"]) for name, folder in job["outputs"].items()} == {
         "scores": "curated/paths/predictions/run=${{name}}/"
     }
-    compute = named(hybrid, f"{ML}:Compute", "delivery-eta-jobs")
+    compute = named(hybrid, f"{ML}:Compute", "delivery-eta-scoring")
     assert job["computeId"] == compute.id
+
+
+@pytest.mark.parametrize("platform", ["hybrid", "batch"])
+def test_nodes_of_scheduled_scoring_are_cheap_ones_that_may_be_taken_away_and_have_its_identity_alone(
+    request, named, identity, platform
+):
+    built = request.getfixturevalue(platform)
+    compute = named(built, f"{ML}:Compute", f"{built.platform.context.name}-scoring").inputs
+    nodes = compute["properties"]["properties"]
+    assert (nodes["vmPriority"], nodes["scaleSettings"]["minNodeCount"]) == ("LowPriority", 0)
+    assert nodes["enableNodePublicIp"] is False
+    assert compute["identity"]["userAssignedIdentities"] == [identity(built, "serving")]
+    training = named(built, f"{ML}:Compute", f"{built.platform.context.name}-jobs").inputs
+    assert training["properties"]["properties"]["vmPriority"] == "Dedicated"

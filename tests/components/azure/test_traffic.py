@@ -4,41 +4,17 @@ import inspect
 
 import pytest
 from ml_blueprints.azure import traffic
-from ml_blueprints.workload import Model, Role
 from pulumi_azure_native import machinelearningservices
 
 ENDPOINT = "azure-native:machinelearningservices:OnlineEndpoint"
 DEPLOYMENT = "azure-native:machinelearningservices:OnlineDeployment"
 DIVISION = "azure-native:resources:Deployment"
 
-MODELS = (
-    Model(name="ranker", version="1.0.0", role="champion", traffic=85),
-    Model(name="ranker", version="1.1.0", role="canary", traffic=10),
-    Model(name="ranker", version="1.2.0", role="canary", traffic=5),
-    Model(name="tower", version="0.1.0", role="shadow", traffic=20),
-)
-
-
-def test_live_models_share_the_requests():
-    assert traffic.shares(MODELS, Role.CHAMPION, Role.CANARY) == {
-        "ranker-1-0-0": 85,
-        "ranker-1-1-0": 10,
-        "ranker-1-2-0": 5,
-    }
-
-
-def test_a_shadow_sees_copies():
-    assert traffic.shares(MODELS, Role.SHADOW) == {"tower-0-1-0": 20}
-
-
-def test_where_there_is_no_such_role_nothing_is_shared():
-    assert traffic.shares(MODELS[:1], Role.SHADOW) == {}
-    assert traffic.shares(MODELS) == {}
-
 
 def test_the_template_writes_one_endpoint_with_all_that_it_has():
     endpoint = {"name": "ml/endpoint", "location": "westeurope", "tags": {"a": "b"}}
-    written = traffic.template(endpoint, {"authMode": "AADToken"}, MODELS)
+    live, mirrored = {"ranker-1-0-0": 90, "ranker-1-1-0": 10}, {"tower-0-1-0": 20}
+    written = traffic.template(endpoint, {"authMode": "AADToken"}, live, mirrored)
     assert written["contentVersion"] == "1.0.0.0"
     assert written["$schema"].endswith("/deploymentTemplate.json#")
     (resource,) = written["resources"]
@@ -48,15 +24,20 @@ def test_the_template_writes_one_endpoint_with_all_that_it_has():
         **endpoint,
         "properties": {
             "authMode": "AADToken",
-            "traffic": {"ranker-1-0-0": 85, "ranker-1-1-0": 10, "ranker-1-2-0": 5},
+            "traffic": {"ranker-1-0-0": 90, "ranker-1-1-0": 10},
             "mirrorTraffic": {"tower-0-1-0": 20},
         },
     }
 
 
+def shared(built, token: str, part: str):
+    """A resource of the endpoint that tenants share."""
+    return built.named(token, f"{built.platform.context.name}-{part}")
+
+
 def written_again(built) -> dict:
     """The endpoint as the template of a platform writes it."""
-    (division,) = built.of_type(DIVISION)
+    division = shared(built, DIVISION, "traffic")
     assert division.inputs["properties"]["mode"] == "Incremental"
     (resource,) = division.inputs["properties"]["template"]["resources"]
     return resource
@@ -74,14 +55,15 @@ def test_traffic_goes_to_deployments_that_are_there(request, platform, live, mir
     properties = written_again(built)["properties"]
     assert properties["traffic"] == live
     assert properties["mirrorTraffic"] == mirrored
-    there = {deployment.inputs["deploymentName"] for deployment in built.of_type(DEPLOYMENT)}
-    assert {*live, *mirrored} == there
+    endpoint = shared(built, ENDPOINT, "endpoint").inputs["endpointName"]
+    deployments = [found.inputs for found in built.of_type(DEPLOYMENT) if found.inputs["endpointName"] == endpoint]
+    assert {*live, *mirrored} == {found["deploymentName"] for found in deployments}
 
 
 @pytest.mark.parametrize("platform", ["streaming", "hybrid", "house"])
 def test_the_template_says_all_that_the_endpoint_says_so_that_neither_undoes_the_other(request, platform):
     built = request.getfixturevalue(platform)
-    (endpoint,) = built.of_type(ENDPOINT)
+    endpoint = shared(built, ENDPOINT, "endpoint")
     again = written_again(built)
     divided = {"traffic", "mirrorTraffic"}
     assert {key: value for key, value in again["properties"].items() if key not in divided} == endpoint.inputs[
@@ -99,12 +81,20 @@ def test_traffic_is_divided_once_the_deployments_are_there_and_the_endpoint_leav
     request, waits_for, platform
 ):
     built = request.getfixturevalue(platform)
-    (division,) = built.of_type(DIVISION)
-    (endpoint,) = built.of_type(ENDPOINT)
+    endpoints = {found.inputs["endpointName"]: found for found in built.of_type(ENDPOINT)}
     name = built.platform.context.name
-    deployments = {f"OnlineDeployment {found.name.removeprefix(f'{name}-')}" for found in built.of_type(DEPLOYMENT)}
-    assert deployments <= waits_for(built, division)
-    assert endpoint.ignore_changes == ("properties.traffic", "properties.mirrorTraffic")
+    for division in built.of_type(DIVISION):
+        (written,) = division.inputs["properties"]["template"]["resources"]
+        endpoint = endpoints[written["name"].partition("/")[2]]
+        deployments = {
+            f"OnlineDeployment {found.name.removeprefix(f'{name}-')}"
+            for found in built.of_type(DEPLOYMENT)
+            if found.inputs["endpointName"] == endpoint.inputs["endpointName"]
+        }
+        assert deployments
+        assert deployments <= waits_for(built, division)
+        # Written without its traffic, it would answer nobody until the template came.
+        assert endpoint.ignore_changes == ("properties", "identity", "tags")
 
 
 def test_the_template_speaks_the_version_of_the_api_that_the_sdk_speaks(streaming):

@@ -93,7 +93,10 @@ def test_everything_lies_in_the_platforms_group_and_region(request, platform):
 def test_nothing_is_open_to_the_public(request, platform):
     closed = set()
     for resource in request.getfixturevalue(platform).resources:
-        if takes(resource, "publicNetworkAccess"):
+        if resource.type == "azure-native:apimanagement:ApiManagementService":
+            # In the network by a private address; the word itself is for private endpoints alone.
+            assert resource.inputs["virtualNetworkType"] == "Internal"
+        elif takes(resource, "publicNetworkAccess"):
             assert resource.inputs["publicNetworkAccess"] == "Disabled", f"{resource.type} {resource.name}"
             closed.add(resource.type.rpartition(":")[2])
     assert {"StorageAccount", "Namespace", "Registry", "Workspace"} <= closed
