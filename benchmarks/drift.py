@@ -1,4 +1,4 @@
-"""Drift beside evidently and river in one run: speed, memory, the same numbers; delay and false alarms in 120 streams."""
+"""Drift beside evidently and river in one run: speed, memory, the same numbers; delays and false alarms in streams."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ import resource
 import statistics
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ _EVENTS, _TURNS = 30_000, 3
 
 
 def drift(console: Console, bench: Bench, runs: int) -> None:
-    """Two tables of a million and of ten million rows, then streams with drift at a known event, then the watch's cost."""
+    """Tables of a million and of ten million rows, streams with drift at a known event, then the watch's cost."""
     with home.temporary() as folder:
         console.print("environments of the peers, tables of a million rows ...", style="dim")
         for name, packages in _PACKAGES.items():
@@ -62,19 +62,13 @@ def _tables(folder: Path, rows: int) -> list[Path]:
     for number, name in enumerate(("reference", "current")):
         files.append(folder / f"{name}-{rows}.parquet")
         draw = np.random.default_rng(number)
-        makes = [
-            lambda size, move: draw.normal(move, 1, size),
-            lambda size, move: draw.exponential(1 + move, size),
-            lambda size, move: draw.random(size) ** (1 + move),
-            lambda size, move: draw.poisson(40 + move, size).astype(float),
-        ]
         writer = None
         for start in range(0, rows, _CHUNK):
             size = min(_CHUNK, rows - start)
             part = pa.table(
                 {
                     # Every other group of four columns moves.
-                    f"column_{place}": makes[place % 4](size, 0.2 * number * (place // 4 % 2))
+                    f"column_{place}": _MAKES[place % 4](draw, size, 0.2 * number * (place // 4 % 2))
                     for place in range(COLUMNS)
                 }
             )
@@ -83,6 +77,15 @@ def _tables(folder: Path, rows: int) -> list[Path]:
         if writer is not None:
             writer.close()
     return files
+
+
+# What columns hold, one after the other.
+_MAKES: Sequence[Callable[[np.random.Generator, int, float], np.ndarray]] = (
+    lambda draw, size, move: draw.normal(move, 1, size),
+    lambda draw, size, move: draw.exponential(1 + move, size),
+    lambda draw, size, move: draw.random(size) ** (1 + move),
+    lambda draw, size, move: draw.poisson(40 + move, size).astype(float),
+)
 
 
 def _alone(function: Any, *arguments: Any) -> Any:
@@ -182,9 +185,9 @@ def _print_scenarios(console: Console, folder: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         ours = pool.starmap(_ours, jobs)
     told: dict[str, dict[str, list[tuple[int | None, int]]]] = {}
-    for (scenario, _), one in zip(jobs, ours, strict=True):
+    for (scenario, seed), one in zip(jobs, ours, strict=True):
         for detector, places in one.items():
-            told.setdefault(detector, {}).setdefault(scenario, []).append(scenarios.told(places))
+            told.setdefault(detector, {}).setdefault(scenario, []).append(scenarios.told(places, seed))
     arrays = {}
     for scenario, seed in jobs:
         made = scenarios.stream(scenario, seed)
@@ -194,9 +197,9 @@ def _print_scenarios(console: Console, folder: Path) -> None:
     for scenario, seed in jobs:
         for detector, places in answer["found"][f"{scenario}/{seed}"].items():
             name = f"river, {detector}"
-            told.setdefault(name, {}).setdefault(scenario, []).append(scenarios.told(places))
+            told.setdefault(name, {}).setdefault(scenario, []).append(scenarios.told(places, seed))
     table = _table(
-        f"{SEEDS} streams of each kind, {scenarios.EVENTS:,} events x {COLUMNS} features, drift from event "
+        f"{SEEDS} streams of each kind, {scenarios.EVENTS:,} events x {COLUMNS} features, drift from some event after "
         f"{scenarios.BEGINS:,} on",
         *("detector", "drift", "found", "delay, median", "delay, worst", "streams with false alarms"),
     )
@@ -303,7 +306,6 @@ def _cost() -> tuple[list[float], list[float]]:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(
-            column, justify="left" if column in ("metric", "what", "detector", "drift", "watch") else "right"
-        )
+        words = ("metric", "what", "detector", "drift", "watch")
+        table.add_column(column, justify="left" if column in words else "right")
     return table

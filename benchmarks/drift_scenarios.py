@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SCENARIOS = ("none", "sudden", "gradual", "recurring", "one segment", "labels only")
-EVENTS, BEGINS, WINDOW = 20_000, 10_300, 1_000
+EVENTS, BEGINS, WINDOW = 20_000, 10_000, 1_000
 # Standard deviations that a number moves by, where it does, and what share of the events a segment has.
 SHIFT, SHARE = 1.0, 0.3
 GRADUAL, PERIOD = 6_000, 2_500
@@ -47,7 +47,8 @@ def stream(scenario: str, seed: int, events: int = EVENTS) -> Stream:
     """A stream; the same seed gives the same values. Drift moves three numbers, two skewed ones and a word."""
     draw = np.random.default_rng([seed, SCENARIOS.index(scenario)])
     segments = np.where(draw.random(events) < SHARE, "small", "large").astype(object)
-    much = _much(scenario, events, segments)
+    begins = begin(seed)
+    much = _much(scenario, events, begins, segments)
     columns: dict[str, np.ndarray] = {}
     for place in range(NUMBERS):
         columns[f"number_{place}"] = draw.normal(size=events) + (SHIFT * much if place < 3 else 0)
@@ -61,7 +62,7 @@ def stream(scenario: str, seed: int, events: int = EVENTS) -> Stream:
         columns[f"flag_{place}"] = (draw.random(events) < 0.3).astype(float)
     level = columns["number_0"] + 0.7 * columns["number_4"] - 0.5
     scores = 1 / (1 + np.exp(-level))
-    turned = np.arange(events) >= BEGINS if scenario == "labels only" else np.zeros(events, bool)
+    turned = np.arange(events) >= begins if scenario == "labels only" else np.zeros(events, bool)
     # The sign of what told the outcome turns around.
     truth = 1 / (1 + np.exp(np.where(turned, -columns["number_0"] + 0.7 * columns["number_4"], -level)))
     truth = np.where(turned, 1 - truth, truth)
@@ -69,9 +70,9 @@ def stream(scenario: str, seed: int, events: int = EVENTS) -> Stream:
     return Stream({name: columns[name] for name in NAMES}, scores, segments, outcomes)
 
 
-def _much(scenario: str, events: int, segments: np.ndarray) -> np.ndarray:
-    """How much of the drift each event has, from 0 to 1 (and half as much again at the end of a gradual one)."""
-    after = np.arange(events) - BEGINS
+def _much(scenario: str, events: int, begins: int, segments: np.ndarray) -> np.ndarray:
+    """How much of the drift each event has, from 0 to 1."""
+    after = np.arange(events) - begins
     begun = (after >= 0).astype(float)
     if scenario == "sudden":
         return begun
@@ -84,7 +85,13 @@ def _much(scenario: str, events: int, segments: np.ndarray) -> np.ndarray:
     return np.zeros(events)
 
 
-def told(places: Sequence[int], begins: int = BEGINS) -> tuple[int | None, int]:
+def begin(seed: int) -> int:
+    """The event from which on a stream drifts: each time elsewhere in a window."""
+    return BEGINS + seed * 50 % WINDOW
+
+
+def told(places: Sequence[int], seed: int) -> tuple[int | None, int]:
     """The delay of the first alarm after the drift began, None where there is none, and how many came before it."""
+    begins = begin(seed)
     after = [place - begins for place in places if place >= begins]
     return min(after, default=None), len(places) - len(after)

@@ -1,4 +1,4 @@
-"""Drift by evidently, in its own environment: `python evidently_drift.py REFERENCE CURRENT METHOD...`, answers as JSON."""
+"""Drift by evidently, in its own environment: `python evidently_drift.py REFERENCE CURRENT METHOD...`, to JSON."""
 
 import json
 import resource

@@ -1,6 +1,6 @@
 """Changes by river, in its own environment: `python river_drift.py FILE.npz`, a stream in each array, answers as JSON.
 
-An array has a row for each event and a column for each value that is watched. Of each detector: where changes were told.
+An array has a row for each event and a column for each value that is watched. It answers where changes were told.
 """
 
 import json
