@@ -47,6 +47,12 @@ TOKENS = {
     "audience": "predictions",
     "keys": "https://login.example.com/.well-known/jwks.json",
 }
+# The issuer that a network on Azure reaches without a way to the internet.
+ENTRA = {
+    "issuer": "https://login.microsoftonline.com/7d6e5f40-3c2b-4a19-8877-665544332211/v2.0",
+    "audience": "predictions",
+    "keys": "https://login.microsoftonline.com/7d6e5f40-3c2b-4a19-8877-665544332211/discovery/v2.0/keys",
+}
 
 
 @dataclass(frozen=True)
@@ -228,7 +234,7 @@ def build(run_program: Callable) -> Callable[..., Built]:
             given["trusted_keys"] = [TRUSTED_KEY]
         if wanted.serving.tenants:
             # API Gateway on Google Cloud has a public address by its nature.
-            given |= {"tokens": TOKENS, "public_api": cloud == "gcp"}
+            given |= {"tokens": ENTRA if cloud == "azure" else TOKENS, "public_api": cloud == "gcp"}
         validated = Settings.model_validate(given | settings)
 
         def program(built: Built) -> None:

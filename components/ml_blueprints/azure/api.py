@@ -11,9 +11,6 @@ from ml_blueprints.layers import Context
 from ml_blueprints.request_schema import request_schema
 from ml_blueprints.settings import Tokens
 
-# Where the gateway hands out the issuer's keys.
-KEYS = "keys"
-
 
 def host(context: Context) -> str:
     """The gateway's host name; unique in the world."""
@@ -23,15 +20,6 @@ def host(context: Context) -> str:
 def service_name(context: Context) -> str:
     """1 to 50 letters, digits and `-`."""
     return f"api-{context.token}"
-
-
-def keys_url(context: Context, tokens: Tokens) -> str:
-    """Where services of the network find the issuer's keys: Entra's by a service tag, others' at the gateway.
-
-    A public gateway isn't found in the network; there the network has a way to the internet.
-    """
-    direct = context.settings.public_api or tokens.keys.startswith(facts.ENTRA_HOST)
-    return tokens.keys if direct else f"https://{host(context)}/{KEYS}"
 
 
 class Api(pulumi.ComponentResource):
@@ -55,7 +43,6 @@ class Api(pulumi.ComponentResource):
         self.context, self.foundation, self.tokens, self.identity = context, foundation, tokens, identity
         self._service(ready)
         self._api(router)
-        self._keys()
         self.url = f"https://{host(context)}"
         self.register_outputs({"serviceId": self.service.id, "url": self.url})
 
@@ -154,41 +141,6 @@ class Api(pulumi.ComponentResource):
             policy_id="policy",
             format=apimanagement.PolicyContentFormat.XML,
             value=self.identity.client_id.apply(lambda client: api_policy.of_requests(tokens, tenants, client or "")),
-            opts=self._child(depends_on=[operation]),
-            **self._place,
-        )
-
-    def _keys(self) -> None:
-        """The issuer's public keys for the router, which verifies tokens again and has no way to the internet."""
-        context = self.context
-        if keys_url(context, self.tokens) == self.tokens.keys:
-            return
-        api = apimanagement.Api(
-            context.logical(KEYS),
-            api_id=KEYS,
-            display_name=f"{context.workload.name}: keys of tokens",
-            path=KEYS,
-            protocols=[apimanagement.Protocol.HTTPS],
-            subscription_required=False,
-            opts=self._child(),
-            **self._place,
-        )
-        operation = apimanagement.ApiOperation(
-            context.logical(KEYS),
-            api_id=api.name,
-            operation_id=KEYS,
-            display_name="Keys",
-            method="GET",
-            url_template="/",
-            opts=self._child(),
-            **self._place,
-        )
-        apimanagement.ApiPolicy(
-            context.logical(KEYS),
-            api_id=api.name,
-            policy_id="policy",
-            format=apimanagement.PolicyContentFormat.XML,
-            value=api_policy.of_keys(self.tokens),
             opts=self._child(depends_on=[operation]),
             **self._place,
         )

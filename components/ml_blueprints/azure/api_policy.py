@@ -8,7 +8,6 @@ https://learn.microsoft.com/azure/api-management/api-management-policies.
 """
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from ml_blueprints.azure import facts
@@ -19,12 +18,6 @@ SECONDS_PER_DAY = 86_400
 
 # Where the verified token, and the tenant that it names, are while a request is on its way.
 _TOKEN, _TENANT = "token", "tenant"
-
-# How long the issuer's keys are kept, in seconds. Its new ones are known before it signs with them.
-KEYS_FOR = 300
-
-# How often one service may ask for them.
-KEYS_PER_SECOND = "10"
 
 
 def of_requests(tokens: Tokens, tenants: Sequence[Tenant], identity: str) -> str:
@@ -57,34 +50,6 @@ def of_requests(tokens: Tokens, tenants: Sequence[Tenant], identity: str) -> str
     header = SubElement(inbound, "set-header", {"name": "X-Forwarded-Authorization", "exists-action": "override"})
     SubElement(header, "value").text = '@(context.Request.Headers.GetValueOrDefault("Authorization", ""))'
     SubElement(inbound, "authentication-managed-identity", {"resource": facts.SCORING_AUDIENCE, "client-id": identity})
-    return _text(policies)
-
-
-def of_keys(tokens: Tokens) -> str:
-    """Hand the issuer's public keys to the network, whose services have no way to the internet themselves."""
-    policies, inbound = _document()
-    parts = urlsplit(tokens.keys)
-    SubElement(
-        inbound,
-        "rate-limit-by-key",
-        {"calls": KEYS_PER_SECOND, "renewal-period": "1", "counter-key": "@(context.Request.IpAddress)"},
-    )
-    nothing = SubElement(
-        inbound,
-        "validate-parameters",
-        {"specified-parameter-action": "prevent", "unspecified-parameter-action": "prevent"},
-    )
-    ignored = {"specified-parameter-action": "ignore", "unspecified-parameter-action": "ignore"}
-    SubElement(nothing, "headers", ignored)
-    SubElement(inbound, "cache-lookup", {"vary-by-developer": "false", "vary-by-developer-groups": "false"})
-    SubElement(inbound, "set-backend-service", {"base-url": f"{parts.scheme}://{parts.netloc}"})
-    rewritten = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
-    SubElement(inbound, "rewrite-uri", {"template": rewritten, "copy-unmatched-params": "false"})
-    # What the caller sent is nothing to tell the issuer.
-    SubElement(inbound, "set-header", {"name": "Authorization", "exists-action": "delete"})
-    outbound = policies.find("outbound")
-    assert outbound is not None
-    SubElement(outbound, "cache-store", {"duration": str(KEYS_FOR)})
     return _text(policies)
 
 

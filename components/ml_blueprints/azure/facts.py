@@ -130,7 +130,7 @@ CONTAINER_APPS_DELEGATION = "Microsoft.App/environments"
 # https://learn.microsoft.com/azure/container-apps/firewall-integration
 OUTBOUND_TAGS = ("AzureActiveDirectory", "AzureMonitor", "MicrosoftContainerRegistry", "AzureFrontDoor.FirstParty")
 
-# What API Management itself needs outside of its subnet, and the issuer of tenants' tokens, which is on the internet.
+# What API Management needs outside of its subnet; Entra among it, which issues tokens.
 # https://learn.microsoft.com/azure/api-management/virtual-network-reference#required-ports
 API_OUTBOUND = (
     ("Storage", "443"),
@@ -139,7 +139,6 @@ API_OUTBOUND = (
     ("AzureMonitor", "443"),
     ("AzureMonitor", "1886"),
     ("AzureActiveDirectory", "443"),
-    ("Internet", "443"),
 )
 
 # The tiers of API Management that can be injected in a virtual network and count quotas by token, by environment; both

@@ -194,7 +194,7 @@ class Network(pulumi.ComponentResource):
         self.subnet_ids = [subnet.id for subnet in self.subnets]
 
     def _api_subnet(self, parent: network.VirtualNetwork, before: network.Subnet) -> network.Subnet:
-        """Where API Management is: its own services come and go as Azure asks, and it alone asks the tokens' issuer.
+        """Where API Management is: what it needs of Azure comes and goes, the tokens' issuer Entra among it.
 
         https://learn.microsoft.com/azure/api-management/virtual-network-reference
         """
@@ -207,9 +207,9 @@ class Network(pulumi.ComponentResource):
             )
             for index, (tag, port) in enumerate(facts.API_OUTBOUND)
         ]
-        group = self._security_group(
-            "api", [*comes_in, *goes_out, _rule("no-internet", 4000, "Outbound", "Deny", destination="Internet")]
-        )
+        if not self.context.settings.network.internet_egress:
+            goes_out.append(_rule("no-internet", 4000, "Outbound", "Deny", destination="Internet"))
+        group = self._security_group("api", [*comes_in, *goes_out])
         return network.Subnet(
             self.context.logical("api"),
             resource_group_name=self.group,

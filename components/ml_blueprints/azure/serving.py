@@ -8,7 +8,6 @@ from pulumi_azure_native import app, eventhub, machinelearningservices
 
 from ml_blueprints import layers, routing
 from ml_blueprints.azure import (
-    api,
     containers,
     event_hubs,
     facts,
@@ -141,7 +140,7 @@ class Serving(AzureLayer, layers.Serving):
         if self.inference is Inference.PROVISIONED:
             self._endpoints()
         elif Mode.STREAM in self.modes or not self._has_router:
-            self.scorer = self._scoring("scorer", {"BEHIND_ROUTER": "1"}, open_to=None)
+            self.scorer = self._scoring("scorer", open_to=None)
             self._scores_without_endpoint(self.scorer)
         if self._has_router:
             self._front()
@@ -216,15 +215,12 @@ class Serving(AzureLayer, layers.Serving):
         context, foundation = self.context, self.foundation
         tenants, tokens = context.workload.serving.tenants, context.settings.tokens
         gateway = foundation.identity("api") if tenants else None
-        told: dict[str, pulumi.Input[str]] = {}
-        if tenants:
-            told["TOKEN_KEYS"] = api.keys_url(context, required(tokens, "tokens"))
         open_to = [gateway.principal_id] if gateway else []
         if self.online is None and self.scorer is None:
-            self.router = self._scoring("router", told, open_to)
+            self.router = self._scoring("router", open_to)
             self._scores_without_endpoint(self.router)
         else:
-            self.router = self._router(told, open_to)
+            self.router = self._router(open_to)
         if context.workload.serving.mode is Mode.REAL_TIME:
             self.realise("router", self.router.container_app)
         if gateway:
@@ -240,7 +236,7 @@ class Serving(AzureLayer, layers.Serving):
             self.realise("api", self.api.api)
             self.realise("tenant-quotas", self.api.policy)
 
-    def _router(self, told: dict[str, pulumi.Input[str]], open_to: list[pulumi.Output[str]]) -> ScoringApp:
+    def _router(self, open_to: list[pulumi.Output[str]]) -> ScoringApp:
         """It has an identity of its own, which may ask the endpoints and read features, and nothing else."""
         context, foundation = self.context, self.foundation
         identity, store = foundation.identity("router"), required(self.features.online_store, "online features")
@@ -274,7 +270,6 @@ class Serving(AzureLayer, layers.Serving):
             Size(facts.ROUTER_CPU),
             {
                 **routing.environment(context.workload, context.settings, routing.deployed(context.workload)),
-                **told,
                 **asked,
                 "FEATURE_STORE": store.url,
             },
@@ -286,9 +281,7 @@ class Serving(AzureLayer, layers.Serving):
     def _score_role(self) -> pulumi.Output[str]:
         return self.foundation.role("score", "score", facts.SCORE_ACTIONS)
 
-    def _scoring(
-        self, part: str, told: dict[str, pulumi.Input[str]], open_to: list[pulumi.Output[str]] | None
-    ) -> ScoringApp:
+    def _scoring(self, part: str, open_to: list[pulumi.Output[str]] | None) -> ScoringApp:
         """A container app with all models, which it takes from the lake under the identity that serves."""
         context, foundation, data = self.context, self.foundation, self.data
         store = required(self.features.online_store, "online features")
@@ -312,7 +305,6 @@ class Serving(AzureLayer, layers.Serving):
             Size(min(context.instance.vcpus, facts.APP_CPU)),
             {
                 **inside(context.workload, context.settings, models),
-                **told,
                 "MODELS": data.uri(Zone.MODELS, ""),
                 "FEATURE_STORE": store.url,
             },

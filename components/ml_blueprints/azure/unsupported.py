@@ -10,7 +10,7 @@ from ml_blueprints.workload import Inference, Placement, Role, Workload
 
 def refuse(workload: Workload, settings: Settings) -> None:
     """Raises BlueprintError with everything that can't be."""
-    if problems := [*_undividable(workload), *_jobs_of_tenants(workload), *_public(workload, settings)]:
+    if problems := [*_undividable(workload), *_jobs_of_tenants(workload), *_unreachable(workload, settings)]:
         raise BlueprintError(f"workload {workload.name} on azure", problems)
 
 
@@ -35,14 +35,15 @@ def _jobs_of_tenants(workload: Workload) -> Iterator[Problem]:
         yield Problem("serving.inference", "`asynchronous` with tenants", right)
 
 
-def _public(workload: Workload, settings: Settings) -> Iterator[Problem]:
-    """The network doesn't find a gateway that is public, so that the router fetches the keys of tokens itself."""
+def _unreachable(workload: Workload, settings: Settings) -> Iterator[Problem]:
+    """Who verifies tokens fetches their issuer's keys: Entra's by a service tag, others' from the internet."""
     tokens = settings.tokens
-    if not (workload.serving.tenants and settings.public_api and tokens):
+    if not (workload.serving.tenants and tokens) or settings.network.internet_egress:
         return
-    if not settings.network.internet_egress and not tokens.keys.startswith(facts.ENTRA_HOST):
-        yield Problem(
-            f"{NAMESPACE}:public_api",
-            "`true` without `network.internet_egress`",
-            f"the router fetches {tokens.keys} itself where its gateway is public: let it out, or keep the API private",
-        )
+    for name in ("issuer", "keys"):
+        if not (found := getattr(tokens, name)).startswith(facts.ENTRA_HOST):
+            yield Problem(
+                f"{NAMESPACE}:tokens.{name}",
+                f"`{found}`",
+                f"a URL of {facts.ENTRA_HOST}, which the network reaches; others need `network.internet_egress: true`",
+            )
