@@ -18,6 +18,9 @@ from sandbox.errors import SandboxError
 # What ties a stack file to one secrets provider; a copy has the sandbox's own.
 _ENCRYPTION = ("encryptionsalt:", "encryptedkey:", "secretsprovider:")
 
+# In the program's folder, and nothing of the program.
+_OWN = frozenset({"__pycache__", ".venv"})
+
 
 def stack_names(repository: Path) -> list[str]:
     """The stacks that the repository has a configuration for, sorted."""
@@ -49,9 +52,11 @@ def synchronise(repository: Path, mirror: Path) -> list[str]:
 def _synchronise(repository: Path, mirror: Path) -> list[str]:
     _link(mirror / "Pulumi.yaml", repository / "Pulumi.yaml")
     _link(mirror / ".venv", Path(sys.prefix))
+    # The engine starts what the program itself provides in the program's folder, and looks for it there.
+    _link(mirror / "stacks" / ".venv", Path(sys.prefix))
 
     notices: list[str] = []
-    sources = {file.name: file for file in (repository / "stacks").iterdir() if file.name != "__pycache__"}
+    sources = {file.name: file for file in (repository / "stacks").iterdir() if file.name not in _OWN}
     for name, source in sources.items():
         if _is_stack_file(source):
             notices += _copy(source, mirror / "stacks" / name, mirror / "sources" / name)
@@ -59,7 +64,7 @@ def _synchronise(repository: Path, mirror: Path) -> list[str]:
             _link(mirror / "stacks" / name, source)
     for stale in (mirror / "stacks").iterdir():
         # A configuration without a source may belong to a stack that the user made in the sandbox's shell.
-        if stale.is_symlink() and stale.name not in sources:
+        if stale.is_symlink() and stale.name not in {*sources, *_OWN}:
             stale.unlink()
     return notices
 

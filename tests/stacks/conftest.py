@@ -114,7 +114,7 @@ _READ = ("contracts", "features/jobs", "platforms/compiled")
 def opened(folder: Path) -> Generator[Playground]:
     """A sandbox of its own in an empty folder, and a copy of the project beside it."""
     repository = folder / "repository"
-    shutil.copytree(REPOSITORY / "stacks", repository / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(REPOSITORY / "stacks", repository / "stacks", ignore=shutil.ignore_patterns("__pycache__", ".venv"))
     for named in (Path("pipelines", "ml_pipelines", part) for part in _READ):
         shutil.copytree(REPOSITORY / named, repository / named)
     shutil.copy(REPOSITORY / "Pulumi.yaml", repository)

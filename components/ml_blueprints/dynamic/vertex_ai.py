@@ -520,7 +520,8 @@ def _model(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _deployed_model(said: Mapping[str, Any], deployed_id: str) -> dict[str, Any]:
-    machines, pool = said["machines"], said["pool"]
+    # The engine leaves out what is nothing.
+    machines, pool = said.get("machines"), said.get("pool")
     on = {"dedicated_resources": _dedicated(machines)} if machines else {"shared_resources": pool}
     return on | {
         "id": deployed_id,

@@ -69,7 +69,7 @@ def machines(**changes: Any) -> dict[str, Any]:
 
 
 def deployment(model: str, **changes: Any) -> dict[str, Any]:
-    said = {"endpoint": ENDPOINT, "model": model, "machines": machines(), "pool": None, "display_name": "eta-1"}
+    said = {"endpoint": ENDPOINT, "model": model, "machines": machines(), "display_name": "eta-1"}
     return said | {"service_account": "", "access_logging": False} | changes
 
 

@@ -37,21 +37,33 @@ def test_the_owner_is_told_of_every_alarm(streaming):
         assert alarm.inputs["notificationChannels"] == [channel.id]
 
 
-def test_errors_are_a_share_of_the_endpoints_requests(streaming, named):
+def test_errors_are_a_share_of_what_the_endpoint_is_asked(streaming, named):
     errors = threshold(named(streaming, ALARM, "fraud-detection-errors"))
     assert errors["thresholdValue"] == 0.001
     assert errors["comparison"] == "COMPARISON_GT"
+    assert "prediction/online/error_count" in errors["filter"]
+    assert "prediction/online/prediction_count" in errors["denominatorFilter"]
+    number = named(streaming, "gcp:vertex/aiEndpoint:AiEndpoint", "fraud-detection-endpoint").inputs["name"]
+    for filter_ in (errors["filter"], errors["denominatorFilter"]):
+        assert f'resource.labels.endpoint_id="{number}"' in filter_
+
+
+def test_errors_are_those_of_the_router_where_there_is_one(hybrid, named):
+    errors = threshold(named(hybrid, ALARM, "delivery-eta-errors"))
     assert 'metric.labels.response_code_class="5xx"' in errors["filter"]
     assert "response_code_class" not in errors["denominatorFilter"]
     for filter_ in (errors["filter"], errors["denominatorFilter"]):
         assert 'metric.type="run.googleapis.com/request_count"' in filter_
-        assert 'resource.labels.service_name="fraud-detection-endpoint' in filter_
+        assert 'resource.labels.service_name="delivery-eta-router' in filter_
 
 
-def test_latency_is_held_to_the_objective(streaming, named):
+def test_latency_is_held_to_the_objective(streaming, hybrid, named):
     latency = threshold(named(streaming, ALARM, "fraud-detection-latency"))
-    assert latency["thresholdValue"] == 100
+    # Vertex AI measures microseconds, Cloud Run milliseconds.
+    assert latency["thresholdValue"] == 100_000
     assert latency["aggregations"][0]["crossSeriesReducer"] == "REDUCE_PERCENTILE_99"
+    objective = hybrid.platform.context.workload.monitoring.latency_objective_ms
+    assert threshold(named(hybrid, ALARM, "delivery-eta-latency"))["thresholdValue"] == objective
 
 
 def test_a_failed_batch_run_raises_an_alarm(batch, named):
