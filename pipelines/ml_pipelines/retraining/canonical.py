@@ -2,6 +2,7 @@
 
 import json
 import math
+from json.encoder import encode_basestring
 from typing import Any
 
 # Beyond it a whole number isn't the same everywhere: https://www.rfc-editor.org/rfc/rfc8785#section-3.2.2.3
@@ -22,8 +23,10 @@ def parsed(text: bytes) -> Any:
 
 
 def _written(value: Any) -> str:
-    if value is None or isinstance(value, bool | str):
-        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return encode_basestring(value)
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
     if isinstance(value, int):
         if abs(value) > LARGEST:
             raise ValueError(f"{value} is beyond 2**53: write it as a word")

@@ -1,4 +1,4 @@
-"""A run of training tells the trail how it ended, also where it didn't get far; the loop's own test takes it to its end."""
+"""A run of training tells the trail how it ended, also one that ends early; the loop's test takes it to its end."""
 
 import datetime
 from pathlib import Path
