@@ -34,6 +34,8 @@ CLIENTS = (1, 16, 64)
 # Models in one process.
 HOSTED = (1, 10, 100)
 SOAK_SECONDS = 120
+# Shares of the most requests that a process takes, at which its time is measured.
+SHARES = (0.25, 0.5, 0.75, 0.9)
 PEERS = Path(__file__).parent / "peers"
 MLSERVER, BENTOML = "mlserver", "bentoml"
 ONNX, SKLEARN = "ONNX", "scikit-learn"
@@ -59,6 +61,8 @@ class Server:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
     token: str | None = None
+    # The server that this one asks.
+    behind: "Server | None" = None
     port: int = 0
 
 
@@ -71,8 +75,9 @@ def serving(console: Console, bench: Bench, runs: int) -> None:
         rows = {server.name: server for server in (ground.floor(), plain, everything, *ground.peers())}
         found = _in_turns(console, ground, list(rows.values()), CLIENTS, runs)
         _print_rates(console, found, ground.started)
-        features = [ground.floor(), plain, *ground.features(), everything]
+        features = [ground.floor(), plain, *ground.features(), everything, ground.routed(plain)]
         _print_features(console, _in_turns(console, ground, features, (1, 16), runs))
+        _print_sizing(console, ground, everything)
         _print_memory(console, ground)
         _print_flood(console, ground)
         _print_soak(console, ground, everything)
@@ -86,6 +91,7 @@ class Ground:
 
         self.folder, self.registry = folder, folder / "registry"
         self.started: dict[str, list[float]] = {}
+        self.processes: dict[str, psutil.Process] = {}
         self.key = Ed25519PrivateKey.generate()
         self.content = _model(7)
         (folder / "model.onnx").write_bytes(self.content)
@@ -199,7 +205,7 @@ class Ground:
             self.ours("tenants", token=self.token("shop"), tenants={"shop": 100_000, "bank": 100_000}),
         ]
 
-    def everything(self) -> Server:
+    def everything(self, workers: int = 1) -> Server:
         """Our service with canary, shadow, tenants, and all kept that is asked and answered."""
         return self.ours(
             "ours, all features",
@@ -207,7 +213,14 @@ class Ground:
             token=self.token("shop"),
             tenants={"shop": 100_000, "bank": 100_000},
             captured=True,
+            workers=workers,
         )
+
+    def routed(self, container: Server) -> Server:
+        """Our service as router in front of a container of ours, a process each."""
+        made = self.ours(f"router and {container.name}")
+        made.behind = container
+        return made
 
     def floor(self) -> Server:
         """The least that serves the model."""
@@ -256,6 +269,8 @@ class Ground:
         # MLServer listens on two more ports.
         extra = {"MLSERVER_GRPC_PORT": str(_free()), "MLSERVER_METRICS_PORT": str(_free())}
         environment = {name: value.replace("{port}", port) for name, value in server.environment.items()}
+        if server.behind is not None:
+            environment["SCORING_ENDPOINT"] = f"http://127.0.0.1:{server.behind.port}"
         log = self.folder / "server.log"
         started = time.perf_counter()
         with log.open("wb") as output:
@@ -274,7 +289,7 @@ class Ground:
                     raise SandboxError(f"{server.name} doesn't get ready:\n{log.read_text()[-3000:]}")
                 time.sleep(0.02)
             self.started.setdefault(server.name, []).append(time.perf_counter() - started)
-            server.port = int(port)
+            server.port, self.processes[server.name] = int(port), watched
             yield watched
         finally:
             for one in [*watched.children(recursive=True), watched] if process.poll() is None else []:
@@ -286,7 +301,13 @@ class Ground:
                 process.kill()
 
     def asked(
-        self, server: Server, clients: int, seconds: float, token: str | None = None, rate: float | None = None
+        self,
+        server: Server,
+        clients: int,
+        seconds: float,
+        token: str | None = None,
+        rate: float | None = None,
+        arrivals: float | None = None,
     ) -> subprocess.Popen[str]:
         """Clients that ask a running server, in a process of their own."""
         token = token or server.token
@@ -297,14 +318,25 @@ class Ground:
                 *("--seconds", str(seconds)),
                 *(("--token", token) if token else ()),
                 *(("--rate", str(rate)) if rate else ()),
+                *(("--arrivals", str(arrivals)) if arrivals else ()),
             ],
             stdout=subprocess.PIPE,
             text=True,
         )
 
     def loaded(self, server: Server, clients: int, seconds: float = SECONDS, **changed: Any) -> dict[str, Any]:
-        """What clients found. Raises SandboxError where a request failed."""
-        return _result(server, self.asked(server, clients, seconds, **changed))
+        """What clients found, and the processor's time that a request took. Raises SandboxError where one failed."""
+        before = self._cpu_seconds(server)
+        found = _result(server, self.asked(server, clients, seconds, **changed))
+        found["cpu_us"] = 1e6 * (self._cpu_seconds(server) - before) / sum(found["statuses"].values())
+        return found
+
+    def _cpu_seconds(self, server: Server) -> float:
+        """What a server's processes have taken so far, and those of the server behind it."""
+        watched = self.processes[server.name]
+        taken = [one.cpu_times() for one in (watched, *watched.children(recursive=True))]
+        behind = self._cpu_seconds(server.behind) if server.behind else 0.0
+        return behind + sum(times.user + times.system for times in taken)
 
 
 def _free() -> int:
@@ -415,10 +447,13 @@ def _print_features(console: Console, found: Found) -> None:
     """Latencies with one client, where nobody waits for another; rates with 16."""
     table = Table(title="What each costs", title_justify="left", box=None)
     table.add_column("service")
-    for column in ("1: p50 ms", "p99 ms", "p99 over floor", "p99 over router", "16: req/s", "p99 ms", "of floor"):
+    columns = ("1: p50 ms", "p99 ms", "p99 over floor", "p99 over router", "16: req/s", "p99 ms", "of floor")
+    # It hardly depends on what else a machine does.
+    for column in (*columns, "CPU µs a request", "of floor"):
         table.add_column(column, justify="right")
     alone = {name: _median(by[1], "p99_ms") for name, by in found.items()}
     rates = {name: _median(by[16], "rate") for name, by in found.items()}
+    taken = {name: _median(by[16], "cpu_us") for name, by in found.items()}
     for name, by in found.items():
         table.add_row(
             name,
@@ -429,7 +464,32 @@ def _print_features(console: Console, found: Found) -> None:
             f"{rates[name]:,.0f}",
             f"{_median(by[16], 'p99_ms'):.2f}",
             f"{rates[name] / rates[FLOOR]:.0%}",
+            f"{taken[name]:.0f}",
+            f"{taken[FLOOR] / taken[name]:.0%}",
         )
+    console.print(table)
+
+
+def _print_sizing(console: Console, ground: Ground, server: Server) -> None:
+    """What one process takes with all features, and its time at shares of that."""
+    table = Table(title="All features, requests that arrive at fixed times", title_justify="left", box=None)
+    for column in ("processes", "of the most", "requests/s", "p50 ms", "p99 ms"):
+        table.add_column(column, justify="right")
+    two = ground.everything(2)
+    with ground.running(server), ground.running(two):
+        ground.loaded(server, 4, 0.5)
+        ground.loaded(two, 16, 0.5)
+        most = _median([ground.loaded(server, 64, 2 * SECONDS) for _ in range(TURNS)], "rate")
+        both = _median([ground.loaded(two, 64, 2 * SECONDS) for _ in range(TURNS)], "rate")
+        for share in SHARES:
+            found = [ground.loaded(server, 64, 2 * SECONDS, arrivals=share * most) for _ in range(TURNS)]
+            rate, times = (
+                f"{_median(found, 'rate'):,.0f}",
+                [f"{_median(found, f'p{part}_ms'):.2f}" for part in (50, 99)],
+            )
+            table.add_row("1", f"{share:.0%}", rate, *times)
+    table.add_row("1", "the most", f"{most:,.0f}", "", "")
+    table.add_row("2", "the most", f"{both:,.0f}", "", "")
     console.print(table)
 
 

@@ -45,21 +45,46 @@ class Schema:
         if len(rows) == 1:
             return self._single(rows[0])
         lacking: dict[str, None] = {}
-        columns: Columns = {}
-        for name, kind, words in self._names:
-            values = []
-            for place, row in enumerate(rows):
-                value = self._value(row, name, kind, f"instances[{place}].")
-                if value is None:
-                    lacking[name] = None
-                    value = "" if words else _NAN
-                values.append(value)
-            columns[name] = np.array(values, dtype=object if words else np.float64).reshape(-1, 1)
+        numbers: list[list[float]] = []
+        words: dict[str, list[str]] = {name: [] for name in self._words}
         for place, row in enumerate(rows):
-            self._no_others(row, f"instances[{place}].")
-        return columns, tuple(lacking)
+            where = f"instances[{place}]."
+            values, known, absent = self._of_row(row, where)
+            numbers.append(values)
+            for name, column in words.items():
+                word = self._value(row, name, CATEGORY, where)
+                known += name in row
+                if word is None:
+                    absent.append(name)
+                column.append(word or "")
+            lacking |= dict.fromkeys(absent)
+            if known < len(row):
+                self._no_others(row, where)
+        # One array, of which each column is a view, is made faster than an array for each.
+        together = np.array(numbers, dtype=np.float64).T.reshape(-1, len(rows), 1)
+        columns: Columns = dict(zip(self._number_names, np.ascontiguousarray(together), strict=True))
+        for name, column in words.items():
+            columns[name] = np.array(column, dtype=object).reshape(-1, 1)
+        return columns, tuple(name for name, _, _ in self._names if name in lacking)
 
     def _single(self, row: Mapping[str, Any]) -> tuple[Columns, tuple[str, ...]]:
+        values, known, lacking = self._of_row(row, "features.")
+        columns: Columns = dict(
+            zip(self._number_names, np.array(values, dtype=np.float64).reshape(-1, 1, 1), strict=True)
+        )
+        for name in self._words:
+            word = self._value(row, name, CATEGORY, "features.")
+            known += name in row
+            if word is None:
+                lacking.append(name)
+                word = ""
+            columns[name] = np.array([[word]], dtype=object)
+        if known < len(row):
+            self._no_others(row, "features.")
+        return columns, tuple(lacking)
+
+    def _of_row(self, row: Mapping[str, Any], where: str) -> tuple[list[float], int, list[str]]:
+        """The numbers of a row, how many of its names they are, and which it lacks."""
         lacking: list[str] = []
         known = 0
         values: list[float] = []
@@ -74,22 +99,9 @@ class Schema:
                 value = _NAN
             else:
                 known += 1
-                value = self._value(row, name, kind, "features.")
+                value = self._value(row, name, kind, where)
             values.append(value)
-        # One array, of which each column is a view, is made faster than an array for each.
-        columns: Columns = dict(
-            zip(self._number_names, np.array(values, dtype=np.float64).reshape(-1, 1, 1), strict=True)
-        )
-        for name in self._words:
-            word = self._value(row, name, CATEGORY, "features.")
-            known += name in row
-            if word is None:
-                lacking.append(name)
-                word = ""
-            columns[name] = np.array([[word]], dtype=object)
-        if known < len(row):
-            self._no_others(row, "features.")
-        return columns, tuple(lacking)
+        return values, known, lacking
 
     def _value(self, row: Mapping[str, Any], name: str, kind: str, where: str) -> Any:
         value = row.get(name)

@@ -1,6 +1,8 @@
 """Load for drills and measurements: `python -m ml_pipelines.serving.load URL --bodies FILE --clients 16 --seconds 5`.
 
-So many clients ask one after the other, each on a connection that it keeps. It prints one line of JSON.
+So many clients ask one after the other, each on a connection that it keeps. With `--arrivals` requests arrive at fixed
+times instead, whether those before are answered or not, and one that finds no free connection has waited since it
+arrived. It prints one line of JSON.
 """
 
 import argparse
@@ -10,7 +12,7 @@ import json
 import signal
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,9 +38,17 @@ class _Client(asyncio.Protocol):
     def _ask(self) -> None:
         if self._run.ended:
             self._transport.close()
-            return
+        elif self._run.arrivals is None:
+            self.ask(time.perf_counter())
+        elif self._run.waiting:
+            self.ask(self._run.waiting.popleft())
+        else:
+            self._run.idle.append(self)
+
+    def ask(self, arrived: float) -> None:
+        """Send the next request, which arrived at this time."""
         self._buffer = b""
-        self._started = time.perf_counter()
+        self._started = arrived
         self._transport.write(self._run.next_request())
         self._run.asked += 1
 
@@ -71,7 +81,14 @@ class _Client(asyncio.Protocol):
 class Load:
     """A run: latencies of answered requests and their statuses; status 0 is a connection that broke."""
 
-    def __init__(self, url: str, bodies: Sequence[bytes], token: str | None = None, rate: float | None = None):
+    def __init__(
+        self,
+        url: str,
+        bodies: Sequence[bytes],
+        token: str | None = None,
+        rate: float | None = None,
+        arrivals: float | None = None,
+    ):
         parts = urlsplit(url)
         self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 80
         authorisation = f"Authorization: Bearer {token}\r\n" if token else ""
@@ -86,6 +103,10 @@ class Load:
         self.asked = self.answered = 0
         self.ended, self.seconds = False, 0.0
         self._rate, self.pause = rate, 0.0
+        # Requests a second that arrive; those that wait for a connection, by their time; and connections that wait.
+        self.arrivals = arrivals
+        self.waiting: deque[float] = deque()
+        self.idle: list[_Client] = []
 
     def next_request(self) -> bytes:
         """The next of the bodies, in turns."""
@@ -117,14 +138,30 @@ class Load:
         # Whoever ends it before its time is told what was found until then.
         loop.add_signal_handler(signal.SIGTERM, stopped.set)
         started = time.perf_counter()
+        arriving = loop.create_task(self._arrive(self.arrivals)) if self.arrivals else None
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopped.wait(), seconds)
         self.seconds = time.perf_counter() - started
         self.ended = True
+        if arriving is not None:
+            arriving.cancel()
         # Answers that are on their way.
         await asyncio.sleep(0.3)
         for transport, _ in made:
             transport.close()
+
+    async def _arrive(self, rate: float) -> None:
+        began, count = time.perf_counter(), 0
+        while True:
+            now = time.perf_counter()
+            # Timers are a millisecond late or so: what is sent at once has arrived now.
+            while count < (now - began) * rate:
+                count += 1
+                if self.idle:
+                    self.idle.pop().ask(now)
+                else:
+                    self.waiting.append(now)
+            await asyncio.sleep(0.0005)
 
     def summary(self) -> dict[str, Any]:
         """Requests a second, percentiles in ms, statuses, and which versions answered how many."""
@@ -153,8 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--token", help="a bearer token")
     parser.add_argument("--rate", type=float, help="requests a second of all clients, about (default: as many as go)")
+    parser.add_argument("--arrivals", type=float, help="requests a second that arrive, answered or not")
     options = parser.parse_args(arguments)
-    load = Load(options.url, options.bodies.read_bytes().splitlines(), options.token, options.rate)
+    load = Load(options.url, options.bodies.read_bytes().splitlines(), options.token, options.rate, options.arrivals)
     try:
         uvloop.run(load.run(options.clients, options.seconds))
     except OSError as error:
