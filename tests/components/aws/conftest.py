@@ -3,14 +3,22 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from ml_blueprints.aws.endpoint import Endpoint
+from ml_blueprints.aws.fleets import fleets
+from ml_blueprints.capabilities import Register, asked_by
+from ml_blueprints.layers import Context, Zone
+from ml_blueprints.settings import Settings
+from tests.components.conftest import IMAGE, TRUSTED_KEY, changed_workload
 
 WORKLOADS = Path(__file__).parents[3] / "stacks" / "workloads"
 
 KEY = "arn:aws:kms:eu-west-1:210987654321:key/5ec0de00-da7a-4000-8000-000000000000"
+GROUP = "sg-0123456789abcdef0"
 NETWORK = "vpc-0123456789abcdef0"
 SUBNETS = ("subnet-0123456789abcdef1", "subnet-0123456789abcdef2")
 IDENTITIES = {
@@ -42,6 +50,44 @@ def experiment(once: Callable) -> Callable:
 
     def get(workload: str = "fraud_detection", **settings: object) -> Any:
         return once(workload, environment="experiment", experiment=FENCE, **settings)
+
+    return get
+
+
+@pytest.fixture
+def alone(run_program: Callable) -> Callable:
+    """Build the endpoints of delivery times, changed as is said, with nothing around them but what they name."""
+
+    def get(changes: dict[str, Any], environment: str = "staging") -> Any:
+        workload = changed_workload("delivery_eta", changes)
+        settings = Settings.model_validate(
+            {
+                "cloud": "aws",
+                "architecture": "hybrid",
+                "environment": environment,
+                "workload": "delivery_eta.yaml",
+                "serving_image": IMAGE,
+                "delivery": {"repository": "example/ml-platform"},
+                "trusted_keys": [TRUSTED_KEY],
+            }
+        )
+        foundation = SimpleNamespace(
+            key=KEY,
+            subnets=list(SUBNETS),
+            security_group=SimpleNamespace(id=GROUP),
+            identities=IDENTITIES,
+            rights=lambda purpose: [],
+            grant=lambda *said: [],
+        )
+        data = SimpleNamespace(zones=dict.fromkeys(Zone, "s3://models"))
+
+        def program(_: Any) -> None:
+            register = Register("aws", asked_by(workload.architecture, workload))
+            context = Context(workload.name, workload, settings, register)
+            for fleet in fleets(workload):
+                Endpoint(context, foundation, data, IMAGE, fleet, "s3://models/captured")
+
+        return run_program("aws", program, (*SUBNETS, GROUP, "models"))
 
     return get
 
