@@ -1,0 +1,1 @@
+../../../../pipelines/ml_pipelines/features/jobs/churn.py
