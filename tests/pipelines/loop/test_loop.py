@@ -15,6 +15,9 @@ from ml_pipelines.retraining.policy import Policy, Why
 from ml_pipelines.retraining.rollout import Rules
 from ml_pipelines.steps import manifest
 
+# One run for all of them.
+pytestmark = pytest.mark.xdist_group("loop")
+
 SHORT = Plan(
     Scenario(seed=2, drift_at=800, off_by_one=(900, 2_700), delay=120),
     history=3_000,
