@@ -1,10 +1,11 @@
-# Each target is one line; `make` alone shows them. STACK limits up, preview, down and policy: make up STACK="aws-batch gcp-batch".
+# Each target is one line; `make` alone shows them. STACK limits up, preview, down, policy and comment: make up STACK="aws-batch gcp-batch".
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv/bin
 WORKERS ?= 2
 WORKLOAD ?= churn
+BASE ?= origin/main
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -18,6 +19,8 @@ down: .venv/.ready ## destroy the stacks on the sandbox
 	@$(VENV)/python -m sandbox down $(STACK)
 policy: .venv/.ready ## preview all nine stacks, or those of STACK, with the policy pack, and count what it finds
 	@$(VENV)/python -m sandbox policy $(STACK)
+comment: .venv/.ready ## say what this change of BASE leads to on each stack, or those of STACK, as a pull request's comment does
+	@$(VENV)/python -m ml_delivery comment --base $(BASE) $(STACK)
 shell: .venv/.ready ## a shell in which plain `pulumi` commands work on the sandbox
 	@$(VENV)/python -m sandbox shell
 test: .venv/.ready ## run all tests
@@ -44,4 +47,4 @@ clean: ## remove the environment and the sandbox with all that exists in it
 	@rm -rf .venv policies/.venv .uv .sandbox
 .venv/.ready: $(wildcard requirements/*) components/pyproject.toml delivery/pyproject.toml pipelines/pyproject.toml policies/pyproject.toml sandbox/pyproject.toml
 	@PYTHON="$(PYTHON)" requirements/install
-.PHONY: help setup up preview down policy shell test bench jobs compile train drill loop docs lint lock clean
+.PHONY: help setup up preview down policy comment shell test bench jobs compile train drill loop docs lint lock clean

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from docs import generate
+from ml_blueprints.capabilities import Layer
 from sandbox import project
 from sandbox.stacks import Phase
 
@@ -54,6 +55,22 @@ def test_the_generated_pages_are_up_to_date(nine):
     states = {stack: json.loads(file.read_text()) for stack, file in nine.exports.items()}
     for name, text in generate.pages(outputs, states).items():
         assert (REPOSITORY / "docs" / name).read_text() == text, f"docs/{name} is stale: `make docs` writes it anew"
+
+
+@pytest.mark.xdist_group("nine")
+def test_all_stacks_tell_what_they_cost_in_the_same_breakdown(nine):
+    costs = {stack: run.outputs["cost"] for stack, run in nine.unchanged.items()}
+    assert len({frozenset(cost) for cost in costs.values()}) == 1
+    for stack, cost in costs.items():
+        assert cost["layers"].keys() <= set(Layer), stack
+        assert {"foundation", "monitoring"} <= cost["layers"].keys(), stack
+        assert cost["monthlyUsd"] == pytest.approx(sum(cost["layers"].values()), abs=1), stack
+        assert sum(cost["types"].values()) == pytest.approx(sum(cost["layers"].values()), abs=1), stack
+        # Whatever has no price is counted, so that each resource is somewhere.
+        counted = sum(cost[part]["resources"] for part in ("priced", "free", "notPriced")) + len(cost["undecided"])
+        state = json.loads(nine.exports[stack].read_text())["deployment"]["resources"]
+        custom = [one for one in state if one.get("custom") and not one["type"].startswith("pulumi:providers:")]
+        assert counted == len(custom), stack
 
 
 @pytest.mark.xdist_group("nine")
