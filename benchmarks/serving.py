@@ -483,11 +483,8 @@ def _print_sizing(console: Console, ground: Ground, server: Server) -> None:
         both = _median([ground.loaded(two, 64, 2 * SECONDS) for _ in range(TURNS)], "rate")
         for share in SHARES:
             found = [ground.loaded(server, 64, 2 * SECONDS, arrivals=share * most) for _ in range(TURNS)]
-            rate, times = (
-                f"{_median(found, 'rate'):,.0f}",
-                [f"{_median(found, f'p{part}_ms'):.2f}" for part in (50, 99)],
-            )
-            table.add_row("1", f"{share:.0%}", rate, *times)
+            times = (f"{_median(found, part):.2f}" for part in ("p50_ms", "p99_ms"))
+            table.add_row("1", f"{share:.0%}", f"{_median(found, 'rate'):,.0f}", *times)
     table.add_row("1", "the most", f"{most:,.0f}", "", "")
     table.add_row("2", "the most", f"{both:,.0f}", "", "")
     console.print(table)

@@ -57,7 +57,11 @@ def document(workload: Workload, models: tuple[Model, ...]) -> dict[str, Any]:
 
 
 def _tenant(tenant: Tenant) -> dict[str, Any]:
-    said = {"requests_per_second": tenant.requests_per_second, "concurrency": tenant.concurrency}
+    said = {
+        "requests_per_second": tenant.requests_per_second,
+        "requests_per_day": tenant.requests_per_day,
+        "concurrency": tenant.concurrency,
+    }
     namespace = tenant.name if tenant.features == "own" else ""
     return {name: value for name, value in said.items() if value is not None} | {"namespace": namespace}
 

@@ -6,12 +6,14 @@ their names, and any other URL is asked without a token.
 """
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -24,6 +26,7 @@ REFUSALS = frozenset({400, 413, 422})
 # A token is asked for anew so long before it ends.
 _EARLY_SECONDS = 60
 _OWN_PATH = "/v1/score"
+_SELF_SIGNED = ".prediction.p.vertexai.goog"
 _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 # https://learn.microsoft.com/azure/machine-learning/how-to-authenticate-online-endpoint
 _AZURE_SCOPE = "https://ml.azure.com/.default"
@@ -167,6 +170,29 @@ def _azure(variables: Mapping[str, str]) -> Callable[[], tuple[str, float]]:
         return token.token, float(token.expires_on)
 
     return fetch
+
+
+def certificate(endpoint: Endpoint, variables: Mapping[str, str]) -> str | None:
+    """The certificate, in PEM, that alone is trusted at an endpoint; None where public authorities vouch for it.
+
+    Private endpoints of Vertex AI have one that they signed themselves: SCORING_CERTIFICATE (a file, or its text), or
+    without it the one that the host shows now. Raises OSError where it can't be had.
+    https://cloud.google.com/vertex-ai/docs/predictions/private-service-connect
+    """
+    parts = urlsplit(endpoint.place)
+    if parts.scheme != "https":
+        return None
+    given, host = variables.get("SCORING_CERTIFICATE"), parts.hostname or ""
+    if given:
+        return given if "-----BEGIN" in given else Path(given).read_text(encoding="ascii")
+    return ssl.get_server_certificate((host, parts.port or 443), timeout=TIMEOUT) if _SELF_SIGNED in host else None
+
+
+def trusting(pem: str) -> ssl.SSLContext:
+    """A context that trusts this certificate and no other, of a host with its name."""
+    context = ssl.create_default_context(cadata=pem)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def sagemaker_client() -> Any:

@@ -19,14 +19,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ml_pipelines.serving import openapi, protocols
+from ml_pipelines.serving.answers import Answers
 from ml_pipelines.serving.ask import Answer, Answering, Ask
 from ml_pipelines.serving.refusal import (
+    BAD_REQUEST,
     FAILED,
     FORBIDDEN,
+    NOT_FOUND,
     TIME_OUT,
     TOO_LARGE,
     TOO_MANY,
     UNAVAILABLE,
+    UNPROCESSABLE,
     WRONG_TYPE,
     RefusedError,
 )
@@ -49,6 +53,9 @@ _SAGEMAKER_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
 # Where gateways put the caller's `Authorization`, since they bring a token of their own.
 # https://cloud.google.com/api-gateway/docs/backend-authentication
 _FORWARDED, _CLAIMS = b"x-forwarded-authorization", b"x-apigateway-api-userinfo"
+# By which name Cloud Tasks knows what it asks. https://cloud.google.com/tasks/docs/creating-http-target-tasks
+_TASK = b"x-cloudtasks-taskname"
+_FINAL = (BAD_REQUEST, NOT_FOUND, TOO_LARGE, UNPROCESSABLE)
 _ERRORS_A_SECOND = 10
 # Who asks too much waits about so long for its refusal, so that refusing doesn't take the processor from others, and
 # doesn't come again all at once. So many wait.
@@ -74,6 +81,7 @@ class Service:
         self.gates = Gates(1 / settings.workers)
         self.gates.take(answering.table.tenants)
         self._identify = _identify(settings)
+        self.answers = Answers(settings.answers) if settings.answers else None
         self._logged_at, self._logged = 0.0, 0
         self.application = Starlette(routes=self._routes())
 
@@ -282,11 +290,12 @@ def _bearer(value: bytes) -> str | None:
 class _Headers:
     """The headers that matter."""
 
-    __slots__ = ("encoded", "json", "length", "raw", "token")
+    __slots__ = ("encoded", "json", "length", "raw", "task", "token")
 
     def __init__(self, raw: Any):
         self.raw = raw
         self.token: str | None = None
+        self.task: str | None = None
         self.length: int | None = None
         self.json, self.encoded = True, False
         forwarded: str | None = None
@@ -302,6 +311,8 @@ class _Headers:
                 self.json = kind == b"application/json" or not kind
             elif name == b"content-encoding":
                 self.encoded = value.strip().lower() not in (b"", b"identity")
+            elif name == _TASK:
+                self.task = value.decode("latin-1")
             elif name == _SAGEMAKER_ATTRIBUTES and self.token is None and value.startswith(b"token="):
                 self.token = value[6:].decode("latin-1")
 
@@ -325,7 +336,10 @@ class _Scored:
                 # Before the body is read, so that what is too much costs little.
                 tenant, gate = await service.enter(scope, headers)
                 body = await self._body(headers, receive)
-                content = await self._handle(body, scope["path_params"], tenant)
+                if service.answers is not None and headers.task is not None:
+                    content = await self._task(service.answers, headers.task, body, scope["path_params"], tenant)
+                else:
+                    content = await self._handle(body, scope["path_params"], tenant)
         except RefusedError as error:
             status, content = error.status, orjson.dumps(error.body())
             if error.retry_after is not None:
@@ -357,6 +371,19 @@ class _Scored:
         metrics.count(metrics.requests, (name, self._protocol, str(status)))
         if status == 200:
             metrics.took(name, time.perf_counter() - started)
+
+    async def _task(
+        self, answers: Answers, task: str, body: bytes, path: Mapping[str, str], tenant: str | None
+    ) -> bytes:
+        """Answer a task of a queue, and keep the answer by its name. What no other attempt will change is one, too."""
+        try:
+            content = await self._handle(body, path, tenant)
+        except RefusedError as error:
+            if error.status not in _FINAL:
+                raise
+            content = orjson.dumps(error.body())
+        await answers.keep(task, content)
+        return content
 
     async def _body(self, headers: _Headers, receive: Receive) -> bytes:
         settings = self._service.settings

@@ -73,6 +73,7 @@ class Settings:
     issuer: Issuer | None
     feature_store: str | None
     captured: str | None
+    answers: str | None
     captured_seconds: float
     port: int
     metrics_port: int | None
@@ -124,6 +125,7 @@ class Settings:
             issuer=issuer,
             feature_store=variables.get("FEATURE_STORE") or None,
             captured=variables.get("CAPTURED") or None,
+            answers=variables.get("ANSWERS") or None,
             captured_seconds=_number(variables, "CAPTURED_SECONDS", EVERY_SECONDS),
             port=int(_number(variables, "AIP_HTTP_PORT", _number(variables, "PORT", 8080))),
             metrics_port=int(_number(variables, "METRICS_PORT", 0)) or None,

@@ -4,8 +4,9 @@ The stacks write its first fields (`ml_blueprints.routing`). The others may be g
 
 - `fields`: those of the contract. A request may bring them although no model takes them, as the event processor does;
 - a model's `tenant`: it answers this tenant's requests alone; a tenant without models of its own has the shared ones;
-- a tenant as `{requests_per_second, concurrency, namespace}` instead of its rate. `namespace` is put before entities in
-  the feature store: by default the tenant's name, so that none reads what is another's; `""` is the shared one;
+- a tenant as `{requests_per_second, requests_per_day, concurrency, namespace}` instead of its rate. `namespace` is put
+  before entities in the feature store: by default the tenant's name, so that none reads what is another's; `""` is the
+  shared one;
 - an ensemble's `weights` by member, `band` (of a cascade), `stacker` (the model on top), `least` (how many members must
   answer) and `timeout_ms`;
 - `guard`: `{error_rate, latency_ms}`, beyond which a canary is withdrawn.
@@ -78,6 +79,7 @@ class Tenant:
     requests_per_second: float
     concurrency: int
     namespace: str
+    requests_per_day: float | None = None
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def _tenant(name: str, said: Any) -> Tenant:
     namespace = _of(said, "namespace", str, name, where=f"{where}.")
     if "/" in namespace:
         raise TableError(f"{where}.namespace: found `{namespace}`; a word without `/` is right")
-    return Tenant(name, rate, concurrency, namespace)
+    return Tenant(name, rate, concurrency, namespace, _number(where, said, "requests_per_day", None))
 
 
 def _ensemble(said: Mapping[str, Any], there: set[str]) -> Ensemble:

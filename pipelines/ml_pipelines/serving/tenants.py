@@ -27,6 +27,7 @@ REMEMBERED = 10_000
 # A key that isn't known makes us ask the issuer again, but not for each forged token.
 ASKED_AGAIN_SECONDS = 30.0
 LEEWAY_SECONDS = 10
+DAY_SECONDS = 86_400
 _TIMEOUT_SECONDS = 5
 _RIGHT = "`Authorization: Bearer` and a valid token of the issuer are right"
 
@@ -157,16 +158,18 @@ def _claimed(claims: Mapping[str, Any], claim: str) -> str:
 class Gate:
     """One tenant's rate and bulkhead, or this process's share of them."""
 
-    __slots__ = ("_at", "_burst", "_rate", "_tokens", "concurrency", "running", "tenant")
+    __slots__ = ("_at", "_burst", "_day", "_left", "_quota", "_rate", "_tokens", "concurrency", "running", "tenant")
 
     def __init__(self, tenant: Tenant, share: float = 1.0):
         self.tenant, self._rate = tenant, tenant.requests_per_second * share
         self._burst = max(1.0, self._rate)
+        self._quota = None if tenant.requests_per_day is None else tenant.requests_per_day * share
+        self._day, self._left = -1.0, 0.0
         self._tokens, self._at = self._burst, time.monotonic()
         self.concurrency, self.running = max(1, round(tenant.concurrency * share)), 0
 
     def enter(self) -> None:
-        """Take a request in; `leave` when it is done. Raises RefusedError (429) beyond rate or bulkhead."""
+        """Take a request in; `leave` when it is done. Raises RefusedError (429) beyond rate, bulkhead or quota."""
         now = time.monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
@@ -177,12 +180,25 @@ class Gate:
         if self.running >= self.concurrency:
             right = f"{self.concurrency} at a time are yours"
             raise RefusedError(TOO_MANY, "tenant", "more requests at a time than it may", right, 0.1)
+        if self._quota is not None:
+            self._take_of_quota(self._quota)
         self._tokens -= 1
         self.running += 1
+
+    def _take_of_quota(self, quota: float) -> None:
+        """Count a request of the day, in UTC. Raises RefusedError where none is left."""
+        day, passed = divmod(time.time(), DAY_SECONDS)
+        if day != self._day:
+            self._day, self._left = day, quota
+        if self._left < 1:
+            right = f"{self.tenant.requests_per_day:g} requests a day are yours"
+            raise RefusedError(TOO_MANY, "tenant", "more requests than its quota", right, DAY_SECONDS - passed)
+        self._left -= 1
 
     def charge(self, rows: int) -> None:
         """Count what a request asks for beyond its first row; what is owed is waited for by the requests after it."""
         self._tokens -= rows
+        self._left -= rows
 
     def leave(self) -> None:
         """A request is done."""

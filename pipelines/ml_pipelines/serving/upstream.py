@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
@@ -46,12 +46,20 @@ class Upstream(Protocol):
 class HttpUpstream:
     """A URL. An attempt that broke, or that a platform says may not have been seen, is made once more."""
 
-    def __init__(self, endpoint: Endpoint, tokens: Tokens | None = None, timeout: float = TIMEOUT):
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        tokens: Tokens | None = None,
+        timeout: float = TIMEOUT,
+        certificate: Callable[[], str | None] | None = None,
+    ):
+        """`certificate` gives the one that alone is trusted, or None where public authorities vouch for it."""
         # It takes a third of a second, which is the start's and not that of the first request. Others do without.
         import aiohttp
 
         self.endpoint, self._tokens, self._timeout = endpoint, tokens, timeout
         self._http: Any = aiohttp
+        self._certificate, self._opening = certificate, asyncio.Lock()
         self._session: Any = None
 
     async def ask(self, body: Mapping[str, Any]) -> Reply:
@@ -77,9 +85,8 @@ class HttpUpstream:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self._tokens is not None:
             headers["Authorization"] = f"Bearer {await self._token(self._tokens)}"
-        async with self._opened().post(
-            self.endpoint.place, data=content, headers=headers, allow_redirects=False
-        ) as got:
+        session = self._session or await self._open()
+        async with session.post(self.endpoint.place, data=content, headers=headers, allow_redirects=False) as got:
             status = got.headers.get(AZURE_STATUS, "") if self.endpoint.form is Form.AZURE else ""
             return Reply(int(status) if status.isdigit() else got.status, await got.read())
 
@@ -93,11 +100,19 @@ class HttpUpstream:
             # Each cloud's library has errors of its own for a token that can't be had.
             raise UpstreamError(f"{self.endpoint.place}: no token: {type(error).__name__}: {error}") from error
 
-    def _opened(self) -> Any:
-        if self._session is None:
+    async def _open(self) -> Any:
+        async with self._opening:
+            if self._session is not None:
+                return self._session
+            trusted: Any = True
+            try:
+                if self._certificate and (pem := await asyncio.to_thread(self._certificate)):
+                    trusted = scoring_endpoint.trusting(pem)
+            except (OSError, ValueError) as error:
+                raise UpstreamError(f"{self.endpoint.place}: no certificate: {error}") from error
             http = self._http
             self._session = http.ClientSession(
-                connector=http.TCPConnector(limit=CONNECTIONS, keepalive_timeout=30),
+                connector=http.TCPConnector(limit=CONNECTIONS, keepalive_timeout=30, ssl=trusted),
                 timeout=http.ClientTimeout(total=None),
                 cookie_jar=http.DummyCookieJar(),
             )
@@ -153,4 +168,8 @@ def open_upstream(endpoint: Endpoint, variables: Mapping[str, str]) -> Upstream:
     """How an endpoint is asked."""
     if endpoint.form is Form.SAGEMAKER:
         return SageMakerUpstream(endpoint, scoring_endpoint.sagemaker_client())
-    return HttpUpstream(endpoint, scoring_endpoint.tokens(endpoint, variables))
+    return HttpUpstream(
+        endpoint,
+        scoring_endpoint.tokens(endpoint, variables),
+        certificate=lambda: scoring_endpoint.certificate(endpoint, variables),
+    )

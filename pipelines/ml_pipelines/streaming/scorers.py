@@ -2,7 +2,9 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import requests
@@ -33,7 +35,10 @@ def open_scorer(said: str, variables: Mapping[str, str] = os.environ) -> Scorer:
         raise ValueError(f"SCORING_ENDPOINT: {error}") from error
     if endpoint.form is Form.SAGEMAKER:
         return SageMakerScorer.open(said)
-    return HttpScorer(said, scoring_endpoint.tokens(endpoint, variables) or _no_token)
+    scorer = HttpScorer(said, scoring_endpoint.tokens(endpoint, variables) or _no_token)
+    if (pem := scoring_endpoint.certificate(endpoint, variables)) is not None:
+        scorer.trust(pem)
+    return scorer
 
 
 def _no_token() -> None:
@@ -95,9 +100,17 @@ class HttpScorer:
     def __init__(self, url: str, token: Callable[[], str | None] = _no_token):
         self._endpoint, self._token = Endpoint.named(url), token
         self._url = self._endpoint.place
+        self._trusted: bool | str = True
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
+
+    def trust(self, pem: str) -> None:
+        """Trust this certificate and no other."""
+        file = Path(tempfile.mkdtemp(prefix="scorer-")) / "certificate.pem"
+        file.write_text(pem, encoding="ascii")
+        # Given with each request: what the environment says would count before what a session has.
+        self._trusted = str(file)
 
     def score(self, entity: str, event_id: str, features: Mapping[str, Any]) -> Any:
         """See Scorer. Server errors and time-outs are tried again, refusals are not."""
@@ -107,7 +120,9 @@ class HttpScorer:
             try:
                 if (token := self._token()) is not None:
                     headers["Authorization"] = f"Bearer {token}"
-                answer = self._session.post(self._url, data=body, headers=headers, timeout=TIMEOUT)
+                answer = self._session.post(
+                    self._url, data=body, headers=headers, timeout=TIMEOUT, verify=self._trusted
+                )
             except Exception as error:
                 # Each cloud's library has errors of its own for a token that can't be had.
                 reason = f"{type(error).__name__}: {error}"

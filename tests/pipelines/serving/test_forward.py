@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import contextlib
+import datetime
 import io
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -17,11 +19,16 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from ml_pipelines import scoring_endpoint
 from ml_pipelines.scoring_endpoint import Endpoint, Form, Tokens
 from ml_pipelines.serving import features
 from ml_pipelines.serving.settings import SettingError, Settings
 from ml_pipelines.serving.upstream import HttpUpstream, SageMakerUpstream, UpstreamError
+from ml_pipelines.streaming import scorers
+from ml_pipelines.streaming.sinks import SinkError
 
 from .conftest import AUDIENCE, ISSUER, OTHER, register, table
 from .test_service import EVENT, ROW, bearer, tensors
@@ -259,7 +266,7 @@ async def test_what_fails_behind_the_router_is_told_and_nothing_else(client, pla
 
 
 async def test_an_endpoint_that_is_slow_or_not_there_holds_up_nobody(client, platform, monkeypatch):
-    monkeypatch.setattr(HttpUpstream.__init__, "__defaults__", (None, 0.3))
+    monkeypatch.setattr(HttpUpstream.__init__, "__defaults__", (None, 0.3, None))
     platform.seconds = 2.0
     endpoints = {"SCORING_ENDPOINT": DOWN, "SCORING_ENDPOINT_SHOP": platform.url}
     async with client(said_by_both(), **endpoints) as http:
@@ -494,3 +501,51 @@ async def test_no_server_takes_the_authorizers_word(client, platform):
     none = dict.fromkeys(("TOKEN_ISSUER", "TOKEN_AUDIENCE", "TOKEN_KEYS"), "")
     async with client(table(tenants=TENANTS), SCORING_ENDPOINT=platform.url, TENANT_FROM="authorizer", **none) as http:
         assert (await http.post("/v1/score", json=EVENT, headers=bearer("shop"))).status_code == 401
+
+
+@pytest.fixture
+def certified(platform, tmp_path):
+    """The platform with a certificate that it has signed itself, for `localhost`; the certificate in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "self-signed")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    pem = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = tmp_path / "both.pem"
+    file.write_bytes(pem.encode() + private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    platform.server.socket = context.wrap_socket(platform.server.socket, server_side=True)
+    return pem
+
+
+async def test_a_certificate_that_its_host_has_signed_is_trusted_alone(
+    client, platform, certified, tmp_path, monkeypatch
+):
+    by_name, by_address = (f"https://{host}:{platform.port}/v1/score" for host in ("localhost", "127.0.0.1"))
+
+    async def status(url, **variables):
+        async with client(table(), SCORING_ENDPOINT=url, **variables) as http:
+            return (await http.post("/v1/score", json=EVENT)).status_code
+
+    file = tmp_path / "certificate.pem"
+    file.write_text(certified)
+    assert await status(by_name, SCORING_CERTIFICATE=certified) == 200
+    assert await status(by_name, SCORING_CERTIFICATE=file) == 200
+    # Nobody vouches for it, it is for another name, it can't be read.
+    assert await status(by_name) == 503
+    assert await status(by_address, SCORING_CERTIFICATE=certified) == 503
+    assert await status(by_name, SCORING_CERTIFICATE=tmp_path / "none.pem") == 503
+    # Where a host is known to sign its own, the one that it shows first is the one.
+    monkeypatch.setattr(scoring_endpoint, "_SELF_SIGNED", "localhost")
+    assert await status(by_name) == 200
+    scorer = scorers.open_scorer(by_name, {"SCORING_CERTIFICATE": certified})
+    assert (await asyncio.to_thread(scorer.score, "card-1", "event-1", {}))["model"] == "m"
+    refused = scorers.open_scorer(by_address, {"SCORING_CERTIFICATE": certified})
+    with pytest.raises(SinkError, match="SSLError"):
+        await asyncio.to_thread(refused.score, "card-1", "event-1", {})

@@ -415,3 +415,19 @@ def test_serving_starts_without_the_libraries_of_tasks():
     look = "import sys, ml_pipelines.serving.server; print(*sorted({'ibis', 'pandas', 'pyarrow'} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == []
+
+
+def test_a_tenant_has_a_quota_by_the_day(monkeypatch):
+    now = [86_400.0 * 20_000 + 3_600]
+    monkeypatch.setattr("ml_pipelines.serving.tenants.time.time", lambda: now[0])
+    gate = Gate(Tenant("shop", 1000, 100, "", requests_per_day=6), share=0.5)
+    gate.enter()
+    # Each row counts.
+    gate.charge(2)
+    with pytest.raises(RefusedError, match="more requests than its quota") as refused:
+        gate.enter()
+    assert (refused.value.status, refused.value.retry_after) == (429, 82_800)
+    now[0] += 82_800
+    gate.enter()
+    assert gate.running == 2
+    assert (gate.concurrency, Gate(Tenant("bank", 5, 1, ""), share=0.1).concurrency) == (50, 1)

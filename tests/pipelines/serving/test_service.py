@@ -393,3 +393,26 @@ async def test_a_new_table_is_served_without_a_lost_request(client, registry, tm
         await until("trees/1.0.0")
         assert engine.metrics.reloads.labels("refused")._value.get() == 3
         task.cancel()
+
+
+async def test_answers_to_tasks_are_kept_by_their_names(client, tmp_path):
+    kept = tmp_path / "answers"
+
+    async def asked(http, task, body=EVENT):
+        return (await http.post("/v1/score", json=body, headers={"X-CloudTasks-TaskName": task})).status_code
+
+    async with client(ANSWERS=kept) as http:
+        assert await asked(http, "task-1") == 200
+        assert json.loads((kept / "task-1.json").read_text())["model"] == "trees/1.0.0"
+        # What is wrong stays wrong: the task is done, and its answer says why.
+        assert await asked(http, "task-2", {"features": {"amount": "ten"}}) == 200
+        assert json.loads((kept / "task-2.json").read_text())["field"] == "features.amount"
+        assert await asked(http, "../task-3") == 400
+        assert (await http.post("/v1/score", json=EVENT)).status_code == 200
+        assert {file.name for file in tmp_path.rglob("*task*")} == {"task-1.json", "task-2.json"}
+        # Without its answer a task isn't done.
+        kept.rename(tmp_path / "elsewhere")
+        kept.write_text("no folder")
+        assert await asked(http, "task-4") == 503
+    async with client() as http:
+        assert await asked(http, "task-5", {"features": {"amount": "ten"}}) == 422
