@@ -24,6 +24,7 @@ IDENTITY = "azure-native:managedidentity:UserAssignedIdentity"
 ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 WORKSPACE = "azure-native:machinelearningservices:Workspace"
 ENDPOINT = "azure-native:machinelearningservices:OnlineEndpoint"
+TEMPLATE = "azure-native:resources:Deployment"
 DEPLOYMENT = "azure-native:machinelearningservices:OnlineDeployment"
 COMPONENT_VERSION = "azure-native:machinelearningservices:ComponentVersion"
 MODEL_VERSION = "azure-native:machinelearningservices:ModelVersion"
@@ -285,3 +286,106 @@ def test_a_data_source_finds_what_exists_in_any_spelling(azure) -> None:
         arguments = {"resourceGroupName": group_name, "accountName": "lake"}
         result, _ = azure.plane.invoke("azure-native:storage:getStorageAccount", arguments)
         assert result["id"] == account.id
+
+
+class Online:
+    """A workspace with an online endpoint, as the tests below make and change it."""
+
+    def __init__(self, azure):
+        self.azure = azure
+        self.place = {"resourceGroupName": "ml", "workspaceName": "hub"}
+        azure.make(WORKSPACE, {**self.place}, "hub")
+        self.endpoint = azure.make(
+            ENDPOINT, {**self.place, "endpointName": "fraud", "properties": {"authMode": "AADToken"}}
+        )
+
+    def deployment(self, name: str):
+        inputs = {**self.place, "endpointName": "fraud", "deploymentName": name}
+        return self.azure.make(DEPLOYMENT, {**inputs, "properties": {"endpointComputeType": "Managed"}})
+
+    def divide(self, traffic: dict[str, int], mirrored: dict[str, int] | None = None, endpoint: str = "fraud"):
+        properties = {"authMode": "AADToken", "traffic": traffic, "mirrorTraffic": mirrored or {}}
+        written = {"type": "Microsoft.MachineLearningServices/workspaces/onlineEndpoints", "name": f"hub/{endpoint}"}
+        template = {"resources": [{**written, "properties": properties}]}
+        inputs = {"resourceGroupName": "ml", "properties": {"mode": "Incremental", "template": template}}
+        return self.azure.make(TEMPLATE, inputs, f"traffic-{uuid.uuid4().hex[:4]}")
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        return self.azure.plane.read(ENDPOINT, self.endpoint.id, {}).outputs["properties"]
+
+
+@pytest.fixture
+def online(azure) -> Online:
+    return Online(azure)
+
+
+def test_a_template_gives_an_endpoint_its_traffic_and_keeps_where_it_is_asked(online) -> None:
+    online.deployment("one")
+    online.divide({"one": 100})
+    assert online.properties["traffic"] == {"one": 100}
+    assert online.properties["scoringUri"] == online.endpoint.outputs["properties"]["scoringUri"]
+
+
+@pytest.mark.parametrize(
+    ("traffic", "mirrored", "refusal"),
+    [
+        ({"one": 50, "three": 50}, {}, "has no deployment `three`"),
+        ({"one": 100}, {"three": 10}, "has no deployment `three`"),
+        ({"one": 60, "two": 30}, {}, "adds up to 90"),
+        ({"one": 100}, {"two": 51}, "mirrors 51%"),
+        ({"one": 90, "two": 10}, {"two": 10}, "gets requests, and copies"),
+    ],
+)
+def test_traffic_that_cannot_be_is_refused_and_what_was_there_stays(online, traffic, mirrored, refusal) -> None:
+    for name in ("one", "two"):
+        online.deployment(name)
+    online.divide({"one": 100})
+    with pytest.raises(CloudError, match=refusal):
+        online.divide(traffic, mirrored)
+    assert online.properties["traffic"] == {"one": 100}
+
+
+def test_an_endpoint_cannot_be_made_with_traffic_for_what_is_to_come(azure, online) -> None:
+    with pytest.raises(CloudError, match="has no deployment `blue`"):
+        azure.make(
+            ENDPOINT,
+            {
+                **online.place,
+                "endpointName": "other",
+                "properties": {"authMode": "Key", "traffic": {"blue": 100}},
+            },
+        )
+
+
+def test_a_template_writes_no_endpoint_that_is_not_there(online) -> None:
+    with pytest.raises(CloudError, match=r"there is no `.*/onlineEndpoints/lost`"):
+        online.divide({}, endpoint="lost")
+
+
+def test_a_deployment_stays_for_as_long_as_it_has_traffic_or_copies(azure, online) -> None:
+    one, two = online.deployment("one"), online.deployment("two")
+    online.divide({"one": 100}, {"two": 20})
+    for deployment, has in ((one, "100% traffic"), (two, "20% mirrored traffic")):
+        with pytest.raises(CloudError, match=f"can't be deleted: it has {has}"):
+            azure.delete(deployment)
+    online.divide({"two": 100})
+    azure.delete(one)
+    with pytest.raises(CloudError, match="it has 100% traffic"):
+        azure.delete(two)
+    azure.delete(online.endpoint)
+    assert not azure.store.find(DEPLOYMENT)
+
+
+@pytest.mark.parametrize(
+    ("properties", "refusal"),
+    [
+        ({"sku": {"name": "StandardV2", "capacity": 1}, "virtualNetworkType": "Internal"}, "`StandardV2` can't be in"),
+        ({"sku": {"name": "Developer", "capacity": 1}, "publicNetworkAccess": "Disabled"}, "needs a private endpoint"),
+    ],
+)
+def test_an_api_management_that_cannot_be_placed_so_is_refused(azure, properties, refusal) -> None:
+    token = "azure-native:apimanagement:ApiManagementService"
+    inputs = {"resourceGroupName": "ml", "publisherName": "ml", "publisherEmail": "ml@example.com", **properties}
+    (found,) = azure.refusals(token, inputs)
+    assert refusal in found
