@@ -23,9 +23,8 @@ class Answers:
     async def keep(self, task: str, content: bytes) -> None:
         """Keep an answer, before its task is done. Raises RefusedError, so that the task comes again."""
         if not _NAME.fullmatch(task):
-            raise RefusedError(
-                BAD_REQUEST, "x-cloudtasks-taskname", shown(task), "letters, digits, `-` and `_` are right"
-            )
+            right = "letters, digits, `-` and `_` are right"
+            raise RefusedError(BAD_REQUEST, "x-cloudtasks-taskname", shown(task), right)
         try:
             await asyncio.to_thread(self._write, f"{task}.json", content)
         except Exception as error:  # Clients of clouds raise those of several libraries, files OSError.
