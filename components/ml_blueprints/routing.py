@@ -89,15 +89,6 @@ def behind_router(workload: Workload, settings: Settings, models: tuple[Model, .
     return {name: value for name, value in variables.items() if not name.startswith("TOKEN_")} | {"BEHIND_ROUTER": "1"}
 
 
-def container_environment(workload: Workload, settings: Settings, models: tuple[Model, ...]) -> dict[str, str]:
-    """What a container behind the platform's own endpoint is told, into which rights let router and processor alone.
-
-    They bring no tenant's token: the router has verified it, and tells the container whose a request is.
-    """
-    told = environment(workload, settings, models)
-    return {name: value for name, value in told.items() if not name.startswith("TOKEN_")} | {"BEHIND_ROUTER": "1"}
-
-
 def in_parts(variables: Mapping[str, str], longest: int) -> dict[str, str]:
     """The same variables where a cloud's values have so many characters at most: the routing table goes on in others.
 

@@ -143,18 +143,6 @@ def test_where_there_are_tenants_the_container_is_told_whose_tokens_they_bring()
     }
 
 
-def test_a_container_that_rights_protect_asks_for_no_token():
-    workload = Workload.load(WORKLOADS / "delivery_eta.yaml")
-    tokens = {"issuer": "https://login.example.com", "audience": "eta", "keys": "https://login.example.com/keys"}
-    told = settings(tokens=tokens)
-    variables = routing.environment(workload, told, workload.models)
-    behind = routing.container_environment(workload, told, workload.models)
-    assert behind == {
-        "BEHIND_ROUTER": "1",
-        **{name: value for name, value in variables.items() if not name.startswith("TOKEN")},
-    }
-
-
 def test_a_table_that_is_long_for_a_cloud_is_told_in_parts():
     workload = Workload.load(WORKLOADS / "delivery_eta.yaml")
     whole = routing.environment(workload, settings(), workload.models)

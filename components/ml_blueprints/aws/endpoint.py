@@ -89,7 +89,7 @@ class Endpoint(pulumi.ComponentResource):
     def _model(self, variant: Variant) -> sagemaker.Model:
         context, foundation = self.context, self.foundation
         first, name = variant.models[0], self.fleet.container(variant)
-        environment = routing.container_environment(context.workload, context.settings, variant.models)
+        environment = routing.behind_router(context.workload, context.settings, variant.models)
         tags = {"model": first.name, "version": first.version, "role": first.role.value}
         isolated: dict[str, Any] = {}
         if self._on_instances:
