@@ -15,7 +15,7 @@ MEMORY = "1GB"
 # What the service captures beside the features (docs/serving.md).
 _CAPTURED = (AT, "tenant", "entity", "event_id", "score", "model")
 _TABLE = "asked"
-_COLUMNS = 6
+_COLUMNS = 3
 
 
 def count(
@@ -34,6 +34,8 @@ def count(
     can't be read.
     """
     with duckdb.connect(config={"memory_limit": memory, "preserve_insertion_order": False}) as connection:
+        # It would write on what a step prints.
+        connection.execute("SET enable_progress_bar = false")
         columns = _open(connection, baseline, place)
         if columns is None:
             return Window(0, {}, unsegmented=tuple(segments))
@@ -41,13 +43,13 @@ def count(
         return _count(connection, baseline, columns, wanted, segments)
 
 
-def _open(connection: duckdb.DuckDBPyConnection, baseline: Baseline, place: Path) -> list[str] | None:
-    """Make the view of what was asked; its columns. None where nothing was."""
+def _open(connection: duckdb.DuckDBPyConnection, baseline: Baseline, place: Path) -> dict[str, str] | None:
+    """Make the view of what was asked; its columns, with their types. None where nothing was."""
     files = [place] if place.is_file() else sorted(place.rglob("*.parquet"))
     if files:
         found = connection.read_parquet([str(file) for file in files], union_by_name=True, hive_partitioning=False)
         found.create_view(_TABLE)
-        return list(found.columns)
+        return dict(zip(found.columns, map(str, found.types), strict=True))
     if not any(place.rglob("*.jsonl")):
         return None
     view(connection, place)
@@ -63,10 +65,11 @@ def _open(connection: duckdb.DuckDBPyConnection, baseline: Baseline, place: Path
     seen = ", ".join(f"count({_quoted(name)})" for name in names)
     there = connection.execute(f"SELECT {seen} FROM {_TABLE}").fetchone() or ()  # noqa: S608
     # A feature that no line has isn't captured; a column of nothing would be told as missing values.
-    return [*_CAPTURED, *(name for name, values in zip(names, there, strict=True) if values)]
+    types = {name: "VARCHAR" for name, values in zip(names, there, strict=True) if values}
+    return {**dict.fromkeys(_CAPTURED, "VARCHAR"), "score": "DOUBLE", **types}
 
 
-def _wanted(columns: Sequence[str], since: int | None, until: int | None, model: str | None) -> str:
+def _wanted(columns: Mapping[str, str], since: int | None, until: int | None, model: str | None) -> str:
     conditions = []
     if AT in columns:
         conditions += [f'"{AT}" >= {since:d}'] if since is not None else []
@@ -79,7 +82,7 @@ def _wanted(columns: Sequence[str], since: int | None, until: int | None, model:
 def _count(
     connection: duckdb.DuckDBPyConnection,
     baseline: Baseline,
-    columns: Sequence[str],
+    columns: Mapping[str, str],
     wanted: str,
     segments: Sequence[str],
 ) -> Window:
@@ -88,7 +91,7 @@ def _count(
     words = [f"coalesce(CAST({_quoted(name)} AS VARCHAR), '') AS segment_{place}" for place, name in enumerate(kept)]
     grouped = [f"segment_{place}" for place in range(len(kept))]
     times = f'min("{AT}"), max("{AT}")' if AT in columns else "NULL, NULL"
-    values = [_value(name, one, place) for place, (name, one) in enumerate(there.items())]
+    values = [_value(name, one, place, columns[name]) for place, (name, one) in enumerate(there.items())]
     counted = [part for place, one in enumerate(there.values()) for part in _parts(one, place)]
     at = [f'"{AT}"'] if AT in columns else []
     inner = f"SELECT {', '.join([*at, *words, *values]) or '1'} FROM {_TABLE} WHERE {wanted}"  # noqa: S608
@@ -116,7 +119,7 @@ def _count(
     )
 
 
-def _value(name: str, one: Distribution, place: int) -> str:
+def _value(name: str, one: Distribution, place: int, kind: str) -> str:
     """A column as it is counted: a finite number, or the place of a word among the baseline's, from 1 on; else NULL."""
     column = _quoted(name)
     if one.cuts is None:
@@ -125,41 +128,54 @@ def _value(name: str, one: Distribution, place: int) -> str:
         place_of = f"coalesce(list_position([{known}]::VARCHAR[], {word}), {len(one.words) + 1})"
         return f"CASE WHEN {word} <> '' THEN {place_of} END AS value_{place}, {word} AS word_{place}"
     number = f"TRY_CAST({column} AS DOUBLE)"
-    # Yes and no are numbers, too, which text doesn't say by itself.
-    number = f"coalesce({number}, CAST(TRY_CAST(CAST({column} AS VARCHAR) AS BOOLEAN) AS DOUBLE))"
+    if kind == "VARCHAR":
+        # Yes and no are numbers, too, which text doesn't say by itself.
+        number = f"coalesce({number}, CAST(TRY_CAST({column} AS BOOLEAN) AS DOUBLE))"
+    elif kind == "DOUBLE":
+        number = column
     return f"CASE WHEN isfinite({number}) THEN {number} END AS value_{place}"
 
 
 def _parts(one: Distribution, place: int) -> Iterator[str]:
-    """_COLUMNS of a feature: histogram, how many, extremes and those beyond of numbers; of words the first new."""
+    """_COLUMNS of a feature: a histogram, of numbers the extremes, and of words how many are new, with the first."""
     value = f"value_{place}"
     if one.cuts is None:
-        yield from (f"histogram({value})", f"count({value})")
-        yield f"min(word_{place}) FILTER ({value} = {len(one.words) + 1})"
-        yield from ("NULL", "NULL, NULL")
+        yield from (f"histogram({value})", f"min(word_{place}) FILTER ({value} = {len(one.words) + 1})", "NULL")
         return
-    cuts = ", ".join(map(_number, one.cuts.tolist()))
-    yield from (f"histogram({value}, [{cuts}]::DOUBLE[])", f"count({value})", f"min({value})", f"max({value})")
-    yield f"{_beyond(value, one.lowest, one.highest)}, {_beyond(value, one.low, one.high)}"
+    cuts = ", ".join(map(_number, _fine(one).tolist()))
+    yield from (f"histogram({value}, [{cuts}]::DOUBLE[])", f"min({value})", f"max({value})")
 
 
-def _beyond(value: str, low: float | None, high: float | None) -> str:
-    sides = [f"{value} < {_number(low)}"] if low is not None else []
-    sides += [f"{value} > {_number(high)}"] if high is not None else []
-    return f"count(*) FILTER ({' OR '.join(sides)})" if sides else "0"
+def _fine(one: Distribution) -> np.ndarray:
+    """The cuts, and such that what lies beyond training, or isn't plausible, has bins of its own."""
+    cuts = np.zeros(0) if one.cuts is None else one.cuts
+    below = [np.nextafter(low, -np.inf) for low in (one.lowest, one.low) if low is not None]
+    above = [high for high in (one.highest, one.high) if high is not None]
+    return np.unique(np.concatenate([cuts, below, above]))
 
 
 def _read(there: Mapping[str, Distribution], rows: int, values: Sequence[Any]) -> Iterator[tuple[str, Counts]]:
     for place, (name, one) in enumerate(there.items()):
-        bins, number, low, high, outside, implausible = values[place * _COLUMNS : (place + 1) * _COLUMNS]
+        bins, low, high = values[place * _COLUMNS : (place + 1) * _COLUMNS]
         found = bins or {}
+        number = sum(found.values())
         if one.cuts is None:
             counts = [found.get(word, 0) for word in range(1, len(one.words) + 2)]
             yield name, Counts(np.array(counts, np.int64), rows - number, example=low)
             continue
-        counts = [found.get(cut, 0) for cut in one.cuts.tolist()]
-        counts.append(number - sum(counts))
-        yield name, Counts(np.array(counts, np.int64), rows - number, low, high, outside, implausible)
+        fine = _fine(one)
+        narrow = np.array([found.get(cut, 0) for cut in fine.tolist()], np.int64)
+        narrow = np.append(narrow, number - narrow.sum())
+        # Bins end at their cuts, the last one nowhere.
+        ends = np.append(fine, np.inf)
+        counts = np.bincount(np.searchsorted(one.cuts, ends), narrow, len(one.cuts) + 1).astype(np.int64)
+        outside, implausible = _beyond(narrow, ends, one.lowest, one.highest), _beyond(narrow, ends, one.low, one.high)
+        yield name, Counts(counts, rows - number, low, high, outside, implausible)
+
+
+def _beyond(counts: np.ndarray, ends: np.ndarray, low: float | None, high: float | None) -> int:
+    below = int(counts[ends < low].sum()) if low is not None else 0
+    return below + (int(counts[ends > high].sum()) if high is not None else 0)
 
 
 def _number(value: float) -> str:

@@ -47,8 +47,8 @@ def compared(
         both = pq.ParquetFile(reference), pq.ParquetFile(current)
         kind = both[0].schema_arrow.field(name).type
         if pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            return _words(*(_column(file, name) for file in both), metrics)
-        return _numbers(*(_sorted(file, name) for file in both), metrics)
+            return _words(_column(both[0], name), _column(both[1], name), metrics)
+        return _numbers(_sorted(both[0], name), _sorted(both[1], name), metrics)
 
     # NumPy and PyArrow let other threads run while they work.
     with ThreadPoolExecutor(_AT_ONCE) as pool:

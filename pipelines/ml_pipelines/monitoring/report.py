@@ -141,11 +141,11 @@ class Report:
         if said.get("format") != FORMAT:
             raise ValueError(f"format: {said.get('format')} where {FORMAT} is right")
         try:
-            settings = said["settings"]
+            settings: dict[str, Any] = {**said["settings"], "segments": tuple(said["settings"]["segments"])}
             return cls(
                 task=said["task"],
                 rows=said["rows"],
-                settings=Settings(**{**settings, "segments": tuple(settings["segments"])}),
+                settings=Settings(**settings),
                 findings=tuple(
                     Finding(**{**one, "kind": Kind(one["kind"]), "verdict": Verdict(one["verdict"])})
                     for one in said["findings"]
