@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 from docs.markdown import heads, row, type_name
 from ml_policies.framework import frameworks
+from ml_policies.resource import cloud_of
 from ml_policies.rule import Rule
 from ml_policies.rules import GROUPS, RULES
 
@@ -127,8 +128,7 @@ def _group(group: str, rules: list[Rule]) -> Iterator[str]:
 
 
 def _types(rule: Rule, cloud: str) -> list[str]:
-    prefix = "azure-native:" if cloud == "azure" else f"{cloud}:"
-    return sorted(type_ for type_ in rule.types if type_.startswith(prefix))
+    return sorted(type_ for type_ in rule.types if cloud_of(type_) == cloud)
 
 
 def _checks(rule: Rule) -> str:

@@ -9,6 +9,10 @@ from typing import Any
 
 CLOUDS = {"aws": "aws", "gcp": "gcp", "azure-native": "azure"}
 
+# Resources that a program makes itself, since a provider lacks them, by how their types begin
+# (ml_blueprints.dynamic).
+_MADE_BY_PROGRAMS = {"pulumi-python:dynamic/ml_blueprints:Vertex": "gcp"}
+
 
 class Mark(Enum):
     """What stands in the place of a value that isn't there."""
@@ -46,7 +50,13 @@ class Resource:
     @property
     def cloud(self) -> str:
         """`aws`, `gcp` or `azure`; empty for what is of no cloud."""
-        return CLOUDS.get(self.type.partition(":")[0], "")
+        return cloud_of(self.type)
+
+
+def cloud_of(type_: str) -> str:
+    """The cloud of a type: `aws`, `gcp` or `azure`; empty for what is of no cloud."""
+    own = next((cloud for start, cloud in _MADE_BY_PROGRAMS.items() if type_.startswith(start)), "")
+    return own or CLOUDS.get(type_.partition(":")[0], "")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from ml_policies.checks import Check, Result
-from ml_policies.resource import CLOUDS, Resource, Stack
+from ml_policies.resource import Resource, Stack, cloud_of
 
 
 class Severity(StrEnum):
@@ -80,7 +80,7 @@ class Rule:
     @property
     def clouds(self) -> frozenset[str]:
         """The clouds that the rule has a check for."""
-        return frozenset(CLOUDS[type_.partition(":")[0]] for type_ in self.types)
+        return frozenset(cloud_of(type_) for type_ in self.types)
 
     def defaults(self) -> dict[str, Any]:
         """The parameters as they are unless the configuration says otherwise."""

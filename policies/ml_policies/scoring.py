@@ -14,7 +14,11 @@ AWS_MODEL = "aws:sagemaker/model:Model"
 AWS_PIPELINE = "aws:sagemaker/pipeline:Pipeline"
 GCP_ENDPOINT = "gcp:vertex/aiEndpoint:AiEndpoint"
 GCP_GARDEN_ENDPOINT = "gcp:vertex/aiEndpointWithModelGardenDeployment:AiEndpointWithModelGardenDeployment"
+# Resources of ml_blueprints.dynamic.vertex_ai, which the provider lacks.
+GCP_MODEL = "pulumi-python:dynamic/ml_blueprints:VertexModel"
+GCP_DEPLOYMENT = "pulumi-python:dynamic/ml_blueprints:VertexDeployment"
 GCP_SERVICE = "gcp:cloudrunv2/service:Service"
+GCP_API_CONFIG = "gcp:apigateway/apiConfig:ApiConfig"
 GCP_WORKFLOW = "gcp:workflows/workflow:Workflow"
 AZURE_ENDPOINT = "azure-native:machinelearningservices:OnlineEndpoint"
 AZURE_DEPLOYMENT = "azure-native:machinelearningservices:OnlineDeployment"
@@ -30,6 +34,12 @@ serves_a_model: Check = any_of(
         "template.containers[].envs[]", matches("name", r"(?i)(.*_)?models?(_.*)?", "a model"), "a variable of a model"
     ),
 )
+
+
+def models_on(endpoint: Resource, stack: Stack) -> Iterator[Resource]:
+    """The models that are deployed on an endpoint of Vertex AI."""
+    for deployment in stack.dependents(endpoint, GCP_DEPLOYMENT):
+        yield from stack.dependencies(deployment, GCP_MODEL)
 
 
 def of_scorers(relation: Relation) -> Relation:

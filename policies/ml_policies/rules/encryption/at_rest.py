@@ -4,6 +4,7 @@ from ml_policies.checks import Check, absent, all_of, any_of, each, equals, matc
 from ml_policies.relations import belonging, dependencies, either, itself, one_relation, related
 from ml_policies.rule import Rule, Severity
 from ml_policies.rules.encryption.own_keys import REGISTRY, WORKSPACE, own_key, own_keys, workspace_key
+from ml_policies.scoring import GCP_MODEL
 
 BUCKETS = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
 BUCKET_ENCRYPTIONS = (
@@ -113,6 +114,7 @@ RULES = (
                 "gcp:vertex/aiReasoningEngine:AiReasoningEngine",
             ),
             "gcp:cloudrunv2/service:Service": own_key("template.encryptionKey"),
+            GCP_MODEL: own_key("encryption_key"),
             WORKSPACE: workspace_key(),
             "azure-native:cognitiveservices:Account": all_of(
                 equals(

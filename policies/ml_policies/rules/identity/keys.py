@@ -26,6 +26,7 @@ from ml_policies.remedies import sets
 from ml_policies.resource import MISSING, UNKNOWN
 from ml_policies.rule import Rule, Severity
 from ml_policies.rules.identity.secrets import no_secret_in, no_secret_in_json, no_secret_script
+from ml_policies.scoring import GCP_DEPLOYMENT, GCP_MODEL
 
 _ML = "azure-native:machinelearningservices"
 _AZURE_API = "https://www.pulumi.com/registry/packages/azure-native/api-docs"
@@ -237,6 +238,7 @@ RULES = (
             "gcp:cloudfunctionsv2/function:Function": _own_accounts("serviceConfig.serviceAccountEmail"),
             "gcp:cloudrunv2/job:Job": _own_accounts("template.template.serviceAccount"),
             "gcp:cloudrunv2/service:Service": _own_accounts("template.serviceAccount"),
+            GCP_DEPLOYMENT: _own_accounts("service_account"),
             "gcp:eventarc/trigger:Trigger": _own_accounts("serviceAccount"),
             "gcp:workbench/instance:Instance": _first_account,
             "gcp:dataproc/batch:Batch": _SPARK_ACCOUNT,
@@ -293,6 +295,7 @@ RULES = (
             "gcp:cloudfunctionsv2/function:Function": no_secret_in("serviceConfig.environmentVariables"),
             "gcp:cloudrunv2/job:Job": no_secret_in("template.template.containers[].envs"),
             "gcp:cloudrunv2/service:Service": no_secret_in("template.containers[].envs"),
+            GCP_MODEL: no_secret_in("container.environment"),
             "gcp:colab/runtimeTemplate:RuntimeTemplate": no_secret_in("softwareConfig.envs"),
             "gcp:workbench/instance:Instance": all_of(
                 no_secret_in("gceSetup.metadata"), no_secret_script("gceSetup.metadata.startup-script")

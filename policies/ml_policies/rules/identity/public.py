@@ -24,6 +24,8 @@ from ml_policies.rules.identity.members import (
     binding_members,
     nobody_in_general,
 )
+from ml_policies.rules.serving.api import document_with
+from ml_policies.scoring import GCP_API_CONFIG
 
 _LIMITS = {**CALLERS, **NETWORKS}
 
@@ -151,6 +153,10 @@ RULES = (
                         "principalOrgId", lambda value, _: None if str(value).startswith("o-") else "an organisation"
                     ),
                 ),
+            ),
+            # https://cloud.google.com/api-gateway/docs/authentication-method
+            GCP_API_CONFIG: document_with(
+                "openapiDocuments[].document.contents", r"\bsecurity\b", "what callers must bring (security)"
             ),
             "gcp:cloudrunv2/service:Service": equals(
                 "invokerIamDisabled", False, False, "https://cloud.google.com/run/docs/securing/managing-access"

@@ -57,6 +57,7 @@ from ml_policies.scoring import (
     GCP_ENDPOINT,
     GCP_SERVICE,
     GCP_WORKFLOW,
+    models_on,
     of_scorers,
 )
 
@@ -255,15 +256,6 @@ RULES = (
                     "the output",
                 ),
             ),
-            GCP_ENDPOINT: all_of(
-                equals(
-                    "predictRequestResponseLoggingConfig.enabled",
-                    True,
-                    default=False,
-                    source="https://cloud.google.com/vertex-ai/docs/predictions/online-prediction-logging",
-                ),
-                at_least("predictRequestResponseLoggingConfig.samplingRate", 0.01),
-            ),
             AZURE_DEPLOYMENT: all_of(
                 *(
                     equals(
@@ -274,6 +266,23 @@ RULES = (
                     )
                     for collection in ("model_inputs", "model_outputs")
                 )
+            ),
+        },
+        relations={
+            # By the platform, or by the container itself where it says so.
+            GCP_ENDPOINT: one_relation(
+                itself(
+                    all_of(
+                        equals(
+                            "predictRequestResponseLoggingConfig.enabled",
+                            True,
+                            default=False,
+                            source="https://cloud.google.com/vertex-ai/docs/predictions/online-prediction-logging",
+                        ),
+                        at_least("predictRequestResponseLoggingConfig.samplingRate", 0.01),
+                    )
+                ),
+                related(models_on, "nothing that is deployed on it does", present("container.environment.CAPTURED")),
             ),
         },
     ),

@@ -1,10 +1,11 @@
 """Public access: what holds data, models, images or events, or answers requests, is closed to the public network."""
 
 from ml_policies.checks import Check, absent, all_of, any_of, equals, none_of, one_of, present, when
-from ml_policies.relations import anywhere, belonging, one_relation, related
+from ml_policies.relations import anywhere, belonging, dependents, itself, one_relation, related
 from ml_policies.remedies import sets
 from ml_policies.resource import MISSING
 from ml_policies.rule import Relation, Rule, Severity
+from ml_policies.scoring import GCP_API_CONFIG
 
 _AWS = "https://www.pulumi.com/registry/packages/aws/api-docs"
 _AZURE = "https://www.pulumi.com/registry/packages/azure-native/api-docs"
@@ -276,12 +277,6 @@ RULES = (
         "Let in internal traffic only, or traffic through a load balancer.",
         checks={
             "aws:lambda/functionUrl:FunctionUrl": equals("authorizationType", "AWS_IAM"),
-            "gcp:cloudrunv2/service:Service": one_of(
-                "ingress",
-                _INTERNAL_INGRESS,
-                "INGRESS_TRAFFIC_ALL",
-                "https://docs.cloud.google.com/run/docs/securing/ingress",
-            ),
             "gcp:cloudfunctionsv2/function:Function": one_of(
                 "serviceConfig.ingressSettings",
                 ("ALLOW_INTERNAL_ONLY", "ALLOW_INTERNAL_AND_GCLB"),
@@ -293,6 +288,20 @@ RULES = (
             ),
             "azure-native:app:ManagedEnvironment": any_of(equals("vnetConfiguration.internal", True), _closed()),
             "azure-native:web:WebApp": any_of(_closed(), _closed("siteConfig.publicNetworkAccess")),
+        },
+        relations={
+            # API Gateway isn't in the network; what it is the way to, it alone may invoke (MLB-IAM-016).
+            "gcp:cloudrunv2/service:Service": one_relation(
+                itself(
+                    one_of(
+                        "ingress",
+                        _INTERNAL_INGRESS,
+                        "INGRESS_TRAFFIC_ALL",
+                        "https://docs.cloud.google.com/run/docs/securing/ingress",
+                    )
+                ),
+                related(dependents(GCP_API_CONFIG), "no gateway is before it"),
+            ),
         },
         references=("checkov:CKV_AWS_258", "checkov:CKV_AZURE_221", "checkov:CKV_AZURE_222", "checkov:CKV_GCP_124"),
     ),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from ml_policies.checks import Check
 from ml_policies.definitions import Judge, every
+from ml_policies.scoring import GCP_MODEL
 
 MODEL = "aws:sagemaker/model:Model"
 
@@ -16,6 +17,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "aws:lambda/function:Function": ("imageUri",),
     "gcp:cloudrunv2/job:Job": ("template.template.containers[].image",),
     "gcp:cloudrunv2/service:Service": ("template.containers[].image",),
+    GCP_MODEL: ("container.image",),
     "gcp:vertex/aiEndpointWithModelGardenDeployment:AiEndpointWithModelGardenDeployment": (
         "modelConfig.containerSpec.imageUri",
     ),
