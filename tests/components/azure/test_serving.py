@@ -243,3 +243,43 @@ def test_nodes_of_scheduled_scoring_are_cheap_ones_that_may_be_taken_away_and_ha
     assert compute["identity"]["userAssignedIdentities"] == [identity(built, "serving")]
     training = named(built, f"{ML}:Compute", f"{built.platform.context.name}-jobs").inputs
     assert training["properties"]["properties"]["vmPriority"] == "Dedicated"
+
+
+@pytest.fixture
+def asynchronous(once):
+    serving = {
+        "inference": "asynchronous",
+        "size": "small",
+        "tenants": [],
+        "scale_to_zero": True,
+        "replicas": {"minimum": 0, "maximum": 4},
+    }
+    models = [{"name": "gradient-boosting", "version": "4.0.0", "role": "champion", "traffic": 100}]
+    return once("delivery_eta", {"models": models, "serving": serving})
+
+
+def test_asynchronous_requests_go_to_the_batch_endpoint_on_nodes_that_nobody_takes_away(asynchronous, named):
+    assert not asynchronous.of_type(ENDPOINT)
+    assert not [found for found in asynchronous.of_type("azure-native:app:ContainerApp") if "router" in found.name]
+    (deployment,) = asynchronous.of_type(f"{ML}:BatchDeployment")
+    configuration = deployment.inputs["properties"]["deploymentConfiguration"]
+    assert configuration["settings"]["default_compute"] == "requests"
+    nodes = named(asynchronous, f"{ML}:Compute", "delivery-eta-requests").inputs["properties"]["properties"]
+    assert (nodes["vmPriority"], nodes["vmSize"]) == ("Dedicated", "Standard_F2s_v2")
+    scale = nodes["scaleSettings"]
+    assert (scale["minNodeCount"], scale["maxNodeCount"]) == (0, 4)
+
+
+def test_an_ensemble_is_one_deployment_that_takes_its_models_from_the_lake(once):
+    models = [
+        {"name": "gradient-boosting", "version": "4.0.0", "role": "champion", "traffic": 100},
+        {"name": "linear", "version": "1.0.0", "role": "member"},
+    ]
+    ensemble = {"method": "cascade", "members": ["linear", "gradient-boosting"], "band": [0.3, 0.7]}
+    built = once("delivery_eta", {"models": models, "serving": {"ensemble": ensemble, "tenants": [], "size": "small"}})
+    (deployment,) = built.of_type(DEPLOYMENT)
+    told = deployment.inputs["properties"]["environmentVariables"]
+    table = json.loads(told["ML_BLUEPRINTS_ROUTING"])
+    assert table["ensemble"]["members"] == ["linear", "gradient-boosting"]
+    assert [model["name"] for model in table["models"]] == ["gradient-boosting", "linear"]
+    assert told["MODELS"] == f"abfss://models@lake{built.platform.context.token}.dfs.core.windows.net/"
