@@ -70,11 +70,15 @@ def test_each_role_trusts_its_services_for_this_account_only(streaming, named, p
     assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
 
+# The router, and what is there for tenants and for a canary.
+SERVING_TENANTS = {"router", "authorizer", "access-log", "rollback", "rollback-start"}
+
+
 @pytest.mark.parametrize(
     ("platform", "of_services"),
     [
         ("streaming", {"flow-logs", "lake-formation", "archive"}),
-        ("hybrid", {"flow-logs", "lake-formation", "archive"}),
+        ("hybrid", {"flow-logs", "lake-formation", "archive", *SERVING_TENANTS}),
         ("batch", {"flow-logs", "lake-formation"}),
     ],
 )
@@ -136,6 +140,15 @@ WITHOUT_RESOURCE = {
     "sagemaker:ListUserProfiles",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
+    # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
 }
 
 

@@ -48,6 +48,10 @@ def test_every_live_variant_has_its_alarms_and_the_owner_is_told(hybrid):
         "latency-champion",
         "errors-canary",
         "latency-canary",
+        "errors-partners-champion",
+        "latency-partners-champion",
+        "router-errors",
+        "router-throttles",
         "batch-failed",
         "retraining-failed",
         "dead-letters",
@@ -96,7 +100,7 @@ def test_events_that_wait_raise_an_alarm(request, named, platform):
     assert (behind["statistic"], behind["threshold"]) == ("Maximum", 60_000)
     archive = found["archive-behind"]
     assert (archive["namespace"], archive["metricName"]) == ("AWS/Firehose", "DeliveryToS3.DataFreshness")
-    (delivery,) = built.of_type("aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream")
+    delivery = named(built, "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream", f"{name}-archive")
     assert delivery.id.endswith(f":deliverystream/{archive['dimensions']['DeliveryStreamName']}")
     assert (archive["statistic"], archive["threshold"]) == ("Maximum", 600)
 
@@ -175,14 +179,25 @@ def test_batch_compares_what_is_kept_beside_the_scores(batch, named):
         ("credit_scoring", "cron(0 6 ? * * *)"),
     ],
 )
-def test_the_drift_monitor_runs_on_its_schedule(once, workload, expression):
+def test_the_drift_monitor_runs_on_its_schedule(once, named, workload, expression):
     built = once(workload)
-    (schedule,) = built.of_type(MONITORING_SCHEDULE)
-    (definition,) = built.of_type(DEFINITION)
+    name = f"{built.platform.context.name}-drift"
+    schedule, definition = named(built, MONITORING_SCHEDULE, name), named(built, DEFINITION, name)
     config = schedule.inputs["monitoringScheduleConfig"]
     assert config["monitoringType"] == "DataQuality"
     assert config["scheduleConfig"]["scheduleExpression"] == expression
     assert definition.urn in schedule.depends_on
+
+
+def test_what_a_tenant_with_instances_of_its_own_asks_is_watched_apart(hybrid, named):
+    definition = named(hybrid, DEFINITION, "delivery-eta-drift-partners").inputs
+    endpoint = named(hybrid, "aws:sagemaker/endpoint:Endpoint", "delivery-eta-endpoint-partners")
+    assert definition["dataQualityJobInput"]["endpointInput"]["endpointName"] == endpoint.inputs["name"]
+    pattern = json.loads(named(hybrid, RULE, "delivery-eta-drift").inputs["eventPattern"])
+    assert set(pattern["detail"]["MonitoringScheduleArn"]) == {
+        f"arn:aws:sagemaker:eu-west-1:123456789012:monitoring-schedule/{schedule.id}"
+        for schedule in hybrid.of_type(MONITORING_SCHEDULE)
+    }
 
 
 def test_violations_start_the_retraining_pipeline_and_tell_the_owner(streaming, named):
