@@ -107,17 +107,21 @@ _data_monitor = _watched_by(("DataQuality", "ModelQuality"))
 _starts_it = related(dependents(SCHEDULER_JOB, TRIGGER), "nothing starts it")
 
 
+# Where what is asked is kept: by a service, an endpoint, or the models that are deployed on one.
+_kept_in = either(dependencies(*_KEPT_IN), chain(models_on, dependencies(*_KEPT_IN)))
+
+
 def _gcp_watch(pattern: str, lacking: str) -> Relation:
     """What a service or an endpoint is asked is read, on a schedule, by something that speaks of what is looked for."""
     return one_relation(
         related(
-            either(dependents(GCP_WORKFLOW), chain(dependencies(*_KEPT_IN), dependents(GCP_WORKFLOW))),
+            either(dependents(GCP_WORKFLOW), chain(_kept_in, dependents(GCP_WORKFLOW))),
             lacking,
             mentions("sourceContents", pattern, lacking),
             _starts_it,
         ),
         related(
-            either(dependents(RUN_JOB), chain(dependencies(*_KEPT_IN), dependents(RUN_JOB))),
+            either(dependents(RUN_JOB), chain(_kept_in, dependents(RUN_JOB))),
             lacking,
             mentions("template", pattern, lacking),
             _starts_it,
