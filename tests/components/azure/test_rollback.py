@@ -1,6 +1,7 @@
 """The way back from a canary on Azure: what is watched, and what is then written."""
 
 import pytest
+from pulumi.runtime import rpc
 
 WORKFLOW = "azure-native:logic:Workflow"
 ENDPOINT = "azure-native:machinelearningservices:OnlineEndpoint"
@@ -48,7 +49,10 @@ def test_the_canary_is_held_to_what_the_workload_promises(hybrid, named):
 
 def test_its_alerts_start_the_workflow(hybrid, named):
     group = named(hybrid, "azure-native:monitor:ActionGroup", PART)
-    (receiver,) = group.inputs["logicAppReceivers"]
+    # Its address holds a signature.
+    receivers = group.inputs["logicAppReceivers"]
+    assert rpc.is_rpc_secret(receivers)
+    (receiver,) = rpc.unwrap_rpc_secret(receivers)
     assert receiver["resourceId"] == named(hybrid, WORKFLOW, PART).id
     assert receiver["useCommonAlertSchema"] is True
     canary = f"{PART}-gradient-boosting-4-1-0"
