@@ -101,12 +101,19 @@ BY_USE: Mapping[str, str] = {
     "aws:sagemaker/pipeline:Pipeline": "by the length of runs",
     "aws:sagemaker/space:Space": "by the hours that people work",
     "aws:scheduler/schedule:Schedule": "by invocations",
+    "aws:sfn/stateMachine:StateMachine": "by steps that are run",
     "aws:sns/topic:Topic": "by messages",
     "aws:sqs/queue:Queue": "by messages",
+    "aws:wafv2/webAcl:WebAcl": "no source for its rules and requests",
 }
 
 # Rights, wiring and definitions, for which no bill comes.
 FREE: tuple[str, ...] = (
+    "aws:apigateway/[adimu]*",
+    "aws:apigateway/requestValidator:RequestValidator",
+    "aws:apigateway/resource:Resource",
+    "aws:apigateway/restApiPolicy:RestApiPolicy",
+    "aws:apigateway/stage:Stage",
     "aws:appautoscaling/*",
     "aws:budgets/budget:Budget",
     "aws:cloudwatch/eventRule:EventRule",
@@ -136,4 +143,5 @@ FREE: tuple[str, ...] = (
     "aws:sns/topicSubscription:TopicSubscription",
     "aws:sqs/queuePolicy:QueuePolicy",
     "aws:vpc/securityGroup*",
+    "aws:wafv2/webAcl[AL]*",
 )

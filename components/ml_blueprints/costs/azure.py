@@ -117,6 +117,9 @@ BY_USE: Mapping[str, str] = {
 
 # Rights, wiring and definitions, for which no bill comes.
 FREE: tuple[str, ...] = (
+    "azure-native:apimanagement:Api",
+    "azure-native:apimanagement:Api[OPS]*",
+    "azure-native:app:ContainerAppsAuthConfig",
     "azure-native:app:ManagedEnvironment",
     "azure-native:authorization:*",
     "azure-native:consumption:Budget",
@@ -140,6 +143,7 @@ FREE: tuple[str, ...] = (
     "azure-native:network:PrivateDnsZoneGroup",
     "azure-native:network:Subnet",
     "azure-native:network:VirtualNetwork",
+    "azure-native:privatedns:PrivateRecordSet",
     "azure-native:privatedns:VirtualNetworkLink",
     "azure-native:redisenterprise:AccessPolicyAssignment",
     "azure-native:redisenterprise:Database",

@@ -71,7 +71,7 @@ def _deployment(inputs: Inputs, usage: Usage) -> Iterator[Item]:
     """The machines that a model on Vertex AI has for itself; those in a pool are the pool's."""
     if inputs.get("pool"):
         return
-    yield from _machines(inputs, "machine_type", "min_replicas")
+    yield from _machines(inputs, "machines.type", "machines.minimum")
 
 
 def _pool(inputs: Inputs, usage: Usage) -> Iterator[Item]:
@@ -119,6 +119,9 @@ BY_USE: Mapping[str, str] = {
 
 # Rights, wiring and definitions, for which no bill comes.
 FREE: tuple[str, ...] = (
+    "gcp:apigateway/api:Api",
+    "gcp:apigateway/apiConfig:ApiConfig",
+    "gcp:compute/address:Address",
     "gcp:*[iI]AMMember:*",
     "gcp:*[iI]amMember:*",
     "gcp:bigquery/dataset:Dataset",
@@ -145,4 +148,5 @@ FREE: tuple[str, ...] = (
     "gcp:vertex/aiFeatureGroup*",
     "gcp:vertex/aiFeatureOnlineStoreFeatureview:*",
     "pulumi-python:dynamic/ml_blueprints:VertexModel",
+    "pulumi-python:dynamic/ml_blueprints:VertexTraffic",
 )

@@ -80,11 +80,14 @@ KINDS = (
 
 def inventory(region: str, kinds: Sequence[Kind] = KINDS, session: boto3.Session | None = None) -> Inventory:
     """What exists in a region, as whom the AWS SDK finds by itself."""
-    session = session or boto3.Session(region_name=region)
+    # Without its type, which has an overload for each service by its name.
+    open_client: Any = (session or boto3.Session(region_name=region)).client
     found = Inventory(f"AWS, {region}")
     clients: dict[str, Any] = {}
     for kind in kinds:
-        client = clients.setdefault(kind.service, session.client(kind.service, region_name=region))
+        if kind.service not in clients:
+            clients[kind.service] = open_client(kind.service, region_name=region)
+        client = clients[kind.service]
         try:
             found.things += _listed(client, kind)
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:

@@ -11,7 +11,7 @@ from ml_delivery.shadow.things import Thing, key
 
 _STACK = "pulumi:pulumi:Stack"
 # What resources call themselves, on one cloud or another. An id that is mentioned anywhere else isn't owned by it.
-_NAMES = ("arn", "id", "name", "selfLink")
+_NAMES = ("arn", "id", "name", "resource_name", "selfLink")
 # The tag, or label, by which a platform marks all that it makes.
 _WORKLOAD = "workload"
 

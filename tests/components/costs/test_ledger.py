@@ -93,7 +93,7 @@ CASES = {
     "deployment": (
         "gcp",
         "pulumi-python:dynamic/ml_blueprints:VertexDeployment",
-        {"machine_type": "n1-standard-4", "min_replicas": 2},
+        {"machines": {"type": "n1-standard-4", "minimum": 2}, "pool": None},
         2 * 730 * 0.219,
     ),
     "topic": ("gcp", "gcp:pubsub/topic:Topic", {}, GB * 40 / 1024),
