@@ -108,7 +108,7 @@ class Serving(AzureLayer, layers.Serving):
         """What takes requests: its id, and where it is asked."""
         if self.inference is Inference.ASYNCHRONOUS:
             batch = required(self.batch_endpoint, "a batch endpoint")
-            return batch.id, batch.properties.apply(lambda found: found.scoring_uri if found else None)
+            return batch.id, batch.properties.scoring_uri
         front = self.api or self.router or self.scorer or self.online
         if front is None:
             return None, None

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ml_policies.checks import absent, all_of, any_of, equals, judged, none_of, one_of, when
+from ml_policies.checks import absent, all_of, any_of, equals, judged, mentions, none_of, one_of, when
 from ml_policies.policy_documents import Statement, Truth, all_true, is_not
+from ml_policies.relations import dependents, related, where
 from ml_policies.remedies import sets
 from ml_policies.resource import MISSING
 from ml_policies.rule import Rule, Severity
@@ -24,9 +25,12 @@ from ml_policies.rules.identity.members import (
     binding_members,
     nobody_in_general,
 )
-from ml_policies.rules.serving.api import document_with
+from ml_policies.rules.serving.api import API, document_with, policies_of_api
 from ml_policies.scoring import GCP_API_CONFIG
 
+CONTAINER_APP = "azure-native:app:ContainerApp"
+_INGRESS = "https://learn.microsoft.com/azure/container-apps/ingress-overview"
+_AUTH = "https://learn.microsoft.com/azure/container-apps/authentication"
 _LIMITS = {**CALLERS, **NETWORKS}
 
 
@@ -167,6 +171,27 @@ RULES = (
             "azure-native:machinelearningservices:OnlineEndpoint": equals("properties.authMode", "AADToken"),
             "azure-native:machinelearningservices:BatchEndpoint": equals("properties.authMode", "AADToken"),
             "azure-native:machinelearningservices:ServerlessEndpoint": equals("properties.authMode", "AAD"),
+        },
+        relations={
+            API: related(
+                policies_of_api,
+                "nothing verifies who calls it",
+                mentions(
+                    "value", r"<validate-(jwt|azure-ad-token|client-certificate)\b", "a policy that verifies callers"
+                ),
+            ),
+            # Apps that are found by other apps of their environment alone ask for nothing.
+            CONTAINER_APP: where(
+                equals("configuration.ingress.external", True, False, _INGRESS),
+                related(
+                    dependents("azure-native:app:ContainerAppsAuthConfig"),
+                    "nothing verifies who calls it",
+                    all_of(
+                        equals("platform.enabled", True, False, _AUTH),
+                        none_of("globalValidation.unauthenticatedClientAction", ("AllowAnonymous",)),
+                    ),
+                ),
+            ),
         },
         references=(
             "checkov:CKV_AWS_59",

@@ -256,6 +256,7 @@ RULES = (
             "azure-native:machinelearningservices:OnlineEndpoint": _diagnosed("endpointName"),
             "azure-native:machinelearningservices:Registry": _diagnosed("registryName"),
             "azure-native:keyvault:Vault": _diagnosed("vaultName"),
+            "azure-native:apimanagement:ApiManagementService": _diagnosed("serviceName"),
             "azure-native:app:ManagedEnvironment": _diagnosed("environmentName"),
             "azure-native:eventhub:Namespace": _diagnosed("namespaceName"),
             "azure-native:servicebus:Namespace": _diagnosed("namespaceName"),

@@ -264,6 +264,15 @@ RULES = (
                 equals("dedicatedServingEndpoint.privateServiceConnectConfig.enablePrivateServiceConnect", True),
             ),
             "azure-native:machinelearningservices:OnlineEndpoint": _closed("properties.publicNetworkAccess"),
+            "azure-native:apimanagement:ApiManagementService": any_of(
+                equals(
+                    "virtualNetworkType",
+                    "Internal",
+                    "None",
+                    "https://learn.microsoft.com/azure/api-management/virtual-network-concepts",
+                ),
+                _closed(),
+            ),
         },
         references=("checkov:CKV2_GCP_33", "checkov:CKV2_GCP_34"),
         differs={

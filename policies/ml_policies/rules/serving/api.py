@@ -51,7 +51,7 @@ def document_with(path: str, pattern: str, words: str) -> Check:
     return judged(path, wrong)
 
 
-_policies_of_api = either(dependents(API_POLICY), naming(API_POLICY, "apiId", "apiId"), anywhere(SERVICE_POLICY))
+policies_of_api = either(dependents(API_POLICY), naming(API_POLICY, "apiId", "apiId"), anywhere(SERVICE_POLICY))
 _policies_of_product = either(dependents(PRODUCT_POLICY), naming(PRODUCT_POLICY, "productId", "productId"))
 _UNLIMITED = "nothing limits how often it may be called"
 _NO_QUOTA = "nothing limits what one customer may use"
@@ -86,7 +86,7 @@ RULES = (
         },
         relations={
             API: related(
-                _policies_of_api, _UNLIMITED, mentions("value", r"<(rate-limit|llm-token-limit|quota)", "a limit")
+                policies_of_api, _UNLIMITED, mentions("value", r"<(rate-limit|llm-token-limit|quota)", "a limit")
             ),
         },
     ),
@@ -132,7 +132,7 @@ RULES = (
         },
         relations={
             API: related(
-                _policies_of_api,
+                policies_of_api,
                 "nothing checks what it is asked",
                 mentions("value", r"<validate-(content|parameters)", "a policy that validates"),
             ),
