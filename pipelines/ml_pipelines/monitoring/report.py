@@ -146,10 +146,7 @@ class Report:
                 task=said["task"],
                 rows=said["rows"],
                 settings=Settings(**settings),
-                findings=tuple(
-                    Finding(**{**one, "kind": Kind(one["kind"]), "verdict": Verdict(one["verdict"])})
-                    for one in said["findings"]
-                ),
+                findings=tuple(map(_finding, said["findings"])),
                 model=said["model"],
                 since=said["since"],
                 until=said["until"],
@@ -165,6 +162,11 @@ class Report:
     def lines(self) -> list[str]:
         """What pages somebody, a line each."""
         return [f"{one.kind}, {one.name}: {one.reason}" for one in self.alarms]
+
+
+def _finding(said: Mapping[str, Any]) -> Finding:
+    fields: dict[str, Any] = {**said, "kind": Kind(said["kind"]), "verdict": Verdict(said["verdict"])}
+    return Finding(**fields)
 
 
 def holm(probabilities: Sequence[float]) -> list[float]:
