@@ -2,6 +2,7 @@
 
 Events of one entity are taken in order of arrival (`sequence`). For each, in this order:
 
+0. Announced: it lacks the field that its feature set calls `complete`. It is left out; it counts when it comes with it.
 1. Far in the future: `event_time` is more than five minutes after `arrived_at`. It is left out, so that it can't push
    the clock.
 2. Duplicate: an event with this id was there before. It is left out.

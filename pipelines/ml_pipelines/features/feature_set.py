@@ -52,7 +52,8 @@ class FeatureSet:
     """The features of a workload.
 
     `event_id` are the fields that make two records the same event: within an entity, the first one counts. An event may
-    be older than the newest one before it by `allowed_lateness`. `define` gives the features by name: expressions over
+    be older than the newest one before it by `allowed_lateness`. Without the field `complete` it is only announced: it
+    counts when it arrives again with it. `define` gives the features by name: expressions over
     the admitted events, which have the contract's fields (numbers as 64 bits, times as milliseconds since 1970),
     `arrived_at`, and the `clock` and `key` of admission.py.
     """
@@ -65,10 +66,11 @@ class FeatureSet:
     allowed_lateness: timedelta
     define: Definition
     event_time: str = "event_time"
+    complete: str | None = None
 
     def __post_init__(self) -> None:
         fields = set(self.log_schema) - {ARRIVED_AT, SEQUENCE}
-        for name in (self.entity, self.event_time, *self.event_id):
+        for name in (self.entity, self.event_time, *self.event_id, *([self.complete] if self.complete else [])):
             if name not in fields:
                 raise DefinitionError(
                     f"`{self.workload}`: contract {self.contract} version {self.version} has no field `{name}`; "
@@ -109,6 +111,8 @@ class FeatureSet:
 
     def admitted(self, log: ir.Table) -> ir.Table:
         """The events that count, with their clock and key."""
+        if self.complete is not None:
+            log = log.filter(log[self.complete].notnull())
         return admitted(log, self.entity, self.event_time, self.event_id, milliseconds(self.allowed_lateness))
 
     def features(self, log: ir.Table) -> ir.Table:

@@ -63,6 +63,7 @@ def compile_plan(feature_set: FeatureSet) -> dict[str, Any]:
         "entity": feature_set.entity,
         "event_time": feature_set.event_time,
         "event_id": list(feature_set.event_id),
+        **({"complete": feature_set.complete} if feature_set.complete else {}),
         "future_tolerance_ms": FUTURE_TOLERANCE_MS,
         "allowed_lateness_ms": lateness,
         "remembered_ms": lateness + delay,

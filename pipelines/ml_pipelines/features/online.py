@@ -37,6 +37,7 @@ class Status(StrEnum):
     DUPLICATE = "duplicate"
     LATE = "late"
     FAR_FUTURE = "far_future"
+    ANNOUNCED = "announced"
 
 
 class Update(NamedTuple):
@@ -49,6 +50,7 @@ class Update(NamedTuple):
 _DUPLICATE = Update(Status.DUPLICATE, {})
 _LATE = Update(Status.LATE, {})
 _FAR_FUTURE = Update(Status.FAR_FUTURE, {})
+_ANNOUNCED = Update(Status.ANNOUNCED, {})
 
 
 class StateError(ValueError):
@@ -125,7 +127,8 @@ class Plan:
         # The fields of an event that models take beside its features: never an outcome, which isn't known then.
         self.inputs: tuple[str, ...] = tuple(document.get("inputs", ()))
         self.features: dict[str, str] = {name: feature["type"] for name, feature in document["features"].items()}
-        kept = {name: document[name] for name in _KEPT}
+        self.complete: str | None = document.get("complete")
+        kept = {name: document[name] for name in (*_KEPT, *(["complete"] if self.complete else []))}
         self.fingerprint = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
         self.columns = len(document["columns"])
         self._inputs = compile_list(document["columns"])
@@ -160,6 +163,8 @@ class Plan:
 
     def update(self, state: State, event: Mapping[str, Any], arrived_at: int) -> Update:
         """Take the next event of the state's entity. `arrived_at` is when the stream took it, in ms since 1970."""
+        if self.complete is not None and event[self.complete] is None:
+            return _ANNOUNCED
         time = event[self.event_time]
         if time > arrived_at + self.future_tolerance_ms:
             return _FAR_FUTURE

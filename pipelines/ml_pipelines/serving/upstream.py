@@ -153,7 +153,8 @@ class SageMakerUpstream:
             return Reply(200, answer["Body"].read())
         except ClientError as error:
             # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
-            if (status := error.response.get("OriginalStatusCode")) is not None:
+            status = error.response.get("OriginalStatusCode")
+            if isinstance(status, int):
                 return Reply(status, str(error.response.get("OriginalMessage", "")).encode())
             raise UpstreamError(f"endpoint {self.endpoint.place}: {error}") from error
         except BotoCoreError as error:

@@ -61,10 +61,14 @@ class Record:
 
 
 class Outcome(StrEnum):
-    """What became of an event. All but the failed ones are done."""
+    """What became of an event. All but the failed ones are done.
+
+    An announced one isn't complete: it changes nothing, and comes again with its outcome.
+    """
 
     DECIDED = "decided"
     REPEATED = "repeated"
+    ANNOUNCED = "announced"
     DEAD_LETTERED = "dead_lettered"
     FAILED = "failed"
 
@@ -314,6 +318,10 @@ class Processor:
                     raise _NotComputableError(step, f"{type(error).__name__}: {error}") from error
                 if status is Status.DUPLICATE:
                     step.result = Result(Outcome.REPEATED)
+                    continue
+                if status is Status.ANNOUNCED:
+                    # It comes again when it is complete. Until then nothing is known that windows could hold.
+                    step.result = Result(Outcome.ANNOUNCED)
                     continue
                 if status is not Status.ADMITTED:
                     step.result = Result(Outcome.DEAD_LETTERED, status.value)

@@ -99,7 +99,7 @@ def test_an_id_is_made_of_all_its_fields():
     plan = Plan(document)
     assert plan.id_of({"order_id": 'a"b', "day": "c"}) != plan.id_of({"order_id": "a", "day": 'b"c'})
     state = plan.new_state()
-    event = {"order_id": "1", "day": "Mon", "event_time": START, "distance_km": 1.0, "minutes": None}
+    event = {"order_id": "1", "day": "Mon", "event_time": START, "distance_km": 1.0, "minutes": 30.0}
     statuses = [take(plan, state, {**event, "day": day}).status for day in ("Mon", "Tue", "Mon")]
     assert statuses == [Status.ADMITTED, Status.ADMITTED, Status.DUPLICATE]
 
@@ -231,3 +231,25 @@ def test_a_literal_can_not_become_code():
     plan = Plan(json.loads(json.dumps(document)))
     event = {"customer_id": "c", "event_time": START, "tenure": 1, "contract": "' + exit() + '", "monthly_charges": 1.0}
     assert take(plan, plan.new_state(), event).values["is_monthly"] is True
+
+
+def test_an_event_that_was_announced_counts_when_it_comes_complete_in_the_stream_as_in_training(engines):
+    feature_set = load("delivery-eta")
+    plan = Plan.load("delivery-eta")
+
+    def order(number: int, at: int, minutes: float | None) -> dict:
+        event = {"order_id": f"order-{number}", "restaurant_id": "inn", "event_time": START + number * MINUTE}
+        event |= {"distance_km": 2.0, "items": 3, "hour": 12.0, "day": "Mon", "minutes": minutes}
+        return event | {"arrived_at": START + at * MINUTE, "sequence": f"{at:09}"}
+
+    log = [order(1, 1, None), order(2, 2, None), order(1, 31, 30.0), order(2, 42, 40.0), order(2, 43, 41.0)]
+    state, updates = plan.new_state(), []
+    for event in log:
+        updates.append(plan.update(state, event, event["arrived_at"]))
+    announced, admitted = Status.ANNOUNCED, Status.ADMITTED
+    assert [update.status for update in updates] == [announced, announced, admitted, admitted, Status.DUPLICATE]
+    assert updates[3].values == {"orders_1h": 2, "mean_minutes_2h": 35.0, "mean_distance_2h": 2.0}
+    computed = engines.duckdb(feature_set, log)
+    assert len(computed) == 2
+    (last,) = (row for row in computed.values() if row["order_id"] == "order-2")
+    assert updates[3].values.items() <= last.items()

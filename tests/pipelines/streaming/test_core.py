@@ -7,10 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ml_pipelines.contracts import catalog
+from ml_pipelines.contracts.codec import Codec
 from ml_pipelines.contracts.errors import Reason
 from ml_pipelines.features.online import Plan
-from ml_pipelines.streaming.core import Outcome, Record
-from ml_pipelines.streaming.sinks import SinkError
+from ml_pipelines.streaming.core import Outcome, Processor, Record
+from ml_pipelines.streaming.dead_letters import CollectedDeadLetters
+from ml_pipelines.streaming.sinks import Collected, SinkError
 from ml_pipelines.streaming.state.memory import MemoryStore
 from ml_pipelines.streaming.state.store import StoreError
 
@@ -262,3 +265,22 @@ def test_a_scorer_is_asked_with_what_the_event_says_and_its_features(make_house:
 def test_an_outcome_is_never_an_input(workload, inputs):
     # Neither the minutes of a delivery nor the stars of a rating, which the events have.
     assert Plan.load(workload).inputs == inputs
+
+
+def test_an_order_that_was_announced_counts_when_it_comes_again_with_its_outcome():
+    plan = Plan.load("delivery-eta")
+    codec = Codec(catalog.contract(plan.contract), plan.version)
+    out, letters = Collected(), CollectedDeadLetters()
+    processor = Processor(plan, lambda record: codec.decode(record.payload), MemoryStore(), letters, out)
+    order = {"order_id": "order-1", "restaurant_id": "inn", "event_time": START, "distance_km": 2.0, "items": 3}
+    order |= {"hour": 12.0, "day": "Mon"}
+
+    def arrives(minutes: float | None) -> str:
+        payload = codec.encode(order | {"minutes": minutes})
+        return str(processor.process([Record(payload, START + 60_000, "0/1")])[0].outcome)
+
+    assert [arrives(None), arrives(None)] == ["announced", "announced"]
+    assert (out.features, letters.letters) == ({}, [])
+    assert [arrives(30.0), arrives(31.0), arrives(None)] == ["decided", "repeated", "repeated"]
+    kept = {name: out.features["inn"][name] for name in plan.features}
+    assert kept == {"orders_1h": 1, "mean_minutes_2h": 30.0, "mean_distance_2h": 2.0}

@@ -33,4 +33,6 @@ FEATURES = FeatureSet(
     # Orders arrive when they are handed over, and some take hours longer than others.
     allowed_lateness=2 * HOUR,
     define=define,
+    # An order that was only announced tells no pace; training leaves it out, too.
+    complete="minutes",
 )

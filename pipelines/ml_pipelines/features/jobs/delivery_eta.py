@@ -161,7 +161,10 @@ FROM (
                   *
                 FROM `log` AS `t0`
                 WHERE
-                  `t0`.`event_time` <= (
+                  (
+                    `t0`.`minutes` IS NOT NULL AND NOT ISNAN(`t0`.`minutes`)
+                  )
+                  AND `t0`.`event_time` <= (
                     `t0`.`arrived_at` + 300000
                   )
               ) AS `t1`
