@@ -7,7 +7,7 @@ of a grid, distributions are taken as straight lines where an integral asks for 
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 # What stands for the share of a bin without values in the logarithm of the stability index; where the smallest share is
 # no more than that, a millionth of it, so that a single value far out isn't taken for a shift. Evidently does the same.
@@ -76,6 +76,9 @@ def divergence_noise(reference: np.ndarray, current: np.ndarray) -> float:
 
 def kolmogorov_noise(distance: float, reference: int, current: int) -> float:
     """How likely noise makes as large a distance of Kolmogorov and Smirnov; less likely, where values are equal."""
+    # It takes longer to import than all the rest of a report does.
+    from scipy import stats
+
     effective = round(reference * current / (reference + current))
     return float(np.clip(stats.kstwo.sf(distance, max(1, effective)), 0, 1))
 
@@ -101,7 +104,7 @@ def area_noise(
     product = 2 / np.pi * (np.sqrt(1 - together**2) + together * np.arcsin(together)) * np.outer(spread, spread)
     mean = float(np.sqrt(2 / np.pi) * np.sum(widths * spread))
     variance = float(widths @ product @ widths) - mean**2
-    return float(stats.gamma.sf(distance, mean**2 / variance, scale=variance / mean))
+    return float(special.gammaincc(mean**2 / variance, distance * mean / variance))
 
 
 def merged(reference: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +128,7 @@ def more_noise(before: int, of: int, after: int, among: int) -> float:
     if not 0 < pooled < 1:
         return 1.0
     error = np.sqrt(pooled * (1 - pooled) * (1 / of + 1 / among))
-    return float(stats.norm.sf((after / among - before / of) / error))
+    return float(special.ndtr((before / of - after / among) / error))
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
@@ -140,7 +143,7 @@ def _floored(shares: np.ndarray) -> np.ndarray:
 def _chi_squared(distance: float, reference: np.ndarray, current: np.ndarray) -> float:
     if len(reference) < 2:
         return 1.0
-    return float(stats.chi2.sf(distance / (1 / reference.sum() + 1 / current.sum()), len(reference) - 1))
+    return float(special.chdtrc(len(reference) - 1, distance / (1 / reference.sum() + 1 / current.sum())))
 
 
 # The metrics of a workload that look at counts alone, and so suit words, too.

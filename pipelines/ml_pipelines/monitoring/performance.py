@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from ml_pipelines.monitoring.baseline import Performance
 from ml_pipelines.monitoring.report import OUTCOME, Settings
@@ -124,6 +124,6 @@ def _decay(was: Performance, now: Performance, sample: int, rarer: int | None, s
     error = float(np.hypot(was.error, now.error))
     worse = (now.value - was.value) / max(error, 1e-12)
     beyond = {BIAS: abs(worse), ERROR: worse}.get(was.metric, -worse)
-    p = stats.norm.sf(beyond) * (2 if was.metric == BIAS else 1)
+    p = special.ndtr(-beyond) * (2 if was.metric == BIAS else 1)
     half = _NORMAL * now.error
     return Decay(was.metric, was.value, now.value, now.value - half, now.value + half, float(p), sample, rarer, segment)
