@@ -107,6 +107,8 @@ def _edit(options: argparse.Namespace) -> int:
         raise SandboxError(f"`{options.assignment}` is not of the form PATH=VALUE, such as tags.owner=me")
     cloud = open_cloud(options.cloud)
     record = _the_one(cloud, options.id, options.type)
+    if record.type not in cloud.schema.tokens:
+        raise SandboxError(f"{record.type} is made by an API of its own, which alone can change it; delete it instead")
     # As the provider that made it was configured.
     cloud.configuration = {name: record.outputs[name] for name in ("project", "region") if name in record.outputs}
     schema = cloud.schema.resource(record.type)

@@ -56,6 +56,7 @@ def test_a_project_file_without_a_name_is_refused_in_one_line(repository: Path, 
 def test_a_mirror_copies_the_stacks_configurations_and_links_the_rest(repository: Path, mirror: Path) -> None:
     assert project.synchronise(repository, mirror) == []
     assert sorted(file.name for file in (mirror / "stacks").iterdir()) == [
+        ".venv",
         "Pulumi.dev.yaml",
         "Pulumi.prod.yaml",
         "__main__.py",
@@ -168,7 +169,7 @@ def test_commands_that_start_at_the_same_moment_do_not_disturb_each_other(reposi
     with ThreadPoolExecutor(8) as commands:
         notices = list(commands.map(lambda _: project.synchronise(repository, mirror), range(8)))
     assert notices == [[]] * 8
-    assert len(list((mirror / "stacks").iterdir())) == 404
+    assert len(list((mirror / "stacks").iterdir())) == 405
 
 
 def stack_file(folder: Path, stack: str = "dev") -> Path:

@@ -132,7 +132,8 @@ def _pattern(method: Mapping[str, Any]) -> re.Pattern[str]:
         parts.append(re.escape(literal))
         if parameter:
             allowed = method["parameters"][parameter].get("pattern", "^[^/]+$")
-            parts.append(f"({allowed.removeprefix('^').removesuffix('$')})")
+            # A colon comes before a method's own word, and is in no name.
+            parts.append("(" + allowed.removeprefix("^").removesuffix("$").replace("[^/]", "[^/:]") + ")")
     return re.compile("/" + "".join(parts))
 
 
