@@ -411,24 +411,12 @@ class Api(pulumi.ComponentResource):
             scope="REGIONAL",
             default_action={"allow": {}},
             rules=[
-                {
-                    "name": name,
-                    "priority": priority,
-                    "override_action": {"none": {}},
-                    "statement": {
-                        "managed_rule_group_statement": {
-                            "vendor_name": "AWS",
-                            "name": name,
-                            "rule_action_overrides": [
-                                {"name": counted, "action_to_use": {"count": {}}} for counted in only_counted
-                            ],
-                        }
-                    },
-                    "visibility_config": _seen(name),
-                }
+                _rule_group(priority, name, only_counted)
                 for priority, (name, only_counted) in enumerate(_RULE_GROUPS.items())
             ],
-            visibility_config=_seen(context.logical("api")),
+            visibility_config=wafv2.WebAclVisibilityConfigArgs(
+                cloudwatch_metrics_enabled=True, metric_name=context.logical("api"), sampled_requests_enabled=False
+            ),
             tags=context.tags,
             opts=self._child(),
         )
@@ -457,5 +445,30 @@ class Api(pulumi.ComponentResource):
         )
 
 
-def _seen(name: str) -> wafv2.WebAclVisibilityConfigArgsDict:
-    return {"cloudwatch_metrics_enabled": True, "metric_name": name, "sampled_requests_enabled": False}
+def _rule_group(priority: int, name: str, only_counted: tuple[str, ...]) -> wafv2.WebAclRuleArgs:
+    return wafv2.WebAclRuleArgs(
+        name=name,
+        priority=priority,
+        override_action=wafv2.WebAclRuleOverrideActionArgs(none=wafv2.WebAclRuleOverrideActionNoneArgs()),
+        statement=wafv2.WebAclRuleStatementArgs(
+            managed_rule_group_statement=wafv2.WebAclRuleStatementManagedRuleGroupStatementArgs(
+                vendor_name="AWS",
+                name=name,
+                rule_action_overrides=[
+                    wafv2.WebAclRuleStatementManagedRuleGroupStatementRuleActionOverrideArgs(
+                        name=counted, action_to_use=_only_counted()
+                    )
+                    for counted in only_counted
+                ],
+            )
+        ),
+        visibility_config=wafv2.WebAclRuleVisibilityConfigArgs(
+            cloudwatch_metrics_enabled=True, metric_name=name, sampled_requests_enabled=False
+        ),
+    )
+
+
+def _only_counted() -> wafv2.WebAclRuleStatementManagedRuleGroupStatementRuleActionOverrideActionToUseArgs:
+    return wafv2.WebAclRuleStatementManagedRuleGroupStatementRuleActionOverrideActionToUseArgs(
+        count=wafv2.WebAclRuleStatementManagedRuleGroupStatementRuleActionOverrideActionToUseCountArgs()
+    )
