@@ -24,9 +24,9 @@ def endpoint_name(context: Context, tenant: str | None) -> str:
     return f"{context.name}-{context.token}" if tenant is None else f"{tenant[:23].rstrip('-')}-{context.token}"
 
 
-def captured(container: Container, collection: str, tenant: str | None = None) -> str:
-    """Where in the curated zone a deployment's collected data lie."""
-    return f"captured/{f'{tenant}/' if tenant else ''}{container.name}/{collection}"
+def captured(container: Container, tenant: str | None = None) -> str:
+    """Where in the curated zone lies what a container was asked and answered."""
+    return f"captured/{f'{tenant}/' if tenant else ''}{container.name}"
 
 
 class OnlineEndpoint(pulumi.ComponentResource):
@@ -150,7 +150,10 @@ class OnlineEndpoint(pulumi.ComponentResource):
         )
 
     def _told(self, container: Container) -> dict[str, pulumi.Input[str]]:
-        """The variables of a container. Azure hands one model to a deployment; several come from the lake."""
+        """The variables of a container. Azure hands one model to a deployment; several come from the lake.
+
+        The service keeps what it was asked and answered itself, too: it doesn't know Azure's collector.
+        """
         workload, settings = self.context.workload, self.context.settings
         told = routing.behind_router if self.behind_router else routing.environment
         several = {"MODELS": self.data.uri(Zone.MODELS, "")} if len(container.models) > 1 else {}
@@ -158,6 +161,7 @@ class OnlineEndpoint(pulumi.ComponentResource):
             **told(workload, settings, container.held),
             **self.variables,
             **several,
+            "CAPTURED": self.data.uri(Zone.CURATED, captured(container, self.tenant)),
             "IDENTITY": self.foundation.client(Purpose.SERVING),
         }
 
@@ -166,7 +170,7 @@ class OnlineEndpoint(pulumi.ComponentResource):
             self._part(f"{container.name}-{collection.replace('_', '-')}"),
             self._part(f"{container.name}-{collection.replace('_', '-')}"),
             "1",
-            self.data.path(Zone.CURATED, captured(container, collection, self.tenant)),
+            self.data.path(Zone.CURATED, f"{captured(container, self.tenant)}/{collection}"),
             f"{collection} of {container.models[0].name} {container.models[0].version}",
             {},
             self._child(),

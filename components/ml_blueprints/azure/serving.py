@@ -57,7 +57,8 @@ class Serving(AzureLayer, layers.Serving):
         self.place, self.modes = development.place, modes
         self.inference = context.workload.serving.inference
         champion = containers.shared(context.workload)[0]
-        self.captured = data.path(Zone.CURATED, online_endpoint.captured(champion, online_endpoint.COLLECTIONS[0]))
+        kept = online_endpoint.captured(champion)
+        self.captured = data.path(Zone.CURATED, f"{kept}/{online_endpoint.COLLECTIONS[0]}")
         self.online: OnlineEndpoint | None = None
         self.dedicated: dict[str, OnlineEndpoint] = {}
         self.rollbacks: list[Rollback] = []
@@ -306,6 +307,7 @@ class Serving(AzureLayer, layers.Serving):
             {
                 **inside(context.workload, context.settings, models),
                 "MODELS": data.uri(Zone.MODELS, ""),
+                "CAPTURED": data.uri(Zone.CURATED, online_endpoint.captured(containers.shared(context.workload)[0])),
                 "FEATURE_STORE": store.url,
             },
             open_to,

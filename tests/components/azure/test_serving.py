@@ -149,6 +149,11 @@ def test_what_is_asked_and_answered_is_captured_whole_in_the_curated_zone(reques
             captured = place(asset.inputs["properties"]["dataUri"])
             apart = "partners/" if deployment.name.startswith("delivery-eta-partners") else ""
             assert captured == f"curated/paths/captured/{apart}{deployment.inputs['deploymentName']}/{name}"
+        # The service keeps them itself, too, in the same folder.
+        told = deployment.inputs["properties"]["environmentVariables"]
+        assert told["CAPTURED"].endswith(
+            f".dfs.core.windows.net/{captured.removeprefix('curated/paths/').rpartition('/')[0]}"
+        )
 
 
 def test_hybrid_has_an_endpoint_and_batch_but_no_processor(hybrid):
