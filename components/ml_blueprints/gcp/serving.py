@@ -107,20 +107,20 @@ class Serving(layers.Serving):
         if serving.mode is not Mode.REAL_TIME and not serving.tenants:
             return
         # What is serverless is router and model in one, unless events, which bring no tenant's token, are scored there.
-        self.router = self.scorer if self._alone else self._router()
+        self.router = router = self._alone or self._router()
         if serving.mode is Mode.REAL_TIME:
-            self.realise("router", self.router)
+            self.realise("router", router)
         if serving.tenants:
             tokens = required(self.context.settings.tokens, "tokens")
-            self.api = Api(self.context, self.foundation, self.router, tokens, opts=self.child())
+            self.api = Api(self.context, self.foundation, router, tokens, opts=self.child())
             self.realise("api", self.api.gateway)
             self.realise("tenant-quotas", self.api.config)
 
     @property
-    def _alone(self) -> bool:
-        """Whether one service is router and model."""
+    def _alone(self) -> cloudrunv2.Service | None:
+        """The service that is router and model in one, where there is such a one."""
         tenants_and_events = self.context.workload.serving.tenants and Mode.STREAM in self.modes
-        return self.scorer is not None and not tenants_and_events
+        return None if tenants_and_events else self.scorer
 
     def _online(self) -> None:
         """The endpoint of all, and one for each tenant with machines of its own: a pool takes no container of ours."""

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from sandbox import faults
 from sandbox.apis.discovery import api
@@ -90,7 +90,7 @@ class VertexAi:
         method, name = found
         if method.id.endswith(".operations.get"):
             return self._operation(name)
-        handle = self._HANDLERS.get(method.id.removeprefix("aiplatform.projects.locations."))
+        handle = _HANDLERS.get(method.id.removeprefix("aiplatform.projects.locations."))
         if handle is None:
             raise RefusedError(501, "UNIMPLEMENTED", f"the sandbox's Vertex AI has no {method.id}")
         if method.body and (wrong := list(described.wrong(method.body, body, required=verb != "PATCH"))):
@@ -176,7 +176,7 @@ class VertexAi:
     def _get_endpoint(self, name: str, _: Answer, __: set[str]) -> Answer:
         record = self._needed(ENDPOINT, name)
         said = record.outputs
-        answer = {
+        answer: Answer = {
             "name": name,
             "displayName": said.get("displayName", ""),
             "deployedModels": [one.outputs["deployedModel"] for one in self._deployed(name)],
@@ -347,17 +347,18 @@ class VertexAi:
     def _write(self, record: Record, outputs: Answer) -> None:
         self.store.write_outputs(replace(record, outputs=outputs))
 
-    _HANDLERS: ClassVar[Mapping[str, Callable[["VertexAi", str, Answer, set[str]], Answer]]] = {
-        "models.upload": _upload,
-        "models.get": _get_model,
-        "models.patch": _patch_model,
-        "models.delete": _delete_model,
-        "endpoints.get": _get_endpoint,
-        "endpoints.patch": _patch_endpoint,
-        "endpoints.deployModel": _deploy,
-        "endpoints.mutateDeployedModel": _mutate,
-        "endpoints.undeployModel": _undeploy,
-    }
+
+_HANDLERS: Mapping[str, Callable[[VertexAi, str, Answer, set[str]], Answer]] = {
+    "models.upload": VertexAi._upload,
+    "models.get": VertexAi._get_model,
+    "models.patch": VertexAi._patch_model,
+    "models.delete": VertexAi._delete_model,
+    "endpoints.get": VertexAi._get_endpoint,
+    "endpoints.patch": VertexAi._patch_endpoint,
+    "endpoints.deployModel": VertexAi._deploy,
+    "endpoints.mutateDeployedModel": VertexAi._mutate,
+    "endpoints.undeployModel": VertexAi._undeploy,
+}
 
 
 def service_attachment(endpoint: str) -> str:
