@@ -37,7 +37,7 @@ _CHUNK = 250_000
 _WINDOWS, _WATCH = "ours, windows of 1,000", "ours, watch (ADWIN)"
 # So long after an event its outcome comes, and of so many the performance is told.
 _DELAY, _LABELLED = 500, 2_000
-_EVENTS, _TURNS = 30_000, 3
+_EVENTS, _TURNS = 30_000, 6
 
 
 def drift(console: Console, bench: Bench, runs: int) -> None:
@@ -277,13 +277,13 @@ def _ours(scenario: str, seed: int) -> dict[str, list[int]]:
 
 
 def _print_cost(console: Console) -> None:
-    """The event processor with and without the watch, in turns; processor time, of which other processes take none."""
+    """The event processor with and without the watch, in turns, by processor time; the best turns, least disturbed."""
     console.print("the watch's cost ...", style="dim")
     plain, watched = _alone(_cost)
     table = _table(f"Event processor, {_EVENTS:,} card payments on one core", "watch", "events/s of processor time")
-    table.add_row("without", f"{statistics.median(plain):,.0f}")
-    share = 1 - statistics.median(watched) / statistics.median(plain)
-    table.add_row(f"with ({share:.1%} less)", f"{statistics.median(watched):,.0f}")
+    table.add_row("without", f"{max(plain):,.0f}")
+    share = 1 - max(watched) / max(plain)
+    table.add_row(f"with ({share:.1%} less)", f"{max(watched):,.0f}")
     console.print(table)
 
 

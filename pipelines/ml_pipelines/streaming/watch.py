@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 # What is watched of each feature.
 ASPECTS = ("level", "spread", "missing")
 # Events that are looked at together: the clock of ADWIN.
-EVERY = 128
+EVERY = 256
 # Where there is no baseline, so many values make the ranks.
 LEARNED = 1_024
 # A feature that goes on changing is told once in so long.
