@@ -1,6 +1,7 @@
 """Shadow AI: what exists and no stack owns is found, on AWS against moto, elsewhere by the types of the SDKs."""
 
 import json
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from unittest.mock import create_autospec
 
@@ -57,6 +58,12 @@ def account(monkeypatch):
         yield sagemaker
 
 
+@pytest.fixture
+def client():
+    """A client of SageMaker whose answers are checked by botocore's model of the service."""
+    return boto3.client("sagemaker", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x")
+
+
 def listed():
     return aws.inventory(REGION, [kind for kind in aws.KINDS if kind.kind in IMPLEMENTED])
 
@@ -84,15 +91,18 @@ def test_what_is_only_mentioned_is_not_owned(account, tmp_path):
     assert "Theirs" in {thing.name for thing in report.shadows}
 
 
-def test_more_than_a_page_is_listed(account, tmp_path):
-    for number in range(120):
-        account.create_model(
-            ModelName=f"many-{number}",
-            ExecutionRoleArn=f"arn:aws:iam::{ACCOUNT}:role/r",
-            PrimaryContainer={"Image": "image"},
-        )
+def test_more_than_a_page_is_listed(client):
+    session = SimpleNamespace(client=lambda service, region_name: client)
     (models,) = [kind for kind in aws.KINDS if kind.kind == "model"]
-    assert len(aws.inventory(REGION, [models]).things) == 122
+    with Stubber(client) as stub:
+        for name, asked, more in (("one", {}, {"NextToken": "next"}), ("two", {"NextToken": "next"}, {})):
+            arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model/{name}"
+            model = {"ModelName": name, "ModelArn": arn, "CreationTime": datetime(2026, 9, 21, tzinfo=UTC)}
+            stub.add_response("list_models", {"Models": [model], **more}, asked)
+            stub.add_response("list_tags", {"Tags": []}, {"ResourceArn": arn})
+        found = aws.inventory(REGION, [models], session)
+        stub.assert_no_pending_responses()
+    assert [(thing.name, thing.created) for thing in found.things] == [("one", "2026-09-21"), ("two", "2026-09-21")]
 
 
 @pytest.mark.parametrize("kind", aws.KINDS, ids=lambda kind: f"{kind.service}-{kind.call}")
@@ -106,8 +116,7 @@ def test_each_call_on_aws_is_one_that_the_service_has_with_the_fields_that_are_r
     assert not operation.name.startswith(("Create", "Delete", "Update", "Put"))
 
 
-def test_what_may_not_be_listed_is_told_and_never_taken_as_nothing():
-    client = boto3.client("sagemaker", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x")
+def test_what_may_not_be_listed_is_told_and_never_taken_as_nothing(client):
     session = SimpleNamespace(client=lambda service, region_name: client)
     (endpoints,) = [kind for kind in aws.KINDS if kind.kind == "endpoint"]
     with Stubber(client) as stub:
