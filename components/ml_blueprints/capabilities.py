@@ -308,7 +308,7 @@ _SERVING = (
         aws=("aws:apigateway/usagePlan:UsagePlan",),
         gcp=("gcp:apigateway/apiConfig:ApiConfig",),
         azure=("azure-native:apimanagement:ApiPolicy",),
-        note="Products of API Management count by keys of subscriptions; the API's policy counts by the verified token.",
+        note="Products of API Management count by keys of subscriptions; the API's policy counts by verified tokens.",
     ),
     Capability(
         "dedicated-placement",

@@ -538,6 +538,9 @@ class Workload(Strict):
             yield Problem("serving.inference", found, "a batch workload answers no requests; remove it")
         if serving.inference is Inference.ASYNCHRONOUS and self.architecture is ArchitectureKind.STREAMING:
             yield Problem("serving.inference", found, "events wait for their score: `provisioned` or `serverless`")
+        if serving.inference is Inference.ASYNCHRONOUS and serving.tenants:
+            right = "requests are put into a queue by whoever has a right on it, so that nobody holds tenants to a rate"
+            yield Problem("serving.tenants", "some, with `asynchronous`", f"none: {right}")
         if self.models_in(Role.CANARY, Role.SHADOW):
             right = "a canary and a shadow need `provisioned`; remove them, or let instances wait"
             yield Problem("serving.inference", found, right)

@@ -322,6 +322,19 @@ def test_one_mistake_in_a_workload_is_one_problem_with_field_value_and_remedy(tm
         ("credit_scoring", {"serving.mode": "real_time"}, "serving.mode", "`real_time`", "is served by batch"),
         ("delivery_eta", {"serving.mode": "stream"}, "serving.mode", "`stream`", "is served by real_time"),
         (
+            "delivery_eta",
+            {
+                "serving.inference": "asynchronous",
+                "models.0.traffic": 100,
+                "models.1.role": "challenger",
+                "models.1.traffic": 0,
+                "serving.tenants.1.placement": "shared",
+            },
+            "serving.tenants",
+            "some, with `asynchronous`",
+            "nobody holds tenants to a rate",
+        ),
+        (
             "credit_scoring",
             {"models.0.traffic": 90, "models.1.role": "canary", "models.1.traffic": 10},
             "models[1].role",

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from ml_blueprints.azure import facts
 from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.settings import NAMESPACE, Settings
-from ml_blueprints.workload import Inference, Placement, Role, Workload
+from ml_blueprints.workload import Placement, Role, Workload
 
 
 def refuse(workload: Workload, settings: Settings) -> None:
     """Raises BlueprintError with everything that can't be."""
-    if problems := [*_undividable(workload), *_jobs_of_tenants(workload), *_unreachable(workload, settings)]:
+    if problems := [*_undividable(workload), *_unreachable(workload, settings)]:
         raise BlueprintError(f"workload {workload.name} on azure", problems)
 
 
@@ -25,14 +25,6 @@ def _undividable(workload: Workload) -> Iterator[Problem]:
                 f"`{model.role}` of tenant {model.tenant}, whose placement is `shared`",
                 "an endpoint divides the requests of all: a tenant with a canary or a shadow has placement `dedicated`",
             )
-
-
-def _jobs_of_tenants(workload: Workload) -> Iterator[Problem]:
-    if workload.serving.tenants and workload.serving.inference is Inference.ASYNCHRONOUS:
-        right = (
-            "a batch endpoint runs jobs on places of the lake, which tenants don't reach: `provisioned` or `serverless`"
-        )
-        yield Problem("serving.inference", "`asynchronous` with tenants", right)
 
 
 def _unreachable(workload: Workload, settings: Settings) -> Iterator[Problem]:

@@ -92,12 +92,6 @@ def test_live_versions_share_the_requests_and_a_shadow_sees_copies():
             {},
             "models[2].role",
         ),
-        (
-            [CHAMPION],
-            {"tenants": [KIOSK], "inference": "asynchronous"},
-            {},
-            "serving.inference",
-        ),
         ([CHAMPION], {"tenants": [KIOSK]}, {"tokens": TOKENS}, "ml-blueprints:tokens.issuer"),
     ],
 )
