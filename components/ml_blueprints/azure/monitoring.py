@@ -77,7 +77,9 @@ class Monitoring(AzureLayer, layers.Monitoring):
             whose = f"{online.tenant}-" if online.tenant else ""
             self._error_alarm(f"{whose}errors", online.endpoint, objectives.error_rate_objective)
             live = [container.name for container in online.containers if container.role is not Role.SHADOW]
-            for name in live if (objective := objectives.latency_objective_ms) else ():
+            if (objective := objectives.latency_objective_ms) is None:
+                continue
+            for name in live:
                 condition = alarm_conditions.latency(name, objective)
                 self._metric_alarm(f"latency-{whose}{name}", online.endpoint.id, condition)
         self._metric_alarm("runs-failed", self.development.workspace.id, alarm_conditions.failed_runs())
