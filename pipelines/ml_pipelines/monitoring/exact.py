@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from ml_pipelines.monitoring import distances
 
 # How many values are looked at together, and how many parts tell where a distance may be largest.
-_CHUNK, _GRID = 2**18, 2**11
+_CHUNK, _GRID = 2**18, 2**15
 # Columns that are held at the same time.
 _AT_ONCE = 2
 # Numbers of fewer different values are compared value by value.
@@ -154,7 +154,11 @@ def kolmogorov_smirnov(before: np.ndarray, after: np.ndarray) -> float:
         if most[part] <= best:
             break
         (first, last), (start, end) = ((ends[part], ends[part + 1]) for ends in places)
-        values = np.unique(np.concatenate([before[first:last], after[start:end]]))
+        inside = np.concatenate([before[first:last], after[start:end]])
+        if inside.min() == inside.max():
+            # All equal: the end of the part, which was looked at.
+            continue
+        values = np.unique(inside)
         own = (first + np.searchsorted(before[first:last], values, side="right")) / len(before)
         other = (start + np.searchsorted(after[start:end], values, side="right")) / len(after)
         best = max(best, float(np.abs(own - other).max(initial=0.0)))
