@@ -18,6 +18,7 @@ from ibis.expr import types as ir
 
 from ml_pipelines import compiled_files
 from ml_pipelines.contracts import catalog
+from ml_pipelines.derivations import named
 from ml_pipelines.features.definitions import WORKLOADS, load
 from ml_pipelines.features.feature_set import FeatureSet
 from ml_pipelines.features.incremental import compile_plan, written
@@ -45,14 +46,14 @@ def compiled() -> dict[Path, str]:
 
 
 def inputs(feature_set: FeatureSet) -> list[str]:
-    """The fields of an event that models of the workload take as they are; a model's outcome is never an input."""
-    wanted = {item.name for item in find(feature_set.workload).inputs}
+    """The fields of an event that models of the workload take as they are, or from which inputs of theirs follow.
+
+    A model's outcome is never one.
+    """
+    task = find(feature_set.workload)
+    wanted = {item.name for item in task.inputs}.union(*(one.sources for one in named(task.derived)))
     fields = catalog.contract(feature_set.contract).versions[feature_set.version]["fields"]
-    return [field["name"] for field in fields if field["name"] in wanted and not _is_collection(field["type"])]
-
-
-def _is_collection(of: Any) -> bool:
-    return isinstance(of, Mapping) and of["type"] in ("array", "map", "record")
+    return [field["name"] for field in fields if field["name"] in wanted]
 
 
 def spark_sql(feature_set: FeatureSet) -> str:

@@ -14,6 +14,7 @@ from ml_pipelines.serving import ensembles
 from ml_pipelines.serving.ask import Answer, Ask, Described
 from ml_pipelines.serving.features import OnlineStore, fill_in
 from ml_pipelines.serving.guard import Watch
+from ml_pipelines.serving.inputs import derive
 from ml_pipelines.serving.models import Model, ScoreError
 from ml_pipelines.serving.refusal import FAILED, NOT_FOUND, UNAVAILABLE, RefusedError
 from ml_pipelines.serving.router import Router
@@ -70,7 +71,9 @@ class Deployment:
     """A routing table with its models, all loaded."""
 
     def __init__(self, table: Table, models: Mapping[str, Model], withdrawn: Mapping[str, str] | None = None):
+        self.derivations = tuple({one.name: one for model in models.values() for one in model.derivations}.values())
         names = table.features | table.fields
+        names = names.union(*(one.sources for one in self.derivations))
         names = names.union(*({name for name, _ in model.schema.inputs} for model in models.values()))
         self.table, self.withdrawn = table, dict(withdrawn or {})
         self.models = {key: model.beside(names) for key, model in models.items()}
@@ -134,6 +137,8 @@ class Engine:
         lane = deployment.lane(tenant)
         if self._store is not None:
             await fill_in(self._store, deployment.table, ask, tenant)
+        if deployment.derivations:
+            derive(ask.rows, deployment.derivations)
         named = ask.model is not None and ask.model != deployment.table.workload
         if named:
             answer = await self._by(lane.named(ask.model or "", ask.version), Role.MEMBER, ask)

@@ -7,7 +7,7 @@ that is told that it is behind a router takes it from there.
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -61,7 +61,7 @@ class Forwarder:
 
     async def answer(self, ask: Ask, tenant: str | None) -> Answer:
         """See Answering."""
-        _check(ask)
+        _check(ask, self._table.fields)
         if self._store is not None:
             await fill_in(self._store, self._table, ask, tenant)
         upstream = self._upstreams.get(tenant) or self._upstreams[None]
@@ -110,12 +110,15 @@ class Forwarder:
             await upstream.close()
 
 
-def _check(ask: Ask) -> None:
+def _check(ask: Ask, fields: Collection[str]) -> None:
     """Refuse what no input of any model can be. Which inputs there are, and of which kind, the container knows."""
     for place, row in enumerate(ask.rows):
         for name, value in row.items():
             kind = type(value)
             if value is None or kind in (str, bool, int) or (kind is float and math.isfinite(value)):
+                continue
+            if kind is list and name in fields and all(type(word) is str for word in value):
+                # From a list of words that events have inputs may follow.
                 continue
             where = f"instances[{place}]." if len(ask.rows) > 1 else "features."
             right = "a finite number, true or false, a string, or null where it isn't known is right"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ml_pipelines.derivations import Derivation, SourceError, fill_in
 from ml_pipelines.serving.kinds import CATEGORY, FLAG, NUMBER
 from ml_pipelines.serving.refusal import UNPROCESSABLE, RefusedError, shown
 
@@ -20,6 +21,18 @@ _NAN = math.nan
 
 # Values by input, each a column of as many rows as the request has.
 Columns = dict[str, np.ndarray]
+
+
+def derive(rows: Sequence[dict[str, Any]], needed: Sequence[Derivation]) -> None:
+    """Add to each row the inputs that follow from it. Raises RefusedError for a source of another type."""
+    for place, row in enumerate(rows):
+        try:
+            fill_in(row, needed)
+        except SourceError as error:
+            where = f"instances[{place}]." if len(rows) > 1 else "features."
+            raise RefusedError(
+                UNPROCESSABLE, where + error.name, shown(error.value), f"{error.right} is right"
+            ) from error
 
 
 class Schema:

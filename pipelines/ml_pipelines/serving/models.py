@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from ml_pipelines.derivations import DerivationError, named
 from ml_pipelines.serving.inputs import ONNX_TYPES, Columns, Schema
 from ml_pipelines.serving.kinds import KINDS
 from ml_pipelines.serving.trust import ModelError, Trust
@@ -47,6 +48,12 @@ class Model:
             raise ModelError(f"{where}: the manifest doesn't say its inputs: {error!r}") from error
         if unknown := {kind for _, kind in inputs} - set(KINDS):
             raise ModelError(f"{where}: an input is of kind `{min(unknown)}`, which isn't known")
+        try:
+            self.derivations = named(said.get("derivations", ()))
+        except DerivationError as error:
+            raise ModelError(f"{where}: {error}") from error
+        if strange := {one.name for one in self.derivations} - {name for name, _ in inputs}:
+            raise ModelError(f"{where}: `{min(strange)}` is derived, and no input of the manifest")
         self.schema = Schema(inputs)
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = settings.inter_op_num_threads = 1

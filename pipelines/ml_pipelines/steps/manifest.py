@@ -24,7 +24,9 @@ from ml_pipelines.steps.files import sha256
 if TYPE_CHECKING:
     from ml_pipelines.tasks.task import Task
 
-FORMAT = 1
+# The second format names derivations. A runtime that knows none would serve such a model with inputs missing, and so
+# refuses it.
+FORMAT, DERIVING = 1, 2
 PREFIX = "ed25519:"
 # The environments of stacks, of which the first alone takes models without a signature.
 EXPERIMENT = "experiment"
@@ -122,8 +124,10 @@ def _parsed(file: Path, content: bytes) -> dict[str, Any]:
         said = json.loads(content)
     except ValueError as error:
         raise ManifestError(f"{file}: isn't JSON: {error}") from error
-    if not isinstance(said, dict) or said.get("format") != FORMAT:
-        raise ManifestError(f"{file}: isn't a manifest of format {FORMAT}")
+    if not isinstance(said, dict) or said.get("format") not in (FORMAT, DERIVING):
+        raise ManifestError(f"{file}: isn't a manifest of format {FORMAT} or {DERIVING}")
+    if (said["format"] == DERIVING) is not ("derivations" in said):
+        raise ManifestError(f"{file}: `derivations` are named in format {DERIVING}, and in no other")
     if not isinstance(said.get("files"), Mapping):
         raise ManifestError(f"{file}: `files` is missing")
     return said

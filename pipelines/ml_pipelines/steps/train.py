@@ -70,13 +70,14 @@ def train(data: Path, tuning: Path | None, task: Task, to: Path, origin: Origin,
     with whole_folder(to) as folder:
         (folder / MODEL).write_bytes(exported)
         said = {
-            "format": manifest.FORMAT,
+            "format": manifest.DERIVING if task.derived else manifest.FORMAT,
             "task": task.name,
             "candidate": candidate.name,
             "parameters": parameters,
             "predicts": task.predicts,
             "outcome": task.outcome,
             "inputs": [{"name": item.name, "kind": item.kind} for item in task.inputs],
+            **({"derivations": task.derived} if task.derived else {}),
             "threshold": _threshold(task, table, arrays, outcomes, candidate.name, parameters, seed),
             "onnx_difference": difference,
             "data": _data(data),

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.tasks.candidates import BASE_RATE, BOOSTING, LINEAR, SCORECARD
-from ml_pipelines.tasks.history import OUTCOME_AT, arrived_since, with_outcome
+from ml_pipelines.tasks.history import OUTCOME_AT, arrived_since, derived, with_outcome
 from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task
 
 DAY_MS = 86_400_000
@@ -35,7 +35,7 @@ def _described(applications: pa.Table) -> dict[str, Any]:
         "entity": applications["application_id"],
         "decided_at": applications["event_time"],
         **{item.name: applications[item.name] for item in CREDIT.inputs if item.name in applications.column_names},
-        "instalment": pc.divide(applications["amount"], applications["months"].cast("float64")),
+        **derived(CREDIT, applications),
         "age_group": _age_groups(applications["age"].to_numpy()),
         "marital": applications["marital"],
     }
@@ -67,7 +67,7 @@ CREDIT = Task(
         Input("debt", skewed=True, low=0),
         Input("amount", skewed=True, low=0),
         Input("price", skewed=True, low=0),
-        Input("instalment", skewed=True, low=0),
+        Input("instalment", skewed=True, low=0, derived=True),
         Input("debt_to_income", skewed=True, low=0),
         Input("amount_to_price", low=0, high=10),
     ),

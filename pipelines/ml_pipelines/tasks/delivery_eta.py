@@ -8,11 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.tasks.candidates import MEDIAN, NUMBER_BOOSTING, RIDGE
-from ml_pipelines.tasks.history import arrived_since, features_before
+from ml_pipelines.tasks.history import arrived_since, derived, features_before
 from ml_pipelines.tasks.task import Bounds, By, Input, Predicts, Split, Task, Together
 
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
-DAYS = pa.array(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])
 
 
 def _orders(log: pa.Table, labels: pa.Table | None) -> pa.Table:
@@ -45,8 +44,7 @@ def _described(orders: pa.Table) -> dict[str, Any]:
         "entity": orders["restaurant_id"],
         "decided_at": orders["event_time"],
         **{item.name: orders[item.name] for item in DELIVERY.inputs if item.name in orders.column_names},
-        # A number, in which trees find the days before the weekend by one split.
-        "weekday": pc.index_in(orders["day"], value_set=DAYS),
+        **derived(DELIVERY, orders),
         "day": orders["day"],
     }
 
@@ -63,7 +61,7 @@ DELIVERY = Task(
         Input("distance_km", low=0, high=200),
         Input("items", low=0, high=500),
         Input("hour", low=0, high=24),
-        Input("weekday", low=0, high=6),
+        Input("weekday", low=0, high=6, derived=True),
         Input("orders_1h", low=0, high=10_000),
         Input("mean_minutes_2h", low=0, high=600),
         Input("mean_distance_2h", low=0, high=200),

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.tasks.candidates import NUMBER_BOOSTING, RIDGE, as_it_is
-from ml_pipelines.tasks.history import own_features
+from ml_pipelines.tasks.history import derived, own_features
 from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task, Together
 
 DAY_MS = 86_400_000
@@ -55,12 +55,11 @@ def _described(days: pa.Table, log: pa.Table) -> dict[str, Any]:
         "entity": days["station_id"],
         # The day before, when the calendar of the day and the ridership up to then are known.
         "decided_at": times - 1,
-        "station": days["station_id"],
+        **derived(DEMAND, days),
         "ridership_lag_7d": days["ridership_lag_7d"],
         "ridership_mean_28d": days["ridership_mean_28d"],
         "is_holiday": days["is_holiday"],
         "weekday": days["weekday"],
-        "day_of_year": _day_of_year(times),
         "holiday_yesterday": _is_holiday(log, times - DAY_MS),
         "holiday_tomorrow": _is_holiday(log, times + DAY_MS),
         "holiday_week_before": _is_holiday(log, times - 7 * DAY_MS),
@@ -71,11 +70,6 @@ def _is_holiday(log: pa.Table, times: np.ndarray) -> pa.Array:
     """Whether days are holidays by the calendar that the log's events tell; missing where none tells of the day."""
     all_days, holidays = log["event_time"].to_numpy(), log.filter(log["is_holiday"])["event_time"].to_numpy()
     return pa.array(np.isin(times, holidays), mask=~np.isin(times, all_days))
-
-
-def _day_of_year(times: np.ndarray) -> np.ndarray:
-    days = times.astype("datetime64[ms]").astype("datetime64[D]")
-    return (days - days.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64) + 1.0
 
 
 DEMAND = Task(
@@ -89,9 +83,9 @@ DEMAND = Task(
     inputs=(
         Input("ridership_lag_7d", low=0, high=1000),
         Input("ridership_mean_28d", low=0, high=1000),
-        Input("station", Kind.CATEGORY),
+        Input("station", Kind.CATEGORY, derived=True),
         Input("weekday", low=0, high=6),
-        Input("day_of_year", low=1, high=366),
+        Input("day_of_year", low=1, high=366, derived=True),
         Input("is_holiday", Kind.FLAG),
         Input("holiday_yesterday", Kind.FLAG),
         Input("holiday_tomorrow", Kind.FLAG),

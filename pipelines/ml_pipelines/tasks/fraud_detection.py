@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.tasks.candidates import BASE_RATE, BOOSTING, LINEAR
-from ml_pipelines.tasks.history import arrived_since, own_features
+from ml_pipelines.tasks.history import arrived_since, derived, own_features
 from ml_pipelines.tasks.task import Bounds, By, Immature, Input, Kind, Predicts, Split, Task, Together, Whole
 
 HOUR_MS = 3_600_000
@@ -31,14 +30,12 @@ def _due(log: pa.Table, as_of: int) -> pa.Table:
 
 def _described(payments: pa.Table) -> dict[str, Any]:
     """All but the outcome."""
-    times, amounts = payments["event_time"].to_numpy(), payments["amount"].to_numpy()
     return {
         "example_id": payments["event_id"],
         "entity": payments["card_id"],
-        "decided_at": times,
+        "decided_at": payments["event_time"],
         **{item.name: payments[item.name] for item in FRAUD.inputs if item.name in payments.column_names},
-        "hour_of_day": (times // HOUR_MS % 24).astype(np.float64),
-        "amount_to_mean_1h": amounts * payments["transactions_1h"].to_numpy() / payments["amount_1h"].to_numpy(),
+        **derived(FRAUD, payments),
         "currency": payments["currency"],
     }
 
@@ -58,11 +55,11 @@ FRAUD = Task(
         Input("country", Kind.CATEGORY),
         Input("card_present", Kind.FLAG),
         Input("channel", Kind.CATEGORY),
-        Input("hour_of_day", low=0, high=23),
+        Input("hour_of_day", low=0, high=23, derived=True),
         Input("transactions_1h", skewed=True, low=0, high=100_000),
         Input("amount_1h", skewed=True, low=0),
         Input("largest_amount_1h", skewed=True, low=0),
-        Input("amount_to_mean_1h", skewed=True, low=0),
+        Input("amount_to_mean_1h", skewed=True, low=0, derived=True),
         Input("merchants_24h", skewed=True, low=0, high=100_000),
         Input("seconds_since_last", skewed=True, low=0),
         Input("abroad_share_24h", low=0, high=1),

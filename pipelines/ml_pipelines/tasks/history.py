@@ -4,12 +4,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml_pipelines.derivations import named
 from ml_pipelines.features import definitions
 from ml_pipelines.features.embedded import Embedded
 from ml_pipelines.features.log import ARRIVED_AT
+from ml_pipelines.tasks.task import Kind, Task
 
 # When an outcome arrived, which may be with the event itself.
 OUTCOME_AT = "outcome_at"
+_TYPES = {Kind.NUMBER: pa.float64(), Kind.FLAG: pa.bool_(), Kind.CATEGORY: pa.string()}
 
 
 def own_features(workload: str, log: pa.Table) -> pa.Table:
@@ -68,6 +71,16 @@ def features_before(workload: str, log: pa.Table, asked: pa.Table | None = None)
     for name in _new(computed, log):
         asked = asked.append_column(name, computed[name].take(rows))
     return asked
+
+
+def derived(task: Task, events: pa.Table) -> dict[str, pa.Array]:
+    """The inputs that follow from what the events say and their features, as they are served, too."""
+    found, kinds = {}, {item.name: item.kind for item in task.inputs}
+    for one in named(task.derived):
+        given = {name: events[name].to_pylist() for name in one.sources}
+        rows = (dict(zip(given, values, strict=True)) for values in zip(*given.values(), strict=True))
+        found[one.name] = pa.array([one.of(row) for row in rows], _TYPES[kinds[one.name]])
+    return found
 
 
 def arrived_since(events: pa.Table, moment: int) -> pa.Table:

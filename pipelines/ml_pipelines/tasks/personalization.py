@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.tasks.candidates import NUMBER_BOOSTING, RIDGE, as_it_is
-from ml_pipelines.tasks.history import arrived_since, features_before
+from ml_pipelines.tasks.history import arrived_since, derived, features_before
 from ml_pipelines.tasks.task import Bounds, By, Input, Kind, Predicts, Split, Task, Together, Whole
 
 EFFECTS = ("item_id", "user_id")
@@ -57,17 +57,13 @@ def _popular(log: pa.Table, as_of: int) -> pa.Table:
 
 def _described(ratings: pa.Table, ids: Any) -> dict[str, Any]:
     """All but the outcome."""
-    genres = ratings["genres"]
-    first = pc.list_element(pc.if_else(pc.greater(pc.list_value_length(genres), 0), genres, pa.scalar([""])), 0)
     return {
         "example_id": ids,
         "entity": ratings["user_id"],
         "decided_at": ratings["event_time"],
         **{name: ratings[name] for name in (*EFFECTS, "ratings_30d", "mean_rating_30d", "days_since_last")},
-        "genre": first,
-        "genres": pc.list_value_length(genres),
         "favourite_genre": ratings["favourite_genre"],
-        "is_favourite": pc.equal(first, ratings["favourite_genre"]),
+        **derived(PERSONALIZATION, ratings),
     }
 
 
@@ -85,10 +81,10 @@ PERSONALIZATION = Task(
         Input("mean_rating_30d", low=0, high=5),
         Input("ratings_30d", skewed=True, low=0, high=100_000),
         Input("days_since_last", skewed=True, low=0, high=31),
-        Input("genre", Kind.CATEGORY),
-        Input("genres", low=0, high=50),
+        Input("genre", Kind.CATEGORY, derived=True),
+        Input("genre_count", low=0, high=50, derived=True),
         Input("favourite_genre", Kind.CATEGORY),
-        Input("is_favourite", Kind.FLAG),
+        Input("is_favourite", Kind.FLAG, derived=True),
     ),
     examples=_ratings,
     due=_due,

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+from ml_pipelines.derivations import named
+
 # Columns of examples that are no inputs of a model: which example, whose, when the decision is made, when its outcome
 # is known (both in milliseconds since 1970), and the outcome itself.
 EXAMPLE_ID = "example_id"
@@ -38,7 +40,8 @@ class Kind(StrEnum):
 class Input:
     """An input of the model. `skewed` ones are looked at by their logarithm in linear models.
 
-    `low` and `high` bound what is plausible; validation counts what lies outside.
+    `low` and `high` bound what is plausible; validation counts what lies outside. A `derived` one follows from others
+    in the same row, by the derivation of its name (`ml_pipelines.derivations`).
     """
 
     name: str
@@ -46,6 +49,7 @@ class Input:
     skewed: bool = False
     low: float | None = None
     high: float | None = None
+    derived: bool = False
 
 
 @dataclass(frozen=True)
@@ -234,10 +238,16 @@ class Task:
         names = {item.name for item in self.inputs}
         if taken := names & set(RESERVED):
             raise ValueError(f"task `{self.name}`: input `{min(taken)}` has the name of a column of our own")
+        named(self.derived)
         for candidate in (*self.candidates, self.baseline):
             for name in (*candidate.effects, *candidate.offset):
                 if name not in names:
                     raise ValueError(f"task `{self.name}`: candidate `{candidate.name}` asks for no input `{name}`")
+
+    @property
+    def derived(self) -> tuple[str, ...]:
+        """The inputs that follow from others in the same row."""
+        return tuple(item.name for item in self.inputs if item.derived)
 
     def candidate(self, name: str) -> Candidate:
         """The candidate of this name. Raises LookupError with those that there are."""

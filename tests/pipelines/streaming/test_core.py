@@ -252,15 +252,17 @@ def test_a_scorer_is_asked_with_what_the_event_says_and_its_features(make_house:
     house.processor.scorer = Asked()
     (result,) = house.processor.process([house.record(1, amount=12.5, country="FR")])
     own = {"amount": 12.5, "merchant_category": "5411", "country": "FR", "card_present": True, "channel": "unknown"}
+    # The hour follows from the time.
+    own |= {"event_time": START}
     assert own.items() <= asked[0].items()
-    # Neither key, time nor id, and the feature store gets features alone.
+    # Neither key nor id, and the feature store gets features alone.
     assert asked[0].keys() == own.keys() | house.plan.features.keys()
     assert json.loads(result.decision or b"")["features"].keys() == house.plan.features.keys()
 
 
 @pytest.mark.parametrize(
     ("workload", "inputs"),
-    [("delivery-eta", ("distance_km", "items", "hour")), ("personalization", ("user_id", "item_id"))],
+    [("delivery-eta", ("distance_km", "items", "hour", "day")), ("personalization", ("user_id", "item_id", "genres"))],
 )
 def test_an_outcome_is_never_an_input(workload, inputs):
     # Neither the minutes of a delivery nor the stars of a rating, which the events have.
