@@ -1,11 +1,10 @@
 """The delivery layer on AWS: a deploy role that only workflows of one repository and environment may assume."""
 
 import pulumi
-from pulumi_aws import iam, s3
+from pulumi_aws import iam
 
 from ml_blueprints import layers
 from ml_blueprints.aws import facts, policy
-from ml_blueprints.aws.bucket import private_bucket
 from ml_blueprints.aws.development import Development
 from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.layers import Context
@@ -14,8 +13,7 @@ from ml_blueprints.layers import Context
 class Delivery(layers.Delivery):
     """Deployment by Git on AWS.
 
-    Native resources: `deploy_role`, and `issuer_provider` where the settings say that this stack registers the issuer;
-    `state_bucket`. `state_url` and `secrets_provider` are what `pulumi login` and `pulumi stack init` take.
+    Native resources: `deploy_role`, and `issuer_provider` where the settings say that this stack registers the issuer.
     """
 
     cloud = "aws"
@@ -32,7 +30,6 @@ class Delivery(layers.Delivery):
         self.issuer_provider: iam.OpenIdConnectProvider | None = None
         self._federation()
         self._deploy_role()
-        self._state()
         self.give(deployer=self.deploy_role.arn, issuer=facts.OIDC_ISSUERS[context.settings.delivery.provider])
 
     def _federation(self) -> None:
@@ -105,51 +102,3 @@ class Delivery(layers.Delivery):
             opts=self.child(),
         )
         self.realise("federated-deployment", self.deploy_role)
-
-    def _state(self) -> None:
-        """Where stacks keep their state: the deployer alone reads and writes it, and its secrets are under our key.
-
-        https://www.pulumi.com/docs/iac/concepts/state-and-backends/ and
-        https://www.pulumi.com/docs/iac/concepts/secrets/
-        """
-        context, foundation, data = self.context, self.foundation, self.development.data
-        nobody_else = {
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"],
-            "Resource": ["/*"],
-            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": self.deploy_role.arn}},
-        }
-        self.state_bucket = private_bucket(
-            context,
-            "state",
-            s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
-                sse_algorithm="aws:kms", kms_master_key_id=foundation.key
-            ),
-            None,
-            self.child(),
-            nobody_else,
-            tags={"zone": "state"},
-        ).bucket
-        s3.BucketLogging(
-            context.logical("state"),
-            bucket=self.state_bucket.id,
-            target_bucket=data.access_logs.id,
-            target_prefix="state/",
-            # S3 delivers only to a bucket that encrypts as it asks.
-            opts=pulumi.ResourceOptions(parent=self.state_bucket, depends_on=[data]),
-        )
-        objects = pulumi.Output.concat(self.state_bucket.arn, "/*")
-        iam.RolePolicy(
-            context.logical("deployer-state"),
-            role=self.deploy_role.name,
-            policy=policy.document(
-                policy.allow(["s3:GetBucketLocation", "s3:ListBucket"], [self.state_bucket.arn]),
-                policy.allow(["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], [objects]),
-                policy.allow(["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"], [foundation.key]),
-            ),
-            opts=self.child(),
-        )
-        self.state_url = pulumi.Output.concat("s3://", self.state_bucket.bucket, "?region=", foundation.region)
-        self.secrets_provider = pulumi.Output.concat("awskms:///", foundation.key, "?region=", foundation.region)
-        self.realise("state-backend", self.state_bucket)

@@ -84,19 +84,3 @@ def test_the_deploy_role_pushes_images_and_changes_the_pipelines_that_train_only
     ]
     changed = [arn.partition(":pipeline/")[2].rpartition("-")[0] for arn in pipeline["Resource"]]
     assert changed == ["fraud-detection-training", "fraud-detection-retraining"]
-
-
-def test_the_deployer_alone_reads_and_writes_the_state(batch, named):
-    bucket = named(batch, "aws:s3/bucket:Bucket", "credit-scoring-state")
-    said = json.loads(named(batch, "aws:s3/bucketPolicy:BucketPolicy", "credit-scoring-state").inputs["policy"])
-    (denied,) = (one for one in said["Statement"] if "s3:PutObject" in one["Action"])
-    assert (denied["Effect"], denied["Principal"]) == ("Deny", "*")
-    assert ":role/credit-scoring-deployer-" in denied["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
-    grant = named(batch, "aws:iam/rolePolicy:RolePolicy", "credit-scoring-deployer-state").inputs
-    assert grant["role"].startswith("credit-scoring-deployer-")
-    listed, objects, _key = json.loads(grant["policy"])["Statement"]
-    assert [f"{arn}/*" for arn in listed["Resource"]] == objects["Resource"] == denied["Resource"]
-    assert bucket.urn in named(batch, "aws:s3/bucketLogging:BucketLogging", "credit-scoring-state").depends_on
-    versions = named(batch, "aws:s3/bucketVersioning:BucketVersioning", "credit-scoring-state").inputs
-    assert versions["versioningConfiguration"]["status"] == "Enabled"
-    assert batch.platform.context.register.realised["state-backend"][0].pulumi_resource_type == bucket.type
