@@ -427,46 +427,6 @@ _MONITORING = (
         azure=("azure-native:machinelearningservices:Schedule",),
     ),
     Capability(
-        "model-quality",
-        Layer.MONITORING,
-        "Outcomes that come late are joined with what was predicted, and performance is compared with the baseline's.",
-        aws=("aws:scheduler/schedule:Schedule", "aws:sagemaker/monitoringSchedule:MonitoringSchedule"),
-        gcp=("gcp:cloudscheduler/job:Job",),
-        azure=("azure-native:machinelearningservices:Schedule",),
-    ),
-    Capability(
-        "silence",
-        Layer.MONITORING,
-        "A monitor that stops reporting raises an alarm.",
-        aws=("aws:cloudwatch/metricAlarm:MetricAlarm",),
-        gcp=("gcp:monitoring/alertPolicy:AlertPolicy",),
-        azure=("azure-native:monitor:MetricAlert", "azure-native:monitor:ScheduledQueryRule"),
-    ),
-    Capability(
-        "dashboard",
-        Layer.MONITORING,
-        "Requests, errors, latency, waiting events and drift are seen on one page.",
-        aws=("aws:cloudwatch/dashboard:Dashboard",),
-        gcp=("gcp:monitoring/dashboard:Dashboard",),
-        azure=("azure-native:applicationinsights:Workbook", "azure-native:portal:Dashboard"),
-    ),
-    Capability(
-        "usage",
-        Layer.MONITORING,
-        "Who called which version of a model, and how much, is a table that can be queried.",
-        aws=("aws:glue/catalogTable:CatalogTable",),
-        gcp=("gcp:bigquery/table:Table",),
-        azure=("azure-native:operationalinsights:SavedSearch", "azure-native:machinelearningservices:DataContainer"),
-    ),
-    Capability(
-        "audit-trail",
-        Layer.MONITORING,
-        "Who read or wrote models and features is recorded.",
-        aws=("aws:cloudtrail/trail:Trail",),
-        gcp=("gcp:projects/iAMAuditConfig:IAMAuditConfig",),
-        azure=("azure-native:monitor:DiagnosticSetting",),
-    ),
-    Capability(
         "retraining-trigger",
         Layer.MONITORING,
         "Drift or a schedule starts the training pipeline.",
@@ -493,14 +453,6 @@ _DELIVERY = (
         gcp=("gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider",),
         azure=("azure-native:managedidentity:FederatedIdentityCredential",),
     ),
-    Capability(
-        "state-backend",
-        Layer.DELIVERY,
-        "The state of stacks is kept in a versioned store, and its secrets under a key, of the cloud's own.",
-        aws=("aws:s3/bucket:Bucket",),
-        gcp=("gcp:storage/bucket:Bucket",),
-        azure=("azure-native:storage:BlobContainer",),
-    ),
 )
 
 CAPABILITIES: Mapping[str, Capability] = {
@@ -511,7 +463,7 @@ CAPABILITIES: Mapping[str, Capability] = {
 
 def asked_by(architecture: ArchitectureKind, workload: Workload) -> frozenset[str]:
     """The ids of the capabilities that a platform of this architecture needs for this workload."""
-    asked = set(CAPABILITIES) - {"model-quality", "silence", "dashboard", "usage", "audit-trail", "state-backend"}
+    asked = set(CAPABILITIES)
     serving = workload.serving
     if architecture is ArchitectureKind.BATCH:
         asked -= {
