@@ -125,6 +125,7 @@ def test_existing_identities_are_used_and_get_no_rights_on_the_project(house):
         "fraud-detection-attach-jobs",
         "fraud-detection-deployer",
         "fraud-detection-features",
+        "fraud-detection-ingest-predict",
         "fraud-detection-read-contract",
         "fraud-detection-read-features",
         "fraud-detection-scan-data",
