@@ -76,6 +76,12 @@ def silent(report: Report, now: int, after: int) -> Report:
     return replace(report, findings=(finding, *report.findings))
 
 
+def broken_data(report: Report) -> list[Finding]:
+    """Alarms of data that a model would only learn the faults of: there are none, or values or columns are missing."""
+    faults = (MISSING, CONSTANT, COLUMN)
+    return [one for one in report.alarms if one.kind is Kind.ABSENCE or one.metric in faults]
+
+
 @dataclass(frozen=True)
 class _Open:
     """A finding before it is known how many others there are. said: what was found; ok, alarm: what that means."""

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import yaml
 
-from ml_pipelines.monitoring.compare import COLUMN, CONSTANT, MISSING
+from ml_pipelines.monitoring.compare import broken_data
 from ml_pipelines.monitoring.report import Kind, Report
 from ml_pipelines.retraining import audit
 from ml_pipelines.retraining.events import Ended, Run, What, rolling_out, runs
@@ -202,7 +202,7 @@ def _reasons(policy: Policy, situation: Situation) -> Iterator[Because]:
 
 def _drifted(report: Report) -> list[str]:
     """What drifted: inputs and scores, and values that training never saw, which are drift as well."""
-    broken = {id(one) for one in report.alarms if one.metric in (MISSING, CONSTANT, COLUMN)}
+    broken = {id(one) for one in broken_data(report)}
     kinds = (Kind.DATA, Kind.PREDICTION, Kind.QUALITY)
     return list(dict.fromkeys(one.name for one in report.alarms if one.kind in kinds and id(one) not in broken))
 
@@ -210,8 +210,7 @@ def _drifted(report: Report) -> list[str]:
 def _vetoes(policy: Policy, situation: Situation) -> Iterator[Because]:
     if situation.reports:
         report = situation.reports[-1]
-        broken = [one for one in report.alarms if one.kind is Kind.ABSENCE or one.metric in (MISSING, CONSTANT, COLUMN)]
-        if broken:
+        if broken := broken_data(report):
             names = _listed(list(dict.fromkeys(one.name for one in broken)))
             said = f"data is broken, and a model learns its faults ({names}: {broken[0].reason})"
             yield Because(Why.BROKEN_DATA, said)

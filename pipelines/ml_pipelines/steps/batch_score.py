@@ -1,6 +1,7 @@
 """Batch score: a registered model's scores for a table of inputs, after its signature and every hash were checked."""
 
 import argparse
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,12 @@ def batch_score(
     to: Path,
     trusted: Sequence[Ed25519PublicKey] = (),
     unsigned: bool = False,
+    at: int | None = None,
 ) -> dict[str, Any]:
     """Write a Parquet file with a row for each of the inputs: whose, score, whether selected, and the model's version.
+
+    Beside them are the inputs, and when they were scored (`at`, milliseconds since 1970; default: now), as the `drift`
+    step reads a window.
 
     model: a folder of the registry; asked: Parquet with the task's inputs, as `due` writes them, which may be none;
     trusted: the keys that may have signed. Raises StepError, with nothing written.
@@ -53,6 +58,8 @@ def batch_score(
         columns["selected"] = pa.array(scores > said["threshold"])
     version = f"{said['candidate']} {said.get('version', 'unregistered')}"
     columns["model"] = pa.repeat(version, len(table)).dictionary_encode()
+    columns["at"] = pa.repeat(round(time.time() * 1000) if at is None else at, len(table))
+    columns |= {item.name: table[item.name] for item in task.inputs}
     write_table(pa.table(columns), to)
     mean = float(np.mean(scores)) if len(scores) else None
     return {"rows": len(table), "mean_score": mean, "model": version, "to": str(to)}

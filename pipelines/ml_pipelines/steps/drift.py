@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from ml_pipelines.monitoring import duckdb_counting
 from ml_pipelines.monitoring.baseline import Baseline
-from ml_pipelines.monitoring.compare import compare, silent
+from ml_pipelines.monitoring.compare import broken_data, compare, silent
 from ml_pipelines.monitoring.distances import METRICS
 from ml_pipelines.monitoring.performance import Decay, decays
 from ml_pipelines.monitoring.report import OUTCOME, Finding, Kind, Report, Settings, Verdict
@@ -158,6 +158,9 @@ def main() -> None:
     parser.add_argument("--window", type=Path, required=True, help="the folder that the service captured, or Parquet")
     parser.add_argument("--labels", type=Path, help="outcomes: `event_id`, `outcome`, `labelled_at`")
     parser.add_argument("--to", type=Path, required=True, help=f"the file of the report, such as {DRIFT}")
+    parser.add_argument(
+        "--drifted", type=Path, help="another one, left where it pages and the data are whole: to train"
+    )
     parser.add_argument("--since", type=command.moment, help="when the first row was asked, ISO 8601")
     parser.add_argument("--until", type=command.moment, help="when the first row after it was, ISO 8601, or `now`")
     parser.add_argument("--hours", type=float, help="instead of --since: so many hours before --until, or before now")
@@ -188,7 +191,11 @@ def main() -> None:
             decay=options.decay,
             segments=tuple(options.segment),
         )
-        return drift(options.baseline, asked, find(options.task), settings, options.to).as_json()
+        report = drift(options.baseline, asked, find(options.task), settings, options.to)
+        if options.drifted is not None and report.alarm and not broken_data(report):
+            options.drifted.parent.mkdir(parents=True, exist_ok=True)
+            options.drifted.write_text(json_text(report.as_json()), encoding="utf-8")
+        return report.as_json()
 
     command.run(parser, step, lambda said: Report.from_json(said).lines())
 

@@ -190,6 +190,13 @@ def test_the_command_line_ends_with_the_verdict(baseline, tmp_path, monkeypatch,
     assert run(monkeypatch, *words, "--silence-minutes", 60, "--branch") == 0
     assert "(window): the last row is of" in capsys.readouterr().err
     usual = captured(tmp_path / "usual")
+    drifted = tmp_path / "out" / "drifted.json"
+    assert run(monkeypatch, *words, "--drifted", drifted) == 3
+    assert json.loads(drifted.read_text()) == json.loads((tmp_path / "out" / "drift.json").read_text())
+    drifted.unlink()
+    # Nobody trains by an empty window, which pages too.
+    assert run(monkeypatch, *words, "--drifted", drifted, "--until", "2020-01-01") == 3
+    assert not drifted.exists()
     assert run(monkeypatch, "--baseline", baseline, "--window", usual.place, "--to", tmp_path / "drift.json") == 0
     assert run(monkeypatch, "--baseline", tmp_path / "no.json", *words[2:]) == 2
     assert "no.json: there is no such file" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from ml_pipelines.monitoring import duckdb_counting
 from ml_pipelines.monitoring.baseline import Baseline
 from ml_pipelines.monitoring.compare import compare
 from ml_pipelines.monitoring.counting import count
@@ -211,7 +212,18 @@ def test_nothing_due_is_a_batch_of_no_scores(made):
     assert (said["rows"], said["mean_score"]) == (0, None)
     found = pq.read_table(made / "scores.parquet")
     assert len(found) == 0
-    assert found.column_names == ["example_id", "entity", "decided_at", "score", "selected", "model"]
+    kept = ["example_id", "entity", "decided_at", "score", "selected", "model", "at"]
+    assert found.column_names == kept + [item.name for item in CLASS_TASK.inputs]
+
+
+def test_a_batch_is_a_window_that_drift_can_be_looked_for_in(made):
+    registered(made)
+    model, asked = newest(made / "registry", CLASS_TASK), made / "data" / "test.parquet"
+    batch_score(model, asked, CLASS_TASK, made / "scored" / "run=1" / "scores.parquet", [KEY.public_key()], at=1_000)
+    baseline = Baseline.read("drift", model / "drift_baseline.json")
+    window = duckdb_counting.count(baseline, made / "scored", since=1_000, until=1_001)
+    assert window.absent == ()
+    assert window.rows == pq.read_metadata(asked).num_rows
 
 
 def test_an_unknown_word_and_a_gap_are_scored(made):
