@@ -176,6 +176,8 @@ def _takes(field: Mapping[str, Any]) -> str:
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
     kind = field["type"]
+    if "prefixItems" in field:
+        return f"list of {len(field['prefixItems'])}: {_takes(field['prefixItems'][0])}"
     if kind == "array":
         return f"list: {_takes(field['items'])}" if "type" in field["items"] else "list"
     bounds = [
