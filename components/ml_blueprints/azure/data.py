@@ -136,7 +136,7 @@ class Data(AzureLayer, layers.Data):
         context, foundation = self.context, self.foundation
         self.dependencies = Dependencies(context, foundation, opts=self.child())
         self.feature_identity = foundation.identity("materialization")
-        spark = [self.feature_identity.id, foundation.identities[Purpose.MONITORING]]
+        spark = [self.feature_identity.id]
         component = Workspace(context, foundation, self.dependencies, "ml", "Default", spark, opts=self.child())
         self.workspace_component, self.workspace = component, component.workspace
         self.image = PlatformImage(

@@ -250,7 +250,7 @@ WORKBENCH_VM_SIZE = "Standard_DS3_v2"
 WORKBENCH_IDLE = "PT1H"
 WORKBENCH_STOP = "0 19 * * *"
 
-# Serverless Spark, which runs model monitors, feature jobs and materialization: its smallest nodes, with 4 cores and
+# Serverless Spark, which runs feature jobs and materialization: its smallest nodes, with 4 cores and
 # 32 GB, and the one version that it has. It acts under an identity that is attached to the workspace. In a managed
 # network that lets out only what is approved it can't install packages.
 # https://learn.microsoft.com/azure/machine-learning/how-to-submit-spark-jobs,
@@ -273,28 +273,17 @@ SMALL_JOB_VM_SIZE = "Standard_DS2_v2"
 # https://man7.org/linux/man-pages/man2/execve.2.html#NOTES
 LONGEST_VARIABLE = 128 * 1024
 
-# The metrics of data drift, for numbers and for categories, of which some metrics know only one. The two tests give a
-# p-value, so that a feature has drifted where it is below the threshold; distances and the index, where they are above
-# (https://learn.microsoft.com/azure/machine-learning/concept-model-monitoring, and `evaluate_metrics_threshold` among
-# the components of model monitors, https://github.com/Azure/azureml-assets).
-DRIFT_METRICS = {
-    "population_stability_index": ("PopulationStabilityIndex", "PopulationStabilityIndex"),
-    "kolmogorov_smirnov": ("TwoSampleKolmogorovSmirnovTest", "PearsonsChiSquaredTest"),
-    "jensen_shannon": ("JensenShannonDistance", "JensenShannonDistance"),
-    "wasserstein": ("NormalizedWassersteinDistance", "JensenShannonDistance"),
-}
-
-# The event of a monitor that found drift, and the text by which it is told from other ends of a run.
-# https://learn.microsoft.com/azure/machine-learning/how-to-monitor-model-performance
-DRIFT_EVENT = "Microsoft.MachineLearningServices.RunStatusChanged"
-DRIFT_EVENT_KEY = "data.RunTags.azureml_modelmonitor_threshold_breached"
-DRIFT_EVENT_TEXT = "has failed due to one or more features violating metric thresholds"
+# The event of a file that was written, and by which calls it is told as whole in a lake with folders.
+# https://learn.microsoft.com/azure/event-grid/event-schema-data-lake-storage-gen-2
+WRITTEN_EVENT = "Microsoft.Storage.BlobCreated"
+WRITTEN_CALLS = ("FlushWithClose", "PutBlob", "PutBlockList")
 
 # What a container of the platform's image runs; without a command it is the scoring service.
 COMMANDS = {
     "publish": ("python", "-m", "ml_pipelines.contracts.publish"),
     "process": ("python", "-m", "ml_pipelines.streaming.event_hubs"),
     "serve": ("python", "-m", "ml_pipelines.serving"),
+    "drift": ("python", "-m", "ml_pipelines.steps.drift"),
 }
 
 # A container app that answers requests: the most of one replica, and how many requests at a time it has before another

@@ -1,17 +1,23 @@
-"""The monitoring layer on Azure: alarms, a model monitor, what starts training again, and the budget."""
+"""The monitoring layer on Azure: alarms, a check for drift, what starts training again, and the budget."""
 
 from datetime import UTC, datetime
 
 import pulumi
 from pulumi_azure_native import consumption, eventgrid, logic, machinelearningservices, monitor
 
-from ml_blueprints import layers, routing
-from ml_blueprints.azure import alarm_conditions, drift_monitor, facts, pipeline_definition, retraining_workflow
+from ml_blueprints import layers
+from ml_blueprints.azure import (
+    alarm_conditions,
+    drift_check,
+    facts,
+    job_cluster,
+    pipeline_definition,
+    retraining_workflow,
+)
 from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.development import Development
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
-from ml_blueprints.azure.schedule_trigger import trigger
 from ml_blueprints.azure.serving import Serving
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
@@ -21,8 +27,8 @@ from ml_blueprints.workload import Role
 class Monitoring(AzureLayer, layers.Monitoring):
     """Telemetry, drift, retraining and budget on Azure.
 
-    Native resources: `action_group`, `alarms`, `drift_schedule`, `drift_workflow`, `drift_topic`, `drift_subscription`,
-    `retraining_schedule` (None unless asked for), `budget`.
+    Native resources: `action_group`, `alarms`, `compute` (of the checks), `drift_schedule`, `drift_workflow`,
+    `drift_topic`, `drift_subscription`, `retraining_schedule` (None unless asked for), `budget`.
     """
 
     def __init__(
@@ -142,33 +148,41 @@ class Monitoring(AzureLayer, layers.Monitoring):
         )
 
     def _drift(self) -> None:
-        """Azure's monitor compares what was collected with the baseline that training left beside the champion."""
-        context, workload = self.context, self.context.workload
-        drift = workload.monitoring.drift
+        """Our step compares what was captured, or scored in batches, with what the champion was trained on.
+
+        A run that finds something fails, by which the owner is told as of any run that fails.
+        """
+        context, workload, data = self.context, self.context.workload, self.data
         online = self.serving.answers_requests
+        may_run = [*data.grants[Purpose.MONITORING], *self.development.pulls[Purpose.MONITORING]]
+        waits = [*may_run, *data.workspace_component.outbound_rules]
+        self.compute = job_cluster.cluster(
+            context,
+            self.foundation,
+            self.place,
+            "monitors",
+            [Purpose.MONITORING],
+            interruptible=False,
+            opts=self.child(depends_on=waits),
+            nodes=1,
+        )
+        job = drift_check.definition(
+            context,
+            pipeline_definition.Job(
+                compute=self.compute.id,
+                identity=self.foundation.identities[Purpose.MONITORING],
+                environment=self.development.environment_version.id,
+            ),
+            asked=self.serving.captured if online else data.path(Zone.CURATED, "predictions/"),
+            champion=self.development.places["champion"],
+            reports=data.path(Zone.CURATED, drift_check.REPORTS),
+            scoring=None if online else workload.serving.schedule,
+        )
         self.drift_schedule = machinelearningservices.Schedule(
             context.logical("drift"),
             name="drift",
-            properties=machinelearningservices.SchedulePropertiesArgs(
-                display_name=f"{context.name}-drift",
-                is_enabled=True,
-                trigger=trigger(context, drift.schedule),
-                action=machinelearningservices.CreateMonitorActionArgs(
-                    action_type="CreateMonitor",
-                    monitor_definition=drift_monitor.definition(
-                        drift,
-                        workload.features.definitions,
-                        scored=self.serving.captured if online else self.data.path(Zone.CURATED, "predictions/"),
-                        baseline=self.data.path(Zone.MODELS, f"{routing.artifact_path(workload.champion)}/baseline/"),
-                        identity=self.foundation.identities[Purpose.MONITORING],
-                        owner=workload.owner,
-                    ),
-                ),
-                tags=context.tags,
-            ),
-            opts=self.child(
-                depends_on=[*self.data.grants[Purpose.MONITORING], *self.data.workspace_component.outbound_rules]
-            ),
+            properties=pipeline_definition.schedule(context, workload.monitoring.drift.schedule, job),
+            opts=self.child(depends_on=waits),
             **self.place,
         )
         self.realise("drift-detection", self.drift_schedule)
@@ -222,18 +236,15 @@ class Monitoring(AzureLayer, layers.Monitoring):
         ).value
 
     def _drift_events(self, address: pulumi.Output[str]) -> None:
-        """Event Grid tells the workflow, by its address, of monitors that found drift.
-
-        https://learn.microsoft.com/azure/machine-learning/how-to-monitor-model-performance
-        """
+        """Event Grid tells the workflow, by its address, of reports after which training anew would help."""
         context, foundation = self.context, self.foundation
         identity = foundation.identities[Purpose.MONITORING]
         self.drift_topic = eventgrid.SystemTopic(
             context.logical("drift"),
             resource_group_name=foundation.group,
             location=foundation.location,
-            source=self.development.workspace.id,
-            topic_type="Microsoft.MachineLearningServices.Workspaces",
+            source=self.data.account.id,
+            topic_type="Microsoft.Storage.StorageAccounts",
             identity=eventgrid.IdentityInfoArgs(
                 type=eventgrid.IdentityType.USER_ASSIGNED,
                 user_assigned_identities=pulumi.Output.from_input(identity).apply(
@@ -267,10 +278,12 @@ class Monitoring(AzureLayer, layers.Monitoring):
                 ),
             ),
             filter=eventgrid.EventSubscriptionFilterArgs(
-                included_event_types=[facts.DRIFT_EVENT],
+                included_event_types=[facts.WRITTEN_EVENT],
+                subject_begins_with=f"/blobServices/default/containers/{Zone.CURATED}/blobs/{drift_check.REPORTS}",
+                subject_ends_with=f"/{drift_check.DRIFTED}",
                 advanced_filters=[
-                    eventgrid.StringContainsAdvancedFilterArgs(
-                        operator_type="StringContains", key=facts.DRIFT_EVENT_KEY, values=[facts.DRIFT_EVENT_TEXT]
+                    eventgrid.StringInAdvancedFilterArgs(
+                        operator_type="StringIn", key="data.api", values=[*facts.WRITTEN_CALLS]
                     )
                 ],
             ),

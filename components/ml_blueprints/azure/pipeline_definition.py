@@ -161,7 +161,9 @@ def _settings(job: Job) -> dict[str, Any]:
 def schedule(
     context: Context,
     expression: str,
-    job: machinelearningservices.PipelineJobArgs | machinelearningservices.SparkJobArgs,
+    job: machinelearningservices.PipelineJobArgs
+    | machinelearningservices.SparkJobArgs
+    | machinelearningservices.CommandJobArgs,
     enabled: bool = True,
 ) -> machinelearningservices.SchedulePropertiesArgs:
     """A schedule that starts a job at a cron expression's times, in UTC; one that isn't enabled is started by name."""

@@ -31,6 +31,9 @@ from ml_blueprints.layers import Context, Zone, required
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Inference, Mode, Role
 
+# What the service calls the folder of what it was asked and answered, under CAPTURED (docs/serving.md).
+REQUESTS = "requests/"
+
 
 class Serving(AzureLayer, layers.Serving):
     """Predictions on Azure.
@@ -58,7 +61,7 @@ class Serving(AzureLayer, layers.Serving):
         self.inference = context.workload.serving.inference
         champion = containers.shared(context.workload)[0]
         kept = online_endpoint.captured(champion)
-        self.captured = data.path(Zone.CURATED, f"{kept}/{online_endpoint.COLLECTIONS[0]}")
+        self.captured = data.path(Zone.CURATED, f"{kept}/{REQUESTS}")
         self.online: OnlineEndpoint | None = None
         self.dedicated: dict[str, OnlineEndpoint] = {}
         self.rollbacks: list[Rollback] = []

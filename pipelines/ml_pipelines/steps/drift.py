@@ -158,9 +158,7 @@ def main() -> None:
     parser.add_argument("--window", type=Path, required=True, help="the folder that the service captured, or Parquet")
     parser.add_argument("--labels", type=Path, help="outcomes: `event_id`, `outcome`, `labelled_at`")
     parser.add_argument("--to", type=Path, required=True, help=f"the file of the report, such as {DRIFT}")
-    parser.add_argument(
-        "--drifted", type=Path, help="another one, left where it pages and the data are whole: to train"
-    )
+    parser.add_argument("--drifted", type=Path, help="another one, where it pages and the data are whole: to train by")
     parser.add_argument("--since", type=command.moment, help="when the first row was asked, ISO 8601")
     parser.add_argument("--until", type=command.moment, help="when the first row after it was, ISO 8601, or `now`")
     parser.add_argument("--hours", type=float, help="instead of --since: so many hours before --until, or before now")

@@ -1,9 +1,14 @@
-"""The monitoring layer on Azure: alarms, the drift monitor, what starts training again, the budget."""
+"""The monitoring layer on Azure: alarms, the check for drift, what starts training again, the budget."""
 
+import argparse
 import re
+import shlex
+import sys
 from datetime import UTC, datetime
 
 import pytest
+from ml_pipelines.steps import drift as drift_step
+from ml_pipelines.tasks import find
 
 ML = "azure-native:machinelearningservices"
 SCHEDULE = f"{ML}:Schedule"
@@ -28,10 +33,29 @@ def shared_endpoint(built):
     return built.named(f"{ML}:OnlineEndpoint", f"{built.platform.context.name}-endpoint")
 
 
-def monitor(built, named) -> dict:
+def check(built, named) -> dict:
     schedule = named(built, SCHEDULE, f"{built.platform.context.name}-drift").inputs["properties"]
-    assert schedule["action"]["actionType"] == "CreateMonitor"
-    return schedule["action"]["monitorDefinition"]
+    assert schedule["action"]["actionType"] == "CreateJob"
+    return schedule["action"]["jobDefinition"]
+
+
+def parsed(command: str, monkeypatch) -> argparse.Namespace:
+    """The options of a command line, as the step that it runs understands them."""
+    found: list[argparse.Namespace] = []
+    understand = argparse.ArgumentParser.parse_args
+
+    def parse(parser, arguments):
+        found.append(understand(parser, arguments))
+        raise SystemExit
+
+    python, flag, module, *arguments = shlex.split(command)
+    assert (python, flag, module) == ("python", "-m", drift_step.__name__)
+    monkeypatch.setattr(sys, "argv", ["drift", *arguments])
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+    with pytest.raises(SystemExit):
+        drift_step.main()
+    (options,) = found
+    return options
 
 
 def path(uri: str) -> str:
@@ -141,68 +165,84 @@ def test_batch_has_no_alarms_of_an_endpoint(batch):
 
 
 @pytest.mark.parametrize(
-    ("platform", "expression", "window"),
+    ("platform", "expression", "hours"),
     [
-        ("streaming", "0 * * * *", "PT1H"),
-        ("hybrid", "0 */2 * * *", "PT2H"),
-        ("batch", "0 6 * * *", "P1D"),
-        ("other", "0 7 * * *", "P1D"),
+        ("streaming", "0 * * * *", 1),
+        ("hybrid", "0 */2 * * *", 2),
+        ("batch", "0 6 * * *", 24),
+        # Scored once a week: of what is looked at every day, some must have been scored.
+        ("other", "0 7 * * *", 168),
     ],
 )
-def test_the_drift_monitor_runs_on_its_schedule_and_looks_back_to_the_last_run(
-    request, named, platform, expression, window
+def test_the_check_for_drift_runs_on_its_schedule_and_is_what_our_step_understands(
+    request, named, monkeypatch, platform, expression, hours
 ):
     built = request.getfixturevalue(platform)
+    workload = built.platform.context.workload
     schedule = named(built, SCHEDULE, f"{built.platform.context.name}-drift").inputs["properties"]
     assert schedule["isEnabled"] is True
     begins = {"startTime": "2026-01-01T00:00:00", "timeZone": "UTC"}
     assert schedule["trigger"] == {"triggerType": "Cron", "expression": expression} | begins
-    assert monitor(built, named)["signals"]["drift"]["productionData"]["windowSize"] == window
+    given = parsed(check(built, named)["command"], monkeypatch)
+    assert find(given.task).name == workload.name
+    assert given.hours == hours
+    assert (given.metric, given.threshold) == (workload.monitoring.drift.metric, workload.monitoring.drift.threshold)
+    assert str(given.baseline) == "${{inputs.champion}}/drift_baseline.json"
+    assert str(given.window) == "${{inputs.asked}}"
+    assert str(given.to) == "${{outputs.report}}/drift.json"
+    assert str(given.drifted) == "${{outputs.report}}/drifted.json"
+    # A run that finds something fails, which the owner is told.
+    assert given.branch is False
 
 
 @pytest.mark.parametrize(
-    ("platform", "scored", "baseline"),
+    ("platform", "asked", "champion"),
     [
-        ("streaming", "captured/gradient-boosting-1-2-0/model_inputs", "gradient-boosting/1.2.0"),
-        ("hybrid", "captured/gradient-boosting-4-0-0/model_inputs", "gradient-boosting/4.0.0"),
+        ("streaming", "captured/gradient-boosting-1-2-0/requests/", "gradient-boosting/1.2.0"),
+        ("hybrid", "captured/gradient-boosting-4-0-0/requests/", "gradient-boosting/4.0.0"),
         ("batch", "predictions/", "scorecard/3.1.0"),
     ],
 )
-def test_what_was_scored_is_compared_with_the_champions_baseline(request, named, platform, scored, baseline):
-    signal = monitor(request.getfixturevalue(platform), named)["signals"]["drift"]
-    assert path(signal["productionData"]["uri"]) == f"curated/paths/{scored}"
-    assert path(signal["referenceData"]["uri"]) == f"models/paths/{baseline}/baseline/"
+def test_what_was_asked_is_compared_with_the_champions_baseline(request, named, platform, asked, champion):
+    job = check(request.getfixturevalue(platform), named)
+    assert path(job["inputs"]["asked"]["uri"]) == f"curated/paths/{asked}"
+    assert path(job["inputs"]["champion"]["uri"]) == f"models/paths/{champion}/"
+    assert path(job["outputs"]["report"]["uri"]) == "curated/paths/drift/run=${{name}}/"
 
 
 @pytest.mark.parametrize("platform", ["streaming", "hybrid"])
-def test_the_monitor_looks_where_the_champions_requests_are_captured(request, named, platform):
+def test_the_check_looks_where_the_champions_container_writes(request, named, platform):
     built = request.getfixturevalue(platform)
     champion = built.platform.context.workload.champion
     deployment = f"{champion.name}-{champion.version.replace('.', '-')}"
-    asset = named(built, f"{ML}:DataVersion", f"{built.platform.context.name}-{deployment}-model-inputs")
-    watched = monitor(built, named)["signals"]["drift"]["productionData"]["uri"]
-    assert watched == asset.inputs["properties"]["dataUri"]
+    container = named(built, f"{ML}:OnlineDeployment", f"{built.platform.context.name}-{deployment}")
+    told = container.inputs["properties"]["environmentVariables"]["CAPTURED"]
+    written = told.partition(".dfs.core.windows.net/")[2]
+    assert path(check(built, named)["inputs"]["asked"]["uri"]) == f"curated/paths/{written}/requests/"
 
 
-def test_batch_scoring_leaves_what_the_monitor_looks_at(batch, named):
+def test_batch_scoring_leaves_what_the_check_looks_at(batch, named):
     job = named(batch, SCHEDULE, "credit-scoring-batch").inputs["properties"]["action"]["jobDefinition"]
-    watched = monitor(batch, named)["signals"]["drift"]["productionData"]["uri"]
-    assert job["outputs"]["scores"]["uri"] == watched + "run=${{name}}/"
+    assert job["outputs"]["scores"]["uri"] == check(batch, named)["inputs"]["asked"]["uri"] + "run=${{name}}/"
 
 
-def test_the_monitor_runs_under_its_identity_and_waits_for_its_rights(streaming, house, named, identity, waits_for):
-    def used(built) -> list[str]:
-        compute = monitor(built, named)["computeConfiguration"]
-        return compute["computeIdentity"]["identity"]["userAssignedIdentities"]
-
-    assert used(streaming) == [identity(streaming, "monitoring")]
-    assert [id_.rpartition("/")[2] for id_ in used(house)] == ["house-monitoring"]
-    schedule = named(streaming, SCHEDULE, "fraud-detection-drift")
+def test_the_check_runs_under_its_identity_and_waits_for_its_rights(streaming, house, named, identity, waits_for):
+    assert check(streaming, named)["identity"]["resourceId"] == identity(streaming, "monitoring")
+    assert check(house, named)["identity"]["resourceId"].endswith("/house-monitoring")
+    nodes = named(streaming, f"{ML}:Compute", "fraud-detection-monitors")
+    assert check(streaming, named)["computeId"] == nodes.id
+    assert nodes.inputs["identity"]["userAssignedIdentities"] == [identity(streaming, "monitoring")]
     assert {
         "RoleAssignment monitoring-curated",
         "RoleAssignment monitoring-models",
+        "RoleAssignment monitoring-images",
         "ManagedNetworkSettingsRule ml-to-lake-dfs",
-    } <= waits_for(streaming, schedule)
+    } <= waits_for(streaming, named(streaming, SCHEDULE, "fraud-detection-drift"))
+
+
+def test_the_owner_is_told_of_a_check_that_found_something(streaming, named):
+    told = check(streaming, named)["notificationSetting"]
+    assert told == {"emailOn": ["JobFailed"], "emails": ["payments-risk@example.com"]}
 
 
 @pytest.mark.parametrize(
@@ -280,24 +320,24 @@ def test_only_monitoring_starts_pipelines(request, granted, platform):
         assert "start pipelines" not in {role for role, _ in granted(built, purpose)}
 
 
-def test_only_runs_that_found_drift_are_told_to_the_workflow(streaming, named):
+def test_only_reports_after_which_training_would_help_are_told_to_the_workflow(streaming, named):
     (topic,) = streaming.of_type(TOPIC)
     (subscription,) = streaming.of_type(SUBSCRIPTION)
-    assert topic.inputs["source"] == named(streaming, f"{ML}:Workspace", f"ml-{streaming.platform.context.token}").id
-    assert topic.inputs["topicType"] == "Microsoft.MachineLearningServices.Workspaces"
+    lake = named(streaming, "azure-native:storage:StorageAccount", "fraud-detection-lake")
+    assert (topic.inputs["source"], topic.inputs["topicType"]) == (lake.id, "Microsoft.Storage.StorageAccounts")
     assert subscription.inputs["systemTopicName"] == topic.id.rpartition("/")[2]
     kept = subscription.inputs["deadLetterWithResourceIdentity"]
     assert [kept["identity"]["userAssignedIdentity"]] == list(topic.inputs["identity"]["userAssignedIdentities"])
     assert kept["deadLetterDestination"]["blobContainerName"] == "curated"
-    # https://learn.microsoft.com/azure/machine-learning/how-to-monitor-model-performance
-    assert subscription.inputs["filter"]["includedEventTypes"] == ["Microsoft.MachineLearningServices.RunStatusChanged"]
-    assert subscription.inputs["filter"]["advancedFilters"] == [
-        {
-            "operatorType": "StringContains",
-            "key": "data.RunTags.azureml_modelmonitor_threshold_breached",
-            "values": ["has failed due to one or more features violating metric thresholds"],
-        }
-    ]
+    # https://learn.microsoft.com/azure/event-grid/event-schema-data-lake-storage-gen-2
+    wanted = subscription.inputs["filter"]
+    assert wanted["includedEventTypes"] == ["Microsoft.Storage.BlobCreated"]
+    zone, _, reports = path(check(streaming, named)["outputs"]["report"]["uri"]).partition("/paths/")
+    subject = f"/blobServices/default/containers/{zone}/blobs/{reports}"
+    assert subject.startswith(wanted["subjectBeginsWith"])
+    assert f"{subject}drifted.json".endswith(wanted["subjectEndsWith"])
+    assert not f"{subject}drift.json".endswith(wanted["subjectEndsWith"])
+    assert "FlushWithClose" in wanted["advancedFilters"][0]["values"]
 
 
 def test_the_workflows_address_is_a_secret_and_called_by_tls(streaming, waits_for):

@@ -177,7 +177,14 @@ def test_nothing_takes_a_shared_key_where_azure_lets_it_be_turned_off(request, p
         (
             "azure-native:machinelearningservices:Schedule",
             "drift",
-            {"Datastore curated", "Datastore models", "UserAssignedIdentity monitoring", "Workspace ml"},
+            {
+                "Datastore curated",
+                "Datastore models",
+                "UserAssignedIdentity monitoring",
+                "Compute monitors",
+                "EnvironmentVersion image",
+                "Workspace ml",
+            },
         ),
         (
             "azure-native:logic:Workflow",

@@ -8,6 +8,7 @@ from ml_policies.checks import (
     Check,
     Result,
     all_of,
+    any_of,
     at_least,
     equals,
     matches,
@@ -134,8 +135,15 @@ def _gcp_watch(pattern: str, lacking: str) -> Relation:
     )
 
 
+_CHECK = r"-m ml_pipelines\.steps\.drift(?!\w)"
+_runs_check: Check = all_of(
+    equals("properties.action.actionType", "CreateJob"),
+    mentions("properties.action.jobDefinition.command", _CHECK, "a look for drift"),
+)
+# Azure's own monitor, or a job that looks for drift.
 creates_monitor: Check = all_of(
-    equals("properties.action.actionType", "CreateMonitor"), none_of("properties.isEnabled", [False])
+    any_of(equals("properties.action.actionType", "CreateMonitor"), _runs_check),
+    none_of("properties.isEnabled", [False]),
 )
 
 
@@ -146,7 +154,11 @@ def _azure_watch(*checks: Check) -> Relation:
         named = [resource.properties.get("endpointName")]
         named += [one.properties.get("deploymentName") for one in _deployments(resource, stack)]
         names = "|".join(re.escape(name) for name in named if isinstance(name, str) and name)
-        is_of_it = mentions("properties.action.monitorDefinition", rf"(?<![\w-])({names})(?!\w)", "the endpoint's data")
+        name = rf"(?<![\w-])({names})(?!\w)"
+        is_of_it = any_of(
+            mentions("properties.action.monitorDefinition", name, "the endpoint's data"),
+            mentions("properties.action.jobDefinition.inputs", name, "the endpoint's data"),
+        )
         checks_of_it = (creates_monitor, is_of_it, *checks) if names else (creates_monitor, *checks)
         yield from related(anywhere(AZURE_SCHEDULE), _NO_MONITOR, all_of(*checks_of_it))(resource, stack, parameters)
 
@@ -315,6 +327,15 @@ RULES = (
                         _NO_RETRAINING,
                         mentions("filter", r"RunStatusChanged|DatasetDriftDetected", "the event of a monitor"),
                     ),
+                    # A job that looks for drift leaves a report, which is an event of the storage that it lies in.
+                    related(
+                        anywhere(*EVENT_SUBSCRIPTIONS),
+                        _NO_RETRAINING,
+                        all_of(
+                            mentions("filter.includedEventTypes", r"BlobCreated", "the event of a report"),
+                            mentions("filter", r"(?i)drift", "the report of a monitor"),
+                        ),
+                    ),
                     related(
                         anywhere(AZURE_SCHEDULE),
                         _NO_RETRAINING,
@@ -341,8 +362,12 @@ RULES = (
             AZURE_SCHEDULE: where(
                 creates_monitor,
                 itself(
-                    present(
-                        "properties.action.monitorDefinition.alertNotificationSettings.emailNotificationSettings.emails"
+                    any_of(
+                        present(
+                            "properties.action.monitorDefinition.alertNotificationSettings.emailNotificationSettings"
+                            ".emails"
+                        ),
+                        present("properties.action.jobDefinition.notificationSetting.emails"),
                     )
                 ),
             ),

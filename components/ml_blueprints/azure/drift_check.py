@@ -1,0 +1,87 @@
+"""The job that looks for drift: our step on what the champion was asked, beside what it was trained on, as data.
+
+Azure's own monitor takes an MLTable of training data as its baseline and what its data collector wrote; nothing here
+writes either. The format is that of command jobs (https://learn.microsoft.com/azure/machine-learning/reference-yaml-job-command).
+"""
+
+import pulumi
+from pulumi_azure_native import machinelearningservices
+
+from ml_blueprints import schedules
+from ml_blueprints.azure import facts
+from ml_blueprints.azure.pipeline_definition import RUN, Job
+from ml_blueprints.layers import Context
+from ml_blueprints.workload import Drift
+
+# Where in the curated zone each run leaves its report; a second one where training anew would help.
+REPORTS = "drift/"
+REPORT, DRIFTED = "drift.json", "drifted.json"
+
+_DAY, _WEEK, _MONTH = 24, 7 * 24, 31 * 24
+
+
+def hours(drift: str, scoring: str | None = None) -> int:
+    """How much is looked at: what was asked since the last look, or what the last scoring left (cron expressions)."""
+    hour = schedules.parse(drift)[1]
+    since = 1 if hour == "*" else int(hour.removeprefix("*/")) if hour.startswith("*/") else _DAY
+    if scoring is None:
+        return since
+    _, _, day, month, weekday = schedules.parse(scoring)
+    if day != "*" or month != "*":
+        return max(since, _MONTH)
+    return max(since, _DAY if weekday == "*" else _WEEK)
+
+
+def command(task: str, drift: Drift, scoring: str | None = None) -> str:
+    """What the job runs. It fails where something pages, by which the owner is told; its reports stay."""
+    options = {
+        "task": task,
+        "baseline": "${{inputs.champion}}/drift_baseline.json",
+        "window": "${{inputs.asked}}",
+        "hours": hours(drift.schedule, scoring),
+        "metric": drift.metric,
+        "threshold": drift.threshold,
+        "to": f"${{{{outputs.report}}}}/{REPORT}",
+        "drifted": f"${{{{outputs.report}}}}/{DRIFTED}",
+    }
+    return " ".join([*facts.COMMANDS["drift"], *(f"--{name} {value}" for name, value in options.items())])
+
+
+def definition(
+    context: Context,
+    job: Job,
+    asked: pulumi.Input[str],
+    champion: pulumi.Input[str],
+    reports: pulumi.Input[str],
+    scoring: str | None,
+) -> machinelearningservices.CommandJobArgs:
+    """The job. asked, champion, reports: URIs of folders; scoring: when batches are scored, where nobody asks."""
+    workload = context.workload
+    return machinelearningservices.CommandJobArgs(
+        job_type="Command",
+        display_name=f"{context.name}-drift",
+        experiment_name=f"{context.name}-drift",
+        command=command(workload.name, workload.monitoring.drift, scoring),
+        environment_id=job.environment,
+        compute_id=job.compute,
+        identity=machinelearningservices.ManagedIdentityArgs(identity_type="Managed", resource_id=job.identity),
+        inputs={
+            part: machinelearningservices.UriFolderJobInputArgs(
+                job_input_type="uri_folder", mode=machinelearningservices.InputDeliveryMode.READ_ONLY_MOUNT, uri=uri
+            )
+            for part, uri in {"asked": asked, "champion": champion}.items()
+        },
+        outputs={
+            # Files are in the lake as soon as they are closed, in a run that fails too.
+            "report": machinelearningservices.UriFolderJobOutputArgs(
+                job_output_type="uri_folder",
+                mode=machinelearningservices.OutputDeliveryMode.READ_WRITE_MOUNT,
+                uri=pulumi.Output.concat(reports, f"run={RUN}/"),
+            )
+        },
+        limits=machinelearningservices.CommandJobLimitsArgs(job_limits_type="Command", timeout="PT1H"),
+        notification_setting=machinelearningservices.NotificationSettingArgs(
+            email_on=[machinelearningservices.EmailNotificationEnableType.JOB_FAILED], emails=[workload.owner]
+        ),
+        tags=context.tags,
+    )
