@@ -15,12 +15,12 @@ from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.workload import Placement, Role, Workload
 
 # Requests a second that one processor answers at the most: all features of the service, a model of 100 trees with 20
-# inputs, one row a request. Measured on 2026-11-26 on a processor of a shared machine with much going on beside (a quiet
-# one gave 3,900 to 4,400 the day before), docs/serving.md.
+# inputs, one row a request. Measured on 2026-11-26 on a processor of a machine with much going on beside (a quiet one
+# gave 3,900 to 4,400 the day before), docs/serving.md.
 REQUESTS_PER_PROCESSOR = 2500
 
-# Share of that rate to the 99th percentile of a request's time in the service, in milliseconds: requests arrive at fixed
-# times, whether earlier ones are answered or not. From the same run.
+# Share of that rate to the 99th percentile of a request's time in the service, in milliseconds, from the same run:
+# requests arrive at fixed times, whether earlier ones are answered or not.
 LATENCY_AT_LOAD: tuple[tuple[float, float], ...] = ((0.25, 4.4), (0.50, 5.7), (0.75, 12.8), (0.90, 15.7))
 
 # The part of the objective that the service may use: the rest is for the network, the router and the platform.
