@@ -22,6 +22,17 @@ ERROR_RATE_QUERY = """AmlOnlineEndpointTrafficLog
 | project TimeGenerated, DeploymentName, ErrorRate = 1.0 * Failed / Total"""
 
 
+# What became of the jobs of an experiment.
+# https://learn.microsoft.com/azure/azure-monitor/reference/tables/amlcomputejobevent
+ENDED_QUERY = """AmlComputeJobEvent
+| where ExperimentName == '{experiment}'
+| where EventType in ('JobSucceeded', 'JobFailed')"""
+
+# How far back a rule on logs may look, in hours.
+# https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule
+_HOURS = (1, 2, 3, 4, 5, 6, 24, 48)
+
+
 def latency(deployment: str, objective_ms: int) -> monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs:
     """The 99th percentile of a deployment's answers is above its objective."""
     return _metric(
@@ -78,6 +89,30 @@ def error_rate(
             )
         ]
     )
+
+
+def silence(experiment: str) -> monitor.ScheduledQueryRuleCriteriaArgs:
+    """No job of an experiment has ended, well or badly: a monitor that has stopped finds nothing, too."""
+    return monitor.ScheduledQueryRuleCriteriaArgs(
+        all_of=[
+            monitor.ConditionArgs(
+                criterion_type="StaticThresholdCriterion",
+                query=ENDED_QUERY.format(experiment=experiment),
+                time_aggregation="Count",
+                operator="LessThan",
+                threshold=1,
+                failing_periods=monitor.ConditionFailingPeriodsArgs(
+                    number_of_evaluation_periods=1, min_failing_periods_to_alert=1
+                ),
+            )
+        ]
+    )
+
+
+def silence_window(hours: int) -> str:
+    """How far back to look for what ends every so many hours, an hour late at most (an ISO 8601 duration)."""
+    wanted = next((one for one in _HOURS if one > hours), _HOURS[-1])
+    return f"P{wanted // 24}D" if wanted >= 24 else f"PT{wanted}H"
 
 
 def _metric(

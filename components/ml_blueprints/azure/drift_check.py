@@ -32,6 +32,11 @@ def hours(drift: str, scoring: str | None = None) -> int:
     return max(since, _DAY if weekday == "*" else _WEEK)
 
 
+def experiment(context: Context) -> str:
+    """The experiment that records the job's runs, by which logs tell them from others."""
+    return f"{context.name}-drift"
+
+
 def command(task: str, drift: Drift, scoring: str | None = None) -> str:
     """What the job runs. It fails where something pages, by which the owner is told; its reports stay."""
     options = {
@@ -59,8 +64,8 @@ def definition(
     workload = context.workload
     return machinelearningservices.CommandJobArgs(
         job_type="Command",
-        display_name=f"{context.name}-drift",
-        experiment_name=f"{context.name}-drift",
+        display_name=experiment(context),
+        experiment_name=experiment(context),
         command=command(workload.name, workload.monitoring.drift, scoring),
         environment_id=job.environment,
         compute_id=job.compute,

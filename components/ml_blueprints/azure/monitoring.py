@@ -81,13 +81,26 @@ class Monitoring(AzureLayer, layers.Monitoring):
         objectives = self.context.workload.monitoring
         for online in self.serving.endpoints:
             whose = f"{online.tenant}-" if online.tenant else ""
-            self._error_alarm(f"{whose}errors", online.endpoint, objectives.error_rate_objective)
+            self._log_alarm(
+                f"{whose}errors",
+                f"More requests of {self.context.workload.name} fail than may",
+                alarm_conditions.error_rate(online.endpoint.name, objectives.error_rate_objective),
+                often="PT5M",
+                window="PT5M",
+            )
             live = [container.name for container in online.containers if container.role is not Role.SHADOW]
             if (objective := objectives.latency_objective_ms) is None:
                 continue
             for name in live:
                 condition = alarm_conditions.latency(name, objective)
                 self._metric_alarm(f"latency-{whose}{name}", online.endpoint.id, condition)
+        self._log_alarm(
+            "drift-silence",
+            f"Nothing has looked for drift in what {self.context.workload.name} was asked",
+            alarm_conditions.silence(drift_check.experiment(self.context)),
+            often="PT1H",
+            window=alarm_conditions.silence_window(drift_check.hours(objectives.drift.schedule)),
+        )
         self._metric_alarm("runs-failed", self.development.workspace.id, alarm_conditions.failed_runs())
         if self.data.dead_letter_hub is not None:
             condition = alarm_conditions.messages(self.data.dead_letter_hub.name)
@@ -122,30 +135,31 @@ class Monitoring(AzureLayer, layers.Monitoring):
             )
         )
 
-    def _error_alarm(self, part: str, endpoint: machinelearningservices.OnlineEndpoint, objective: float) -> None:
+    def _log_alarm(
+        self, part: str, description: str, criteria: monitor.ScheduledQueryRuleCriteriaArgs, often: str, window: str
+    ) -> None:
         context = self.context
-        self.alarms.append(
-            monitor.ScheduledQueryRule(
-                context.logical(part),
-                resource_group_name=self.foundation.group,
-                location=self.foundation.location,
-                kind="LogAlert",
-                display_name=f"{context.name}: {part}",
-                description=f"More requests of {context.workload.name} fail than may",
-                enabled=True,
-                severity=1,
-                scopes=[self.foundation.log_workspace.id],
-                criteria=alarm_conditions.error_rate(endpoint.name, objective),
-                evaluation_frequency="PT5M",
-                window_size="PT5M",
-                auto_mitigate=True,
-                # The table is there once an endpoint has written to it.
-                skip_query_validation=True,
-                actions=monitor.ActionsArgs(action_groups=[self.action_group.id]),
-                tags=context.tags,
-                opts=self.child(),
-            )
+        alarm = monitor.ScheduledQueryRule(
+            context.logical(part),
+            resource_group_name=self.foundation.group,
+            location=self.foundation.location,
+            kind="LogAlert",
+            display_name=f"{context.name}: {part}",
+            description=description,
+            enabled=True,
+            severity=1,
+            scopes=[self.foundation.log_workspace.id],
+            criteria=criteria,
+            evaluation_frequency=often,
+            window_size=window,
+            auto_mitigate=True,
+            # The table is there once an endpoint or a job has written to it.
+            skip_query_validation=True,
+            actions=monitor.ActionsArgs(action_groups=[self.action_group.id]),
+            tags=context.tags,
+            opts=self.child(),
         )
+        self.alarms.append(alarm)
 
     def _drift(self) -> None:
         """Our step compares what was captured, or scored in batches, with what the champion was trained on.

@@ -161,7 +161,18 @@ def test_a_store_of_windows_that_fills_up_raises_an_alarm_before_it_refuses_even
 
 def test_batch_has_no_alarms_of_an_endpoint(batch):
     assert set(alerts(batch)) == {"runs-failed"}
-    assert not batch.of_type(QUERY_ALERT)
+    assert [alert.name for alert in batch.of_type(QUERY_ALERT)] == ["credit-scoring-drift-silence"]
+
+
+@pytest.mark.parametrize(("platform", "window"), [("streaming", "PT2H"), ("hybrid", "PT3H"), ("batch", "P2D")])
+def test_a_check_that_does_not_end_in_time_is_an_alarm(request, named, platform, window):
+    built = request.getfixturevalue(platform)
+    alert = built.named(QUERY_ALERT, f"{built.platform.context.name}-drift-silence").inputs
+    (condition,) = alert["criteria"]["allOf"]
+    assert f"ExperimentName == '{check(built, named)['experimentName']}'" in condition["query"]
+    # None of them is fewer than one, and no rows are counted as none.
+    assert (condition["timeAggregation"], condition["operator"], condition["threshold"]) == ("Count", "LessThan", 1)
+    assert (alert["evaluationFrequency"], alert["windowSize"]) == ("PT1H", window)
 
 
 @pytest.mark.parametrize(
