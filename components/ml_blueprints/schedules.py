@@ -4,6 +4,7 @@ import re
 
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
 _TERM = re.compile(r"(?:\*|(?P<low>\d+)(?:-(?P<high>\d+))?)(?:/(?P<step>\d+))?", re.ASCII)
+_DAY, _WEEK, _MONTH = 24, 7 * 24, 31 * 24
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 
@@ -69,3 +70,18 @@ def sagemaker_monitoring(expression: str) -> str:
     """
     hour = parse(expression)[1]
     return f"cron(0 {hour.replace('*/', '0/')} ? * * *)"
+
+
+def hours_to_look_back(looks: str, scoring: str | None = None) -> int:
+    """How many hours a look at what was asked takes in: those since the look before, or since the last scoring.
+
+    Both are cron expressions; looks are hourly, every n hours, or daily.
+    """
+    hour = parse(looks)[1]
+    since = 1 if hour == "*" else int(hour.removeprefix("*/")) if hour.startswith("*/") else _DAY
+    if scoring is None:
+        return since
+    _, _, day, month, weekday = parse(scoring)
+    if day != "*" or month != "*":
+        return max(since, _MONTH)
+    return max(since, _DAY if weekday == "*" else _WEEK)

@@ -71,3 +71,18 @@ def test_eventbridge_takes_six_fields_and_weekdays_by_name(expression, on_aws):
 )
 def test_sagemaker_monitors_hourly_every_n_hours_or_daily(expression, on_sagemaker):
     assert schedules.sagemaker_monitoring(expression) == on_sagemaker
+
+
+@pytest.mark.parametrize(
+    ("looks", "hours"), [("0 * * * *", 1), ("0 */2 * * *", 2), ("0 */12 * * *", 12), ("0 6 * * *", 24)]
+)
+def test_a_look_takes_in_what_came_since_the_look_before(looks, hours):
+    assert schedules.hours_to_look_back(looks) == hours
+
+
+@pytest.mark.parametrize(
+    ("scoring", "hours"),
+    [("0 3 * * *", 24), ("0 */4 * * *", 24), ("0 4 * * 1", 168), ("0 4 1 * *", 744), ("0 4 * * 1-5", 168)],
+)
+def test_a_batch_is_looked_at_since_the_last_scoring(scoring, hours):
+    assert schedules.hours_to_look_back("0 6 * * *", scoring) == hours

@@ -17,20 +17,6 @@ from ml_blueprints.workload import Drift
 REPORTS = "drift/"
 REPORT, DRIFTED = "drift.json", "drifted.json"
 
-_DAY, _WEEK, _MONTH = 24, 7 * 24, 31 * 24
-
-
-def hours(drift: str, scoring: str | None = None) -> int:
-    """How much is looked at: what was asked since the last look, or what the last scoring left (cron expressions)."""
-    hour = schedules.parse(drift)[1]
-    since = 1 if hour == "*" else int(hour.removeprefix("*/")) if hour.startswith("*/") else _DAY
-    if scoring is None:
-        return since
-    _, _, day, month, weekday = schedules.parse(scoring)
-    if day != "*" or month != "*":
-        return max(since, _MONTH)
-    return max(since, _DAY if weekday == "*" else _WEEK)
-
 
 def experiment(context: Context) -> str:
     """The experiment that records the job's runs, by which logs tell them from others."""
@@ -43,7 +29,7 @@ def command(task: str, drift: Drift, scoring: str | None = None) -> str:
         "task": task,
         "baseline": "${{inputs.champion}}/drift_baseline.json",
         "window": "${{inputs.asked}}",
-        "hours": hours(drift.schedule, scoring),
+        "hours": schedules.hours_to_look_back(drift.schedule, scoring),
         "metric": drift.metric,
         "threshold": drift.threshold,
         "to": f"${{{{outputs.report}}}}/{REPORT}",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pulumi
 from pulumi_azure_native import consumption, eventgrid, logic, machinelearningservices, monitor
 
-from ml_blueprints import layers
+from ml_blueprints import layers, schedules
 from ml_blueprints.azure import (
     alarm_conditions,
     drift_check,
@@ -99,7 +99,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
             f"Nothing has looked for drift in what {self.context.workload.name} was asked",
             alarm_conditions.silence(drift_check.experiment(self.context)),
             often="PT1H",
-            window=alarm_conditions.silence_window(drift_check.hours(objectives.drift.schedule)),
+            window=alarm_conditions.silence_window(schedules.hours_to_look_back(objectives.drift.schedule)),
         )
         self._metric_alarm("runs-failed", self.development.workspace.id, alarm_conditions.failed_runs())
         if self.data.dead_letter_hub is not None:

@@ -5,7 +5,7 @@ from urllib.parse import quote
 import pulumi
 from pulumi_gcp import billing, cloudscheduler, eventarc, monitoring, pubsub, workflows
 
-from ml_blueprints import layers, routing
+from ml_blueprints import layers, routing, schedules
 from ml_blueprints.gcp import alarm_conditions, facts, pipeline_definition
 from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.development import Development
@@ -15,7 +15,7 @@ from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 
 # Where the drift check leaves what it found, in the curated zone.
-DRIFT_REPORT = "drift/latest.json"
+DRIFT_REPORT = "drift/drift.json"
 
 # How long an event may wait for the processor, and for the archive, before somebody is told.
 PROCESSED_SECONDS = 60
@@ -138,7 +138,7 @@ class Monitoring(layers.Monitoring):
             description=f"Looks for drift in what {context.workload.name} was asked",
             service_account=foundation.identities[Purpose.MONITORING],
             source_contents=pipeline_definition.run_and_publish(
-                self.development.job, self._drift_check(), report, "drifted", self.drift_topic.id
+                self.development.job, self._drift_check(), report, self.drift_topic.id
             ),
             crypto_key_name=foundation.key,
             call_log_level="LOG_ERRORS_ONLY",
@@ -160,23 +160,34 @@ class Monitoring(layers.Monitoring):
 
     def _drift_check(self) -> pipeline_definition.Run:
         context, zones, drift = self.context, self.data.zones, self.context.workload.monitoring.drift
-        baseline = f"/{routing.artifact_path(context.workload.champion)}/baseline"
+        champion = routing.artifact_path(context.workload.champion)
+        captures = self.serving.online or self.serving.scorer
+        window = "/captured/requests" if captures else "/predictions"
         return pipeline_definition.Run(
             name=f"{context.name}-drift",
             command=facts.COMMANDS["drift"],
             identity=self.foundation.identities[Purpose.MONITORING],
             destination=pulumi.Output.concat(zones[Zone.CURATED], "/drift"),
             arguments=[
-                "--captured",
-                self.serving.captured,
+                "--task",
+                context.workload.name,
                 "--baseline",
-                pulumi.Output.concat(zones[Zone.MODELS], baseline),
+                pulumi.Output.concat(_mounted(zones[Zone.MODELS]), f"/{champion}/drift_baseline.json"),
+                "--window",
+                pulumi.Output.concat(_mounted(zones[Zone.CURATED]), window),
+                "--hours",
+                str(
+                    schedules.hours_to_look_back(
+                        drift.schedule, None if captures else context.workload.serving.schedule
+                    )
+                ),
                 "--metric",
                 drift.metric,
                 "--threshold",
                 str(drift.threshold),
-                "--report",
-                pulumi.Output.concat(zones[Zone.CURATED], f"/{DRIFT_REPORT}"),
+                "--to",
+                pulumi.Output.concat(_mounted(zones[Zone.CURATED]), f"/{DRIFT_REPORT}"),
+                "--branch",
             ],
         )
 
@@ -250,3 +261,8 @@ class Monitoring(layers.Monitoring):
             opts=self.child(),
         )
         self.realise("budget", self.budget)
+
+
+def _mounted(bucket: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Where jobs of Vertex AI see a bucket. https://cloud.google.com/vertex-ai/docs/training/cloud-storage-file-system"""
+    return bucket.apply(lambda url: f"/gcs/{url.removeprefix('gs://')}")

@@ -43,13 +43,16 @@ class Run:
     arguments: Sequence[pulumi.Input[str]] = ()
 
 
-def run_and_publish(
-    job: Job, run: Run, report: pulumi.Input[str], flag: str, topic: pulumi.Input[str]
-) -> pulumi.Output[str]:
-    """A workflow that runs a job, reads the JSON report that it left, and publishes it if the report's flag is true.
+def run_and_publish(job: Job, run: Run, report: pulumi.Input[str], topic: pulumi.Input[str]) -> pulumi.Output[str]:
+    """A workflow that runs a check, reads the JSON report that it left, and publishes it where it says `drifted`.
 
-    `report` is the URL of the object in the JSON API of Cloud Storage.
+    It fails where the check didn't pass for another reason, so that somebody is told and nothing is trained on what is
+    broken. `report` is the URL of the object in the JSON API of Cloud Storage.
     """
+    judged = [
+        {"condition": "${report.body.drifted}", "next": "publish"},
+        {"condition": "${not(report.body.passed)}", "raise": "${json.encode_to_string(report.body.findings)}"},
+    ]
     return workflow(
         _job_step(job, run),
         {
@@ -59,7 +62,7 @@ def run_and_publish(
                 "result": "report",
             }
         },
-        {"judge": {"switch": [{"condition": f"${{report.body.{flag}}}", "next": "publish"}], "next": "end"}},
+        {"judge": {"switch": judged, "next": "end"}},
         {
             "publish": {
                 "call": "googleapis.pubsub.v1.projects.topics.publish",

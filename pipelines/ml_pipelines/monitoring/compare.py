@@ -14,10 +14,22 @@ from ml_pipelines.monitoring import distances
 from ml_pipelines.monitoring.baseline import Baseline, Distribution
 from ml_pipelines.monitoring.counting import WHOLE, Counts, Window
 from ml_pipelines.monitoring.performance import Decay
-from ml_pipelines.monitoring.report import WINDOW, Finding, Kind, Report, Settings, Verdict, holm
+from ml_pipelines.monitoring.report import (
+    COLUMN,
+    CONSTANT,
+    MISSING,
+    OUTSIDE,
+    ROWS,
+    UNKNOWN,
+    WINDOW,
+    Finding,
+    Kind,
+    Report,
+    Settings,
+    Verdict,
+    holm,
+)
 
-MISSING, OUTSIDE, UNKNOWN = "missing_share", "outside_share", "unknown_share"
-CONSTANT, ROWS, COLUMN = "constant", "rows", "column"
 SILENCE = "silence_ms"
 
 
@@ -74,12 +86,6 @@ def silent(report: Report, now: int, after: int) -> Report:
         Kind.ABSENCE, WINDOW, SILENCE, verdict, said, report.rows, found=float(since), threshold=float(after)
     )
     return replace(report, findings=(finding, *report.findings))
-
-
-def broken_data(report: Report) -> list[Finding]:
-    """Alarms of data that a model would only learn the faults of: there are none, or values or columns are missing."""
-    faults = (MISSING, CONSTANT, COLUMN)
-    return [one for one in report.alarms if one.kind is Kind.ABSENCE or one.metric in faults]
 
 
 @dataclass(frozen=True)

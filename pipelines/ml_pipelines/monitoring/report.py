@@ -7,6 +7,10 @@ from typing import Any, Self
 
 FORMAT = 1
 
+# What is found about the data themselves, beside distances: their names among a finding's metrics.
+MISSING, OUTSIDE, UNKNOWN = "missing_share", "outside_share", "unknown_share"
+CONSTANT, ROWS, COLUMN = "constant", "rows", "column"
+
 # What a finding is of where it is of no input: all of the window, the scores, the outcomes.
 WINDOW, SCORE, OUTCOME = "(window)", "score", "outcome"
 
@@ -113,6 +117,16 @@ class Report:
         """Whether anything does."""
         return bool(self.alarms)
 
+    @property
+    def broken(self) -> list[Finding]:
+        """Alarms of data of which a model would learn faults only: there are none, or values or columns are missing."""
+        return [one for one in self.alarms if one.kind is Kind.ABSENCE or one.metric in (MISSING, CONSTANT, COLUMN)]
+
+    @property
+    def drifted(self) -> bool:
+        """Whether training anew would help: something pages, and the data are whole."""
+        return self.alarm and not self.broken
+
     def of(self, kind: Kind) -> list[Finding]:
         """The findings of a kind."""
         return [one for one in self.findings if one.kind is kind]
@@ -125,6 +139,7 @@ class Report:
             "model": self.model,
             "as_of": self.as_of,
             "passed": not self.alarm,
+            "drifted": self.drifted,
             "alarms": len(self.alarms),
             "rows": self.rows,
             "since": self.since,

@@ -19,7 +19,6 @@ from typing import Any, Self
 
 import yaml
 
-from ml_pipelines.monitoring.compare import broken_data
 from ml_pipelines.monitoring.report import Kind, Report
 from ml_pipelines.retraining import audit
 from ml_pipelines.retraining.events import Ended, Run, What, rolling_out, runs
@@ -202,7 +201,7 @@ def _reasons(policy: Policy, situation: Situation) -> Iterator[Because]:
 
 def _drifted(report: Report) -> list[str]:
     """What drifted: inputs and scores, and values that training never saw, which are drift as well."""
-    broken = {id(one) for one in broken_data(report)}
+    broken = {id(one) for one in report.broken}
     kinds = (Kind.DATA, Kind.PREDICTION, Kind.QUALITY)
     return list(dict.fromkeys(one.name for one in report.alarms if one.kind in kinds and id(one) not in broken))
 
@@ -210,7 +209,7 @@ def _drifted(report: Report) -> list[str]:
 def _vetoes(policy: Policy, situation: Situation) -> Iterator[Because]:
     if situation.reports:
         report = situation.reports[-1]
-        if broken := broken_data(report):
+        if broken := report.broken:
             names = _listed(list(dict.fromkeys(one.name for one in broken)))
             said = f"data is broken, and a model learns its faults ({names}: {broken[0].reason})"
             yield Because(Why.BROKEN_DATA, said)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from ml_pipelines.monitoring import duckdb_counting
 from ml_pipelines.monitoring.baseline import Baseline
-from ml_pipelines.monitoring.compare import broken_data, compare, silent
+from ml_pipelines.monitoring.compare import compare, silent
 from ml_pipelines.monitoring.distances import METRICS
 from ml_pipelines.monitoring.performance import Decay, decays
 from ml_pipelines.monitoring.report import OUTCOME, Finding, Kind, Report, Settings, Verdict
@@ -190,7 +190,7 @@ def main() -> None:
             segments=tuple(options.segment),
         )
         report = drift(options.baseline, asked, find(options.task), settings, options.to)
-        if options.drifted is not None and report.alarm and not broken_data(report):
+        if options.drifted is not None and report.drifted:
             options.drifted.parent.mkdir(parents=True, exist_ok=True)
             options.drifted.write_text(json_text(report.as_json()), encoding="utf-8")
         return report.as_json()

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from ml_pipelines.steps import drift
 
 KEY = "projects/security/locations/europe-west1/keyRings/ml/cryptoKeys/data"
 ALARM = "gcp:monitoring/alertPolicy:AlertPolicy"
@@ -112,22 +113,36 @@ def test_the_drift_check_runs_on_its_schedule(house, named):
     assert "fraud-detection-drift" in schedule["httpTarget"]["uri"]
 
 
-def test_the_drift_check_compares_what_was_captured_with_the_champions_baseline(house, named):
+def test_the_drift_check_compares_what_was_captured_with_the_champions_baseline(house, named, monkeypatch):
+    parsers = []
     pipeline = named(house, WORKFLOW, "fraud-detection-drift").inputs
     assert pipeline["serviceAccount"] == "monitoring@house.iam"
     assert pipeline["cryptoKeyName"] == KEY
-    run, read, _, publish = json.loads(pipeline["sourceContents"])["main"]["steps"]
+    run, read, judge, publish = json.loads(pipeline["sourceContents"])["main"]["steps"]
     body = run["run"]["args"]["body"]
     assert body["jobSpec"]["serviceAccount"] == "monitoring@house.iam"
     (pool,) = body["jobSpec"]["workerPoolSpecs"]
     arguments = pool["containerSpec"]["args"]
-    told = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    assert told["--metric"] == "population_stability_index"
-    assert told["--threshold"] == "0.2"
-    assert told["--captured"].endswith("/captured")
-    assert told["--baseline"].endswith("/gradient-boosting/1.2.0/baseline")
-    assert told["--report"].endswith("/drift/latest.json")
-    assert read["read"]["args"]["url"].endswith("/o/drift%2Flatest.json?alt=media")
+    monkeypatch.setattr("ml_pipelines.steps.command.run", lambda parser, *_: parsers.append(parser))
+    drift.main()
+    parsers[0].add_argument("--branch", action="store_true")
+    told = parsers[0].parse_args(arguments)
+    assert (told.task, told.metric, told.threshold, told.hours) == (
+        "fraud-detection",
+        "population_stability_index",
+        0.2,
+        1,
+    )
+    assert told.branch
+    assert str(told.window).startswith("/gcs/")
+    assert str(told.window).endswith("/captured/requests")
+    assert str(told.baseline).endswith("/gradient-boosting/1.2.0/drift_baseline.json")
+    assert str(told.to).endswith("/drift/drift.json")
+    assert read["read"]["args"]["url"].endswith("/o/drift%2Fdrift.json?alt=media")
+    drifted, broken = judge["judge"]["switch"]
+    assert drifted == {"condition": "${report.body.drifted}", "next": "publish"}
+    assert broken["condition"] == "${not(report.body.passed)}"
+    assert "raise" in broken
     assert "fraud-detection-drift" in publish["publish"]["args"]["topic"]
 
 

@@ -39,7 +39,7 @@ def steps(source: pulumi.Output[str]) -> list[dict]:
 
 @pytest.fixture
 def arguments() -> dict:
-    run, *_ = steps(pipeline_definition.run_and_publish(JOB, RUN, "https://report", "drifted", "topics/t"))
+    run, *_ = steps(pipeline_definition.run_and_publish(JOB, RUN, "https://report", "topics/t"))
     return run["run"]["args"]
 
 
@@ -73,12 +73,14 @@ def test_the_workflow_waits_longer_than_its_job_may_take(arguments):
     assert arguments["connector_params"]["timeout"] > 4 * 3600
 
 
-def test_a_report_is_published_only_if_its_flag_is_true():
-    source = pipeline_definition.run_and_publish(JOB, RUN, "https://report", "drifted", "projects/house/topics/t")
+def test_a_report_is_published_if_it_says_drifted_and_another_that_did_not_pass_fails_the_run():
+    source = pipeline_definition.run_and_publish(JOB, RUN, "https://report", "projects/house/topics/t")
     names = [next(iter(step)) for step in steps(source)]
     assert names == ["run", "read", "judge", "publish"]
     _, read, judge, publish = steps(source)
     assert read["read"]["args"] == {"url": "https://report", "auth": {"type": "OAuth2"}}
-    assert judge["judge"]["switch"] == [{"condition": "${report.body.drifted}", "next": "publish"}]
+    drifted, broken = judge["judge"]["switch"]
+    assert drifted == {"condition": "${report.body.drifted}", "next": "publish"}
+    assert (broken["condition"], set(broken)) == ("${not(report.body.passed)}", {"condition", "raise"})
     assert judge["judge"]["next"] == "end"
     assert publish["publish"]["args"]["topic"] == "projects/house/topics/t"

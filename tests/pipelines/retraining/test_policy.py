@@ -252,7 +252,7 @@ def test_the_command_line_tells_the_decision_and_the_trail(tmp_path, capsys):
     capsys.readouterr()
     assert main([*asked, "--report", str(files[0]), "--report", str(files[1])]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert (said["retrain"], said["reasons"][0]["why"], said["policy"]["monthly_usd"]) == (True, "drift", 800)
+    assert (said["retrain"], said["reasons"][0]["why"], said["policy"]["monthly_usd"]) == (True, "drift", 1000)
     assert main([*asked, "--report", str(files[1]), "--outcomes", "901"]) == 3
     assert main([*asked, "--report", str(tmp_path / "none")]) == 2
     assert verify(trail).number == 4
