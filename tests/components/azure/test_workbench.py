@@ -102,4 +102,4 @@ def test_what_is_scratched_together_goes_with_the_data_it_was_made_of(streaming,
 
 def test_nobody_has_an_instance_that_nobody_works_on(once):
     built = once("churn", workbench_users={})
-    assert [found.inputs["computeName"] for found in built.of_type(COMPUTE)] == ["jobs", "scoring"]
+    assert [found.inputs["computeName"] for found in built.of_type(COMPUTE)] == ["jobs", "monitors", "scoring"]

@@ -73,6 +73,7 @@ def test_nothing_comes_in_and_only_google_is_reached(streaming):
         "fraud-detection-deny-ingress",
         "fraud-detection-deny-egress",
         "fraud-detection-allow-google-apis",
+        "fraud-detection-allow-endpoint",
         "fraud-detection-spark-ingress",
         "fraud-detection-spark-egress",
     }
@@ -86,6 +87,12 @@ def test_nothing_comes_in_and_only_google_is_reached(streaming):
     assert google["destinationRanges"] == ["10.64.192.1/32"]
     assert google["allows"] == [{"protocol": "tcp", "ports": ["443"]}]
     assert google["priority"] < egress["priority"]
+    endpoint = rules["fraud-detection-allow-endpoint"]
+    (address,) = [found for found in streaming.of_type("gcp:compute/address:Address") if "endpoint" in found.name]
+    assert len(endpoint["destinationRanges"]) == 1
+    assert endpoint["destinationRanges"][0].endswith("/32")
+    assert address.inputs["addressType"] == "INTERNAL"
+    assert endpoint["allows"] == [{"protocol": "tcp", "ports": ["443"]}]
     assert not streaming.of_type("gcp:compute/routerNat:RouterNat")
     assert not streaming.of_type("gcp:compute/route:Route")
 
@@ -120,12 +127,13 @@ def test_jobs_enter_by_the_subnet_of_jobs_and_are_accepted_one_by_one(streaming,
     assert theirs.inputs["subnetworks"] == ["projects/network/regions/europe-west1/subnetworks/jobs"]
 
 
-def test_an_existing_network_is_left_as_it_is(house):
+def test_an_existing_network_is_left_as_it_is_and_finds_the_endpoints_name(house):
     for token in (
         "gcp:compute/network:Network",
         "gcp:compute/subnetwork:Subnetwork",
         FIREWALL,
-        "gcp:dns/managedZone:ManagedZone",
         "gcp:compute/globalForwardingRule:GlobalForwardingRule",
     ):
         assert not house.of_type(token)
+    (zone,) = house.of_type("gcp:dns/managedZone:ManagedZone")
+    assert (zone.name, zone.inputs["visibility"]) == ("fraud-detection-endpoint", "private")
