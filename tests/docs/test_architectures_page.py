@@ -14,6 +14,9 @@ from ml_blueprints.workload import ArchitectureKind
 NOT_ON_THE_WAY = {
     *("image-registry", "experiment-tracking", "model-signing", "workbench"),
     *("budget", "autoscaling", "federated-deployment"),
+    # Ways of requests, which bring no data into the lake, and what holds or divides them.
+    *("router", "api", "tenant-quotas", "dedicated-placement", "automatic-rollback"),
+    *("asynchronous-scoring", "ensemble"),
 }
 
 TYPES = {

@@ -110,8 +110,8 @@ def keys(tmp_path_factory):
     return file
 
 
-def token(tenant="shop", key=KEY, kid="one", seconds=600, **changed):
-    """A token of a tenant."""
+def token(tenant="shop", key=KEY, kid="one", seconds=86_400, **changed):
+    """A token of a tenant. Some are made when tests are collected, long before they run."""
     claims = {"iss": ISSUER, "aud": AUDIENCE, "exp": time.time() + seconds, "tenant": tenant} | changed
     return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": kid})
 

@@ -1,4 +1,4 @@
-"""docs/serving.md says what there is."""
+"""docs/serving.md and the pages of patterns say what there is."""
 
 import re
 from pathlib import Path
@@ -18,5 +18,6 @@ def test_each_variable_is_there():
 
 
 def test_each_method_of_ensembles_is_there():
+    page = (home.REPOSITORY / "docs" / "patterns" / "ensembles.md").read_text(encoding="utf-8")
     for method in table.Method:
-        assert f"`{method.value}`" in PAGE
+        assert f"`{method.value}`" in page

@@ -468,7 +468,7 @@ async def test_a_router_takes_a_new_table(client, platform, tmp_path):
 
 def claims(**changed):
     """A token's claims as Google's API Gateway hands them on."""
-    said = {"iss": ISSUER, "aud": [AUDIENCE, "other"], "exp": time.time() + 60, "tenant": "shop"} | changed
+    said = {"iss": ISSUER, "aud": [AUDIENCE, "other"], "exp": time.time() + 86_400, "tenant": "shop"} | changed
     return base64.urlsafe_b64encode(json.dumps(said).encode()).decode().rstrip("=")
 
 
