@@ -4,16 +4,11 @@ Configurations are immutable: with a fixed name an endpoint doesn't see that its
 deleted before the endpoint has moved breaks the update (terraform-provider-aws #40048, #21811, #40080).
 """
 
-import json
-import shutil
-import subprocess
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+from tests.stacks.rollouts import Done, Rollout
 
-STACK, WORKLOAD = "aws-hybrid", "delivery_eta"
-PROGRAM = Path(__file__).parent / "programs" / "aws_rollout.py"
 ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 CONFIGURATION = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 MODEL = "aws:sagemaker/model:Model"
@@ -21,46 +16,17 @@ SCALABLE = "aws:appautoscaling/target:Target"
 ROUTER = "aws:lambda/function:Function"
 
 
-class Rollout:
-    """The small program's stack, brought up; `up` changes its workload file and tells what the engine then did."""
-
-    def __init__(self, playground, folder: Path):
-        self.playground, self.events = playground, folder / "events.jsonl"
-        shutil.copy(PROGRAM, playground.repository / "stacks" / "__main__.py")
-        playground.edit_workload(WORKLOAD, lambda workload: workload["serving"].update(size="small"))
-        playground.pulumi("stack", "init", STACK, "--no-select")
-        self.up()
-
-    def up(self, change=lambda workload: None) -> list[tuple[str, str]]:
-        """Operations that ended, in their order, as (operation, type); operations on components are left out."""
-        self.playground.edit_workload(WORKLOAD, change)
-        session = self.playground.session()
-        self.events.write_bytes(b"")
-        answer = subprocess.run(
-            [session.pulumi, "up", "--yes", "--skip-preview", "--stack", STACK, "--event-log", str(self.events)],
-            cwd=session.project,
-            env={**session.environment, "PULUMI_DEBUG_COMMANDS": "true"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        events = [json.loads(line) for line in self.events.read_text().splitlines()]
-        done = [event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event]
-        return [(one["op"], one["type"]) for one in done if one["op"] != "same" and one["type"].startswith("aws:")]
-
-    def one(self, type_: str, part: str = "-endpoint"):
-        """The one thing of a type on the cloud whose logical name ends so."""
-        (found,) = [thing for thing in self.playground.things(type_) if thing.urn.endswith(part)]
-        return found
-
-
 @pytest.fixture
 def rollout(playground, tmp_path) -> Rollout:
-    return Rollout(playground, tmp_path)
+    return Rollout(playground, tmp_path, "aws", ("aws:",))
 
 
-def in_order(done: list[tuple[str, str]], *wanted: tuple[str, str]) -> bool:
+def kinds(done: list[Done]) -> list[tuple[str, str]]:
+    """Operations and types: some of a kind are made for more than one name."""
+    return [(one.operation, one.type) for one in done]
+
+
+def all_in_order(done: list[tuple[str, str]], *wanted: tuple[str, str]) -> bool:
     """Whether all of some operations of these kinds end before any of the next kind."""
     places = [[place for place, one in enumerate(done) if one == kind] for kind in wanted]
     assert all(places), (wanted, done)
@@ -69,8 +35,8 @@ def in_order(done: list[tuple[str, str]], *wanted: tuple[str, str]) -> bool:
 
 def test_a_new_version_is_there_before_the_endpoint_moves_and_the_old_one_goes_after(rollout):
     before = rollout.one(ENDPOINT)
-    done = rollout.up(lambda workload: workload["models"][1].update(version="4.2.0"))
-    assert in_order(
+    done = kinds(rollout.up(lambda workload: workload["models"][1].update(version="4.2.0")))
+    assert all_in_order(
         done,
         # Models are named by their versions: a new version is another resource.
         ("create", MODEL),
@@ -99,8 +65,8 @@ def test_other_variants_or_instances_are_an_endpoint_beside_the_old_one(rollout,
     # Promoting the canary takes a variant away that scales, and a larger size changes its type of instance: both are
     # refused of an endpoint (terraform-provider-aws #14337).
     before = rollout.one(ENDPOINT)
-    done = rollout.up(change)
-    assert in_order(
+    done = kinds(rollout.up(change))
+    assert all_in_order(
         done,
         ("create-replacement", CONFIGURATION),
         ("create-replacement", ENDPOINT),
@@ -112,6 +78,6 @@ def test_other_variants_or_instances_are_an_endpoint_beside_the_old_one(rollout,
     assert done.count(("create-replacement", ENDPOINT)) == replaced
     after = rollout.one(ENDPOINT)
     assert after.id != before.id
-    router = rollout.one(ROUTER, "-router")
+    router = rollout.one(ROUTER, "router")
     assert router.inputs["environment"]["variables"]["SCORING_ENDPOINT"] == after.id
     assert rollout.up() == []

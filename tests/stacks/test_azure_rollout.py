@@ -4,19 +4,13 @@ An endpoint's traffic names deployments that must be there, deployments need the
 deleted, and traffic that somebody else wrote is no difference (pulumi-azure-native #3090).
 """
 
-import json
-import shutil
-import subprocess
 from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from tests.stacks.conftest import opened
+from tests.stacks.rollouts import Done, Rollout, in_order
 
 ONE_WORKER = pytest.mark.xdist_group("azure-rollout")
-STACK, WORKLOAD = "azure-hybrid", "delivery_eta"
-PROGRAM = Path(__file__).parent / "programs" / "azure_rollout.py"
 ML = "azure-native:machinelearningservices"
 ENDPOINT, DEPLOYMENT = f"{ML}:OnlineEndpoint", f"{ML}:OnlineDeployment"
 TRAFFIC = "azure-native:resources:Deployment"
@@ -24,42 +18,9 @@ SCALING = "azure-native:monitor:AutoscaleSetting"
 WORKFLOW = "azure-native:logic:Workflow"
 
 
-class Rollout:
-    """The small program's stack, brought up; `up` changes its workload file and tells what the engine then did."""
-
-    def __init__(self, playground, folder: Path):
-        self.playground, self.log = playground, folder / "events.jsonl"
-        shutil.copy(PROGRAM, playground.repository / "stacks" / "__main__.py")
-        playground.edit_workload(WORKLOAD, lambda workload: workload["serving"].update(size="small"))
-        playground.pulumi("stack", "init", STACK, "--no-select")
-        self.first = self.up()
-
-    def up(self, change=lambda workload: None) -> list[tuple[str, str, str]]:
-        """Operations that ended, in their order: operation, type, and logical name without the workload's."""
-        self.playground.edit_workload(WORKLOAD, change)
-        session = self.playground.session()
-        self.log.write_bytes(b"")
-        answer = subprocess.run(
-            [session.pulumi, "up", "--yes", "--skip-preview", "--stack", STACK, "--event-log", str(self.log)],
-            cwd=session.project,
-            env={**session.environment, "PULUMI_DEBUG_COMMANDS": "true"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        events = [json.loads(line) for line in self.log.read_text().splitlines()]
-        done = [event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event]
-        return [
-            (one["op"], one["type"], one["urn"].rpartition("::")[2].removeprefix("delivery-eta-"))
-            for one in done
-            if one["op"] != "same" and one["type"].startswith("azure-native:")
-        ]
-
-    def traffic(self, name: str = "endpoint") -> dict[str, int]:
-        """What an endpoint sends where, on the cloud."""
-        (found,) = [one for one in self.playground.things(ENDPOINT) if one.urn.endswith(f"::delivery-eta-{name}")]
-        return found.outputs["properties"]["traffic"]
+def traffic(rollout: Rollout, name: str = "endpoint") -> dict[str, int]:
+    """What an endpoint sends where, on the cloud."""
+    return rollout.one(ENDPOINT, name).outputs["properties"]["traffic"]
 
 
 def bump(workload):
@@ -77,31 +38,25 @@ def promote(workload):
 class Life:
     """One life of the endpoints: what was done, and what they then sent where."""
 
-    made: list[tuple[str, str, str]]
+    made: list[Done]
     traffic: dict[str, int]
-    bumped: list[tuple[str, str, str]]
+    bumped: list[Done]
     bumped_traffic: tuple[dict[str, int], dict[str, int]]
-    promoted: list[tuple[str, str, str]]
+    promoted: list[Done]
     promoted_traffic: dict[str, int]
-    refreshed: list[tuple[str, str, str]]
+    refreshed: list[Done]
 
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory) -> Life:
     folder = tmp_path_factory.mktemp("rollout")
     with opened(folder) as playground:
-        rollout = Rollout(playground, folder)
-        made, traffic = rollout.first, rollout.traffic()
-        bumped, bumped_traffic = rollout.up(bump), (rollout.traffic(), rollout.traffic("partners-endpoint"))
-        promoted, promoted_traffic = rollout.up(promote), rollout.traffic()
-        playground.pulumi("refresh", "--yes", "--skip-preview", "--stack", STACK)
-        return Life(made, traffic, bumped, bumped_traffic, promoted, promoted_traffic, rollout.up())
-
-
-def in_order(done: list[tuple[str, str, str]], *wanted: tuple[str, str, str]) -> None:
-    """Assert that some operations ended in this order."""
-    places = [done.index(one) for one in wanted]
-    assert all(first < second for first, second in pairwise(places)), done
+        rollout = Rollout(playground, folder, "azure", ("azure-native:",))
+        made, divided = rollout.first, traffic(rollout)
+        bumped, bumped_traffic = rollout.up(bump), (traffic(rollout), traffic(rollout, "partners-endpoint"))
+        promoted, promoted_traffic = rollout.up(promote), traffic(rollout)
+        playground.pulumi("refresh", "--yes", "--skip-preview", "--stack", rollout.stack)
+        return Life(made, divided, bumped, bumped_traffic, promoted, promoted_traffic, rollout.up())
 
 
 @ONE_WORKER

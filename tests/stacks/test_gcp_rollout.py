@@ -5,18 +5,12 @@ be undeployed beside others, and what is deployed holds its model and its endpoi
 #15303, #23372, #25152).
 """
 
-import json
-import shutil
-import subprocess
-from itertools import pairwise
-from pathlib import Path
-
 import pytest
 from ml_blueprints.dynamic.vertex_client import Connection, Vertex
 from sandbox.session import api_variables
+from tests.stacks import rollouts
+from tests.stacks.rollouts import in_order
 
-STACK, WORKLOAD = "gcp-hybrid", "delivery_eta"
-PROGRAM = Path(__file__).parent / "programs" / "gcp_rollout.py"
 ENDPOINT = "gcp:vertex/aiEndpoint:AiEndpoint"
 MODEL, DEPLOYMENT, TRAFFIC = (
     f"pulumi-python:dynamic/ml_blueprints:{name}" for name in ("VertexModel", "VertexDeployment", "VertexTraffic")
@@ -25,38 +19,8 @@ WORKFLOW = "gcp:workflows/workflow:Workflow"
 OLD, CANARY, NEW = (f"endpoint-gradient-boosting-4-{number}-0" for number in (0, 1, 2))
 
 
-class Rollout:
-    """The small program's stack, brought up; `up` changes its workload file and tells what the engine then did."""
-
-    def __init__(self, playground, folder: Path):
-        self.playground, self.log = playground, folder / "events.jsonl"
-        shutil.copy(PROGRAM, playground.repository / "stacks" / "__main__.py")
-        playground.edit_workload(WORKLOAD, lambda workload: workload["serving"].update(size="small"))
-        playground.pulumi("stack", "init", STACK, "--no-select")
-        self.first = self.up()
-
-    def up(self, change=lambda workload: None, *arguments: str) -> list[tuple[str, str, str]]:
-        """Operations that ended, in their order: operation, type, and logical name without the workload's."""
-        self.playground.edit_workload(WORKLOAD, change)
-        session = self.playground.session()
-        self.log.write_bytes(b"")
-        command = ["up", "--yes", "--skip-preview", "--stack", STACK, "--event-log", str(self.log), *arguments]
-        answer = subprocess.run(
-            [session.pulumi, *command],
-            cwd=session.project,
-            env={**session.environment, "PULUMI_DEBUG_COMMANDS": "true"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        events = [json.loads(line) for line in self.log.read_text().splitlines()]
-        done = [event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event]
-        return [
-            (one["op"], one["type"], one["urn"].rpartition("::")[2].removeprefix("delivery-eta-"))
-            for one in done
-            if one["op"] not in ("same", "refresh") and one["type"].startswith(("gcp:", "pulumi-python:"))
-        ]
+class Rollout(rollouts.Rollout):
+    """The program's stack, beside what is really on the sandbox's Vertex AI."""
 
     @property
     def vertex(self) -> Vertex:
@@ -65,8 +29,7 @@ class Rollout:
 
     def endpoint(self, name: str = "endpoint"):
         """An endpoint as it is on the cloud."""
-        (found,) = [one for one in self.playground.things(ENDPOINT) if one.urn.endswith(f"::delivery-eta-{name}")]
-        return self.vertex.endpoint(found.id)
+        return self.vertex.endpoint(self.one(ENDPOINT, name).id)
 
     def traffic(self, name: str = "endpoint") -> dict[str, int]:
         """What an endpoint sends where, by what is deployed."""
@@ -77,13 +40,7 @@ class Rollout:
 
 @pytest.fixture
 def rollout(playground, tmp_path) -> Rollout:
-    return Rollout(playground, tmp_path)
-
-
-def in_order(done: list[tuple[str, str, str]], *wanted: tuple[str, str, str]) -> None:
-    """Assert that some operations ended in this order."""
-    places = [done.index(one) for one in wanted]
-    assert all(first < second for first, second in pairwise(places)), done
+    return Rollout(playground, tmp_path, "gcp", ("gcp:", "pulumi-python:"))
 
 
 def test_a_version_is_there_before_it_gets_requests_and_gone_after_it_got_the_last(rollout):
@@ -140,5 +97,5 @@ def test_a_canary_is_rolled_back_by_others_said_again_by_git_and_promoted_withou
     in_order(done, ("update", TRAFFIC, "endpoint"), ("delete", DEPLOYMENT, OLD), ("delete", MODEL, OLD))
     assert ("delete", WORKFLOW, "rollback") in done
     assert rollout.traffic() == {CANARY: 100}
-    rollout.playground.pulumi("destroy", "--yes", "--stack", STACK)
+    rollout.playground.pulumi("destroy", "--yes", "--stack", rollout.stack)
     assert not rollout.playground.things()
