@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ml_blueprints import routing
 from ml_blueprints.errors import BlueprintError, Problem
-from ml_blueprints.workload import ArchitectureKind, Inference, Model, Placement, Role, Workload
+from ml_blueprints.workload import ArchitectureKind, Inference, Model, Role, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,5 @@ class Limits:
 
 def _together(workload: Workload) -> int:
     """How many models the champion's container holds: an ensemble's, and those of tenants that share its instances."""
-    sharing = {tenant.name for tenant in workload.serving.tenants if tenant.placement is Placement.SHARED}
     members = len(workload.models_in(Role.MEMBER)) if workload.serving.ensemble else 0
-    return 1 + members + sum(model.tenant in sharing and model.role is not Role.CHALLENGER for model in workload.models)
+    return 1 + members + len(routing.of_sharing_tenants(workload))

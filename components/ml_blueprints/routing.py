@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 
 from ml_blueprints.settings import Settings
-from ml_blueprints.workload import Model, Role, Tenant, Workload
+from ml_blueprints.workload import Model, Placement, Role, Tenant, Workload
 
 # The environment variable that the scoring container reads on every cloud.
 VARIABLE = "ML_BLUEPRINTS_ROUTING"
@@ -36,6 +36,35 @@ def deployment_name(model: Model) -> str:
         return f"{model.name}-{version}"
     tail = hashlib.sha256(model.name.encode()).hexdigest()[:4]
     return f"{model.name[: space - 5].rstrip('-')}-{tail}-{version}"
+
+
+def container_name(first: Model, others: str) -> str:
+    """Name of a container with more versions than the one that it is there for: at most 32 characters.
+
+    It ends with characters that tell it from containers with other versions: `others` is any text that says which.
+    """
+    return f"{deployment_name(first)[:27].rstrip('-')}-{hashlib.sha256(others.encode()).hexdigest()[:4]}"
+
+
+def of_all(workload: Workload) -> tuple[Model, ...]:
+    """The versions that run for whoever has none of their own."""
+    return tuple(model for model in deployed(workload) if model.tenant is None)
+
+
+def of_sharing_tenants(workload: Workload) -> tuple[Model, ...]:
+    """The versions of tenants that share instances; the platform doesn't know whose request it is."""
+    sharing = {tenant.name for tenant in workload.serving.tenants if tenant.placement is Placement.SHARED}
+    return tuple(model for model in deployed(workload) if model.tenant in sharing)
+
+
+def of_dedicated_tenants(workload: Workload) -> Mapping[str, tuple[Model, ...]]:
+    """The versions of each tenant with instances of its own, or else the champion of all and its members."""
+    champion = tuple(model for model in of_all(workload) if model.role in (Role.CHAMPION, Role.MEMBER))
+    return {
+        tenant.name: tuple(model for model in deployed(workload) if model.tenant == tenant.name) or champion
+        for tenant in workload.serving.tenants
+        if tenant.placement is Placement.DEDICATED
+    }
 
 
 def document(workload: Workload, models: tuple[Model, ...]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ml_blueprints import routing
-from ml_blueprints.workload import Model, Placement, Role, Workload
+from ml_blueprints.workload import Model, Role, Workload
 
 # Names of SageMaker have at most 63 characters, of which a workload's may take 28.
 _TENANT_LENGTH = 16
@@ -50,20 +50,13 @@ def fleets(workload: Workload) -> tuple[Fleet, ...]:
     The models of tenants that share instances are in each container there: SageMaker chooses the container without
     knowing whose request it is. An ensemble answers from one container.
     """
-    shared = [model for model in routing.deployed(workload) if model.tenant is None]
-    tenants = {tenant.name: tenant.placement for tenant in workload.serving.tenants}
-    guests = [model for model in routing.deployed(workload) if tenants.get(model.tenant or "") is Placement.SHARED]
-    apart = [name for name, placement in tenants.items() if placement is Placement.DEDICATED]
-    return (_fleet(None, shared, guests), *(_dedicated(tenant, workload, shared) for tenant in apart))
+    return (
+        _fleet(None, routing.of_all(workload), routing.of_sharing_tenants(workload)),
+        *(_fleet(tenant, models, ()) for tenant, models in routing.of_dedicated_tenants(workload).items()),
+    )
 
 
-def _dedicated(tenant: str, workload: Workload, shared: list[Model]) -> Fleet:
-    """A tenant's own versions, or where it has none the shared champion, without those that are only tried."""
-    own = [model for model in routing.deployed(workload) if model.tenant == tenant]
-    return _fleet(tenant, own or [model for model in shared if model.role in (Role.CHAMPION, Role.MEMBER)], [])
-
-
-def _fleet(tenant: str | None, models: list[Model], guests: list[Model]) -> Fleet:
+def _fleet(tenant: str | None, models: tuple[Model, ...], guests: tuple[Model, ...]) -> Fleet:
     live = by_variant(model for model in models if model.role in (Role.CHAMPION, Role.CANARY))
     members = [model for model in models if model.role is Role.MEMBER]
     shadows = by_variant(model for model in models if model.role is Role.SHADOW)

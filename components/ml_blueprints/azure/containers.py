@@ -5,12 +5,11 @@ takes a share has one. An ensemble answers from one, with all its models. Models
 each container that takes a share, whichever Azure chooses for a tenant's request.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ml_blueprints import routing
-from ml_blueprints.workload import Model, Placement, Role, Workload
+from ml_blueprints.workload import Model, Role, Workload
 
 
 @dataclass(frozen=True)
@@ -27,11 +26,10 @@ class Container:
 
         At most 32 characters.
         """
-        first = routing.deployment_name(self.models[0])
         if len(self.models) == 1:
-            return first
+            return routing.deployment_name(self.models[0])
         versions = ",".join(f"{model.name} {model.version}" for model in self.models)
-        return f"{first[:27].rstrip('-')}-{hashlib.sha256(versions.encode()).hexdigest()[:4]}"
+        return routing.container_name(self.models[0], versions)
 
     @property
     def held(self) -> tuple[Model, ...]:
@@ -45,26 +43,12 @@ class Container:
 
 def shared(workload: Workload) -> tuple[Container, ...]:
     """The containers of the endpoint of all who have no instances of their own; the champion's first."""
-    dedicated = {tenant.name for tenant in workload.serving.tenants if tenant.placement is Placement.DEDICATED}
-    beside = tuple(
-        model for model in routing.deployed(workload) if model.tenant is not None and model.tenant not in dedicated
-    )
-    return tuple(_containers(workload, None, beside))
+    return tuple(_containers(routing.of_all(workload), routing.of_sharing_tenants(workload)))
 
 
 def dedicated(workload: Workload) -> Mapping[str, tuple[Container, ...]]:
-    """The containers of each tenant with instances of its own; those of the shared champion where it has no model."""
-    own = {model.tenant for model in routing.deployed(workload)}
-    return {
-        tenant.name: tuple(_containers(workload, tenant.name, ())) if tenant.name in own else shared_champion(workload)
-        for tenant in workload.serving.tenants
-        if tenant.placement is Placement.DEDICATED
-    }
-
-
-def shared_champion(workload: Workload) -> tuple[Container, ...]:
-    """The champion alone, with all requests, and the members of its ensemble."""
-    return (Container((workload.champion, *workload.models_in(Role.MEMBER)), Role.CHAMPION, 100),)
+    """The containers of each tenant with instances of its own."""
+    return {tenant: tuple(_containers(own, ())) for tenant, own in routing.of_dedicated_tenants(workload).items()}
 
 
 def division(containers: tuple[Container, ...]) -> tuple[dict[str, int], dict[str, int]]:
@@ -73,11 +57,13 @@ def division(containers: tuple[Container, ...]) -> tuple[dict[str, int], dict[st
     return live, {one.name: one.traffic for one in containers if one.role is Role.SHADOW}
 
 
-def _containers(workload: Workload, tenant: str | None, beside: tuple[Model, ...]) -> Iterator[Container]:
-    for model in (one for one in routing.deployed(workload) if one.tenant == tenant):
+def _containers(models: tuple[Model, ...], beside: tuple[Model, ...]) -> Iterator[Container]:
+    members = [model for model in models if model.role is Role.MEMBER]
+    # A champion that stands without its canary has all requests.
+    alone = not any(model.role is Role.CANARY for model in models)
+    for model in models:
         if model.role is Role.CHAMPION:
-            members = workload.models_in(Role.MEMBER) if tenant is None else ()
-            yield Container((model, *members, *beside), model.role, model.traffic)
+            yield Container((model, *members, *beside), model.role, 100 if alone else model.traffic)
         elif model.role is Role.CANARY:
             yield Container((model, *beside), model.role, model.traffic)
         elif model.role is Role.SHADOW:

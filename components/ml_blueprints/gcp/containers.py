@@ -7,12 +7,11 @@ container that takes a share, whichever a tenant's request comes to: pools take 
 (https://cloud.google.com/vertex-ai/docs/predictions/model-co-hosting#limitations).
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ml_blueprints import routing
-from ml_blueprints.workload import Model, Placement, Role, Workload
+from ml_blueprints.workload import Model, Role, Workload
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,10 @@ class Container:
     @property
     def name(self) -> str:
         """A name that other versions don't have, of at most 32 characters."""
-        name = routing.deployment_name(self.first)
         if len(self.models) == 1:
-            return name
+            return routing.deployment_name(self.first)
         versions = ",".join(f"{model.name} {model.version} {model.role}" for model in self.models[1:])
-        return f"{name[:27].rstrip('-')}-{hashlib.sha256(versions.encode()).hexdigest()[:4]}"
+        return routing.container_name(self.first, versions)
 
     @property
     def held(self) -> tuple[Model, ...]:
@@ -47,30 +45,21 @@ class Container:
 
 def shared(workload: Workload) -> tuple[Container, ...]:
     """The containers of the endpoint that all share who have no machines of their own; the champion's is the first."""
-    dedicated = {tenant.name for tenant in workload.serving.tenants if tenant.placement is Placement.DEDICATED}
-    beside = tuple(
-        model for model in routing.deployed(workload) if model.tenant is not None and model.tenant not in dedicated
-    )
-    return tuple(_containers(workload, None, beside))
+    return tuple(_containers(routing.of_all(workload), routing.of_sharing_tenants(workload)))
 
 
 def dedicated(workload: Workload) -> Mapping[str, tuple[Container, ...]]:
-    """The containers of each tenant with machines of its own: its own versions, or else the champion that all have."""
-    own = {model.tenant for model in workload.models_in(Role.CHAMPION)}
-    champion = Container((workload.champion, *workload.models_in(Role.MEMBER)), 100)
-    return {
-        tenant.name: tuple(_containers(workload, tenant.name, ())) if tenant.name in own else (champion,)
-        for tenant in workload.serving.tenants
-        if tenant.placement is Placement.DEDICATED
-    }
+    """The containers of each tenant with machines of its own."""
+    return {tenant: tuple(_containers(own, ())) for tenant, own in routing.of_dedicated_tenants(workload).items()}
 
 
-def _containers(workload: Workload, tenant: str | None, beside: tuple[Model, ...]) -> Iterator[Container]:
-    own = [model for model in routing.deployed(workload) if model.tenant == tenant]
-    shadows = [model for model in own if model.role is Role.SHADOW]
-    members = [model for model in own if model.role is Role.MEMBER]
-    for model in own:
+def _containers(models: tuple[Model, ...], beside: tuple[Model, ...]) -> Iterator[Container]:
+    shadows = [model for model in models if model.role is Role.SHADOW]
+    members = [model for model in models if model.role is Role.MEMBER]
+    # A champion that stands without its canary has all requests.
+    alone = not any(model.role is Role.CANARY for model in models)
+    for model in models:
         if model.role is Role.CHAMPION:
-            yield Container((model, *members, *shadows, *beside), model.traffic)
+            yield Container((model, *members, *shadows, *beside), 100 if alone else model.traffic)
         elif model.role is Role.CANARY:
             yield Container((model, *beside), model.traffic)
