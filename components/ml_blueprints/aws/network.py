@@ -147,23 +147,11 @@ class Network(pulumi.ComponentResource):
         self.security_group = self._workload_security_group(
             egress, prefix_lists=[found.prefix_list_id for found in gateways]
         )
-        group = ec2.SecurityGroup(
-            context.logical("endpoints"),
-            description="Interface endpoints: HTTPS from the workloads",
-            vpc_id=self.vpc_id,
-            tags=self._named("endpoints"),
-            opts=self._child(),
-        )
-        vpc.SecurityGroupIngressRule(
-            context.logical("endpoints"),
-            security_group_id=group.id,
+        group = self._https_group(
+            "endpoints",
+            "Interface endpoints: HTTPS from the workloads",
+            "HTTPS from the workloads",
             referenced_security_group_id=self.security_group.id,
-            ip_protocol="tcp",
-            from_port=443,
-            to_port=443,
-            description="HTTPS from the workloads",
-            tags=context.tags,
-            opts=self._child(),
         )
         for service in self._interface_services():
             self.endpoints.append(self._interface_endpoint("com.amazonaws.", service, group))
@@ -174,24 +162,30 @@ class Network(pulumi.ComponentResource):
 
     def _callers(self) -> ec2.SecurityGroup:
         """The group of the door of tenants, who come from anywhere in the network, and through it from others."""
+        whence = self.context.settings.network.cidr
+        told = "API of tenants: HTTPS from the network"
+        return self._https_group("callers", told, "HTTPS from the network", cidr_ipv4=whence)
+
+    def _https_group(self, part: str, description: str, rule: str, **whence: pulumi.Input[str]) -> ec2.SecurityGroup:
+        """A group that HTTPS comes into from one place."""
         context = self.context
         group = ec2.SecurityGroup(
-            context.logical("callers"),
-            description="API of tenants: HTTPS from the network",
+            context.logical(part),
+            description=description,
             vpc_id=self.vpc_id,
-            tags=self._named("callers"),
+            tags=self._named(part),
             opts=self._child(),
         )
         vpc.SecurityGroupIngressRule(
-            context.logical("callers"),
+            context.logical(part),
             security_group_id=group.id,
-            cidr_ipv4=context.settings.network.cidr,
             ip_protocol="tcp",
             from_port=443,
             to_port=443,
-            description="HTTPS from the network",
+            description=rule,
             tags=context.tags,
             opts=self._child(),
+            **whence,
         )
         return group
 

@@ -139,6 +139,7 @@ class Load:
         loop.add_signal_handler(signal.SIGTERM, stopped.set)
         started = time.perf_counter()
         arriving = loop.create_task(self._arrive(self.arrivals)) if self.arrivals else None
+        # Nobody ended it before its time: then it ends by itself.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopped.wait(), seconds)
         self.seconds = time.perf_counter() - started
