@@ -31,6 +31,7 @@ def test_outputs_say_what_was_built(playground):
 
 
 def test_what_can_change_in_place_does(playground):
+    playground.edit_workload("credit_scoring", lambda workload: workload["budget"].update(monthly_usd=800))
     playground.up("aws-batch")
     playground.edit_workload("credit_scoring", lambda workload: workload["budget"].update(monthly_usd=900))
     (before,) = playground.things("aws:budgets/budget:Budget")
