@@ -422,9 +422,57 @@ _MONITORING = (
         "drift-detection",
         Layer.MONITORING,
         "Data that was scored is compared with data that was trained on, on a schedule.",
-        aws=("aws:sagemaker/monitoringSchedule:MonitoringSchedule",),
+        aws=("aws:scheduler/schedule:Schedule", "aws:sagemaker/monitoringSchedule:MonitoringSchedule"),
         gcp=("gcp:cloudscheduler/job:Job",),
         azure=("azure-native:machinelearningservices:Schedule",),
+    ),
+    Capability(
+        "silence",
+        Layer.MONITORING,
+        "A monitor that stops reporting raises an alarm.",
+        aws=("aws:cloudwatch/metricAlarm:MetricAlarm",),
+        gcp=("gcp:monitoring/alertPolicy:AlertPolicy",),
+        azure=("azure-native:monitor:ScheduledQueryRule",),
+    ),
+    Capability(
+        "model-quality",
+        Layer.MONITORING,
+        "Outcomes that come late are joined with what was predicted, and performance is compared with the baseline's.",
+        aws=("aws:scheduler/schedule:Schedule",),
+        gcp=("gcp:cloudscheduler/job:Job",),
+        azure=("azure-native:machinelearningservices:Schedule",),
+    ),
+    Capability(
+        "usage",
+        Layer.MONITORING,
+        "Who asked which version of a model, how much and at what cost, is a table that can be queried.",
+        aws=("aws:glue/catalogTable:CatalogTable",),
+        gcp=("gcp:bigquery/table:Table",),
+        azure=("azure-native:machinelearningservices:DataContainer",),
+    ),
+    Capability(
+        "error-budget",
+        Layer.MONITORING,
+        "Errors that use up the objective's budget too quickly, over a short and a long time, raise an alarm.",
+        aws=("aws:cloudwatch/compositeAlarm:CompositeAlarm",),
+        gcp=("gcp:monitoring/slo:Slo",),
+        azure=("azure-native:monitor:ScheduledQueryRule",),
+    ),
+    Capability(
+        "dashboard",
+        Layer.MONITORING,
+        "Requests, errors, latency, waiting events, runs and drift are seen on one page.",
+        aws=("aws:cloudwatch/dashboard:Dashboard",),
+        gcp=("gcp:monitoring/dashboard:Dashboard",),
+        azure=("azure-native:applicationinsights:Workbook",),
+    ),
+    Capability(
+        "audit-trail",
+        Layer.MONITORING,
+        "Who read or wrote models and features is recorded.",
+        aws=("aws:cloudtrail/trail:Trail",),
+        gcp=("gcp:projects/iAMAuditConfig:IAMAuditConfig",),
+        azure=("azure-native:monitor:DiagnosticSetting",),
     ),
     Capability(
         "retraining-trigger",
@@ -453,6 +501,14 @@ _DELIVERY = (
         gcp=("gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider",),
         azure=("azure-native:managedidentity:FederatedIdentityCredential",),
     ),
+    Capability(
+        "state-backend",
+        Layer.DELIVERY,
+        "The state of stacks is kept in a versioned store, and its secrets under a key, of the cloud's own.",
+        aws=("aws:s3/bucket:Bucket",),
+        gcp=("gcp:storage/bucket:Bucket",),
+        azure=("azure-native:storage:BlobContainer",),
+    ),
 )
 
 CAPABILITIES: Mapping[str, Capability] = {
@@ -461,9 +517,12 @@ CAPABILITIES: Mapping[str, Capability] = {
 }
 
 
+_NOT_YET = {"silence", "model-quality", "usage", "error-budget", "dashboard", "audit-trail", "state-backend"}
+
+
 def asked_by(architecture: ArchitectureKind, workload: Workload) -> frozenset[str]:
     """The ids of the capabilities that a platform of this architecture needs for this workload."""
-    asked = set(CAPABILITIES)
+    asked = set(CAPABILITIES) - _NOT_YET
     serving = workload.serving
     if architecture is ArchitectureKind.BATCH:
         asked -= {

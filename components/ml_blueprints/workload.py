@@ -341,15 +341,33 @@ class Drift(Strict):
         written_as(
             r"^0 (\*|\*/([2-9]|1[0-2])|1?[0-9]|2[0-3]) \* \* \*$",
             "`0 * * * *` (hourly), `0 */n * * *` (every n hours, 2 to 12) or `0 h * * *` (daily)",
-            description="Hourly, every n hours, or daily; UTC. SageMaker's monitoring schedules take no other",
+            description="Hourly, every n hours, or daily; UTC",
         ),
     ] = "0 * * * *"
+
+
+class Feedback(Strict):
+    """What came of the answers: who asked which version how much, and how good it was, once outcomes are known."""
+
+    schedule: Annotated[Cron, Field(description="When the tables of usage and performance are written; UTC")] = (
+        "0 5 * * *"
+    )
+    labels_within_days: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=400,
+            description="How many days an outcome may take; they come as files under `labels/` of the curated zone. "
+            "None: no outcomes come",
+        ),
+    ] = None
 
 
 class Monitoring(Strict):
     """What is watched, and what is promised."""
 
     drift: Drift = Drift()
+    feedback: Feedback = Feedback()
     latency_objective_ms: Annotated[int | None, Field(ge=1, le=60_000, description="p99 of a request")] = None
     error_rate_objective: Annotated[float, Field(gt=0, lt=1, description="Share of requests that may fail")] = 0.01
 
