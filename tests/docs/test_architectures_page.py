@@ -17,6 +17,8 @@ NOT_ON_THE_WAY = {
     # Ways of requests, which bring no data into the lake, and what holds or divides them.
     *("router", "api", "tenant-quotas", "dedicated-placement", "automatic-rollback"),
     *("asynchronous-scoring", "ensemble"),
+    # What people look at, and what tells of monitors.
+    *("silence", "error-budget", "dashboard", "usage", "model-quality", "audit-trail", "state-backend"),
 }
 
 TYPES = {

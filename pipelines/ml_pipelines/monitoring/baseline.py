@@ -113,6 +113,11 @@ class Baseline:
     performance: tuple[Performance, ...] = ()
     held_back: int = 0
 
+    @property
+    def segmented(self) -> tuple[str, ...]:
+        """The columns by whose values segments are described."""
+        return tuple(dict.fromkeys(segment.partition("=")[0] for segment in self.segments))
+
     @classmethod
     def read(cls, step: str, file: Path) -> Self:
         """Raises StepError, with the file, where it is none."""

@@ -1,9 +1,11 @@
-"""What the scoring service wrote of its answers, as a view for DuckDB."""
+"""What the scoring service, or batch scoring, wrote of its answers, as a view for DuckDB."""
 
 from pathlib import Path
 from typing import Any
 
 import duckdb
+
+from ml_pipelines.tasks.task import EXAMPLE_ID, RESERVED
 
 # What the service captures of each row (docs/serving.md).
 _CAPTURED = {
@@ -25,11 +27,34 @@ class FeedbackError(Exception):
 def view(connection: duckdb.DuckDBPyConnection, requests: Path) -> None:
     """Make the view `captured` of the lines in a folder; a line that isn't JSON is a row of nothing.
 
-    Raises FeedbackError where there are no lines.
+    Where there are none, of the Parquet files that `batch_score` writes: an example's id is its event's. Raises
+    FeedbackError where there are neither.
     """
     # DuckDB takes many files; its stubs say one.
     files: Any = sorted(str(file) for file in requests.rglob("*.jsonl"))
-    if not files:
-        raise FeedbackError(f"{requests}: holds no lines of the service (*.jsonl)")
-    found = connection.read_json(files, format="newline_delimited", columns=_CAPTURED, ignore_errors=True)
-    found.create_view("captured")
+    if files:
+        found = connection.read_json(files, format="newline_delimited", columns=_CAPTURED, ignore_errors=True)
+        found.create_view("captured")
+    elif files := sorted(str(file) for file in requests.rglob("*.parquet")):
+        scored = connection.read_parquet(files, union_by_name=True, hive_partitioning=False)
+        _batch(scored).create_view("captured")
+    else:
+        raise FeedbackError(
+            f"{requests}: holds no lines of the service (*.jsonl), and no scores of a batch (*.parquet)"
+        )
+
+
+def _batch(scored: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    named = {"event_id": EXAMPLE_ID} | {name: name for name in _CAPTURED if name not in ("features", "event_id")}
+    inputs = [name for name in scored.columns if name not in (*named.values(), *RESERVED)]
+    columns = [
+        f"CAST({_quoted(column) if column in scored.columns else 'NULL'} AS {_CAPTURED[name]}) AS {_quoted(name)}"
+        for name, column in named.items()
+    ]
+    packed = ", ".join(f"{_quoted(name)} := {_quoted(name)}" for name in inputs)
+    features = f"to_json(struct_pack({packed}))" if inputs else "NULL"
+    return scored.project(f"{', '.join(columns)}, {features} AS features")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

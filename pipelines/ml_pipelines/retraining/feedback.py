@@ -1,27 +1,34 @@
 """Feedback: outcomes, which come late, joined by event id to what the service was asked and answered.
 
-    python -m ml_pipelines.retraining.feedback --requests FOLDER --labels PLACE --to FOLDER [--by home --by tenant]
+    python -m ml_pipelines.retraining.feedback --requests PLACE [--labels PLACE] --to FOLDER [--days 30] [--by home]
 
-It writes feedback.parquet (a row for each answered event with its outcome), performance.parquet (how good each version
-was, in all and in each cohort) and usage.parquet (who asked which version how much in each hour), and prints what was
-counted. Nothing that is wrong with single labels stops it: each kind of fault is counted and told.
+It writes who asked which version how much in each hour (`usage/day=.../usage.parquet`) and, where labels are, a row for
+each answered event with its outcome (feedback.parquet), and how good each version was, in all and in each cohort
+(`performance/day=.../performance.parquet`, of the day on which it is told), and prints what was counted. Nothing that
+is wrong with single labels stops it: each kind of fault is counted and told.
 """
 
 import argparse
+import contextlib
 import datetime
 import json
+import shutil
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ml_pipelines.retraining.answers import FeedbackError, view
+from ml_pipelines.retraining.captured import brought
 from ml_pipelines.retraining.performance import performance, performance_table
 from ml_pipelines.retraining.usage import usage
+from ml_pipelines.serving import object_stores
 from ml_pipelines.steps import command
 from ml_pipelines.steps.files import json_text, write_table
 
@@ -29,6 +36,7 @@ FEEDBACK, PERFORMANCE, USAGE, COUNTED = "feedback.parquet", "performance.parquet
 # Clocks of those who answer and of those who label differ by so much without anybody's fault.
 SKEW_MS = 5_000
 MEMORY = "1GB"
+_DAY_MS = 86_400_000
 _LABELS = {"event_id": "VARCHAR", "outcome": "DOUBLE", "labelled_at": "BIGINT"}
 
 
@@ -174,30 +182,90 @@ FROM met
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; prints what was counted as JSON."""
     parser = argparse.ArgumentParser(prog="python -m ml_pipelines.retraining.feedback", description=__doc__)
-    parser.add_argument("--requests", type=Path, required=True, help="the folder of what the service captured")
-    parser.add_argument("--labels", type=Path, required=True, help="outcomes: `event_id`, `outcome`, `labelled_at`")
-    parser.add_argument("--to", type=Path, required=True, help="the folder of the tables")
+    parser.add_argument("--requests", required=True, help="what the service captured, or batches scored: folder or URL")
+    parser.add_argument("--labels", help="outcomes: `event_id`, `outcome`, `labelled_at`; folder, file or URL")
+    parser.add_argument("--to", required=True, help="the folder of the tables, or its URL")
+    parser.add_argument("--days", type=int, help="answers of so many days and today; none so far are no fault")
     parser.add_argument("--as-of", type=command.moment, help="what was labelled later isn't looked at, ISO 8601")
     parser.add_argument("--skew-ms", type=int, default=SKEW_MS, help=f"how far clocks may differ (default: {SKEW_MS})")
     parser.add_argument("--by", action="append", default=[], help="a feature, or `tenant`, whose values are cohorts")
     parser.add_argument("--usd-per-hour", type=float, help="what serving costs, which is divided by volume")
     options = parser.parse_args(arguments)
-    began = datetime.datetime.now(datetime.UTC)
+    as_of = command.moment("now") if options.as_of is None else options.as_of
+    since = None if options.days is None else (as_of - options.days * _DAY_MS) // _DAY_MS * _DAY_MS
     try:
-        joined, counts = join(options.requests, options.labels, options.as_of, options.skew_ms)
-        used = usage(options.requests, options.usd_per_hour)
+        with tempfile.TemporaryDirectory() as made:
+            said = _told(options, Path(made), since, as_of)
+            _put(Path(made), options.to)
     except FeedbackError as error:
         print(f"feedback: {error}", file=sys.stderr)
         return 2
-    options.to.mkdir(parents=True, exist_ok=True)
-    write_table(joined, options.to / FEEDBACK)
-    write_table(performance_table(performance(joined, options.by)), options.to / PERFORMANCE)
-    write_table(used, options.to / USAGE)
-    as_of = options.as_of or int(began.timestamp() * 1000)
-    said: dict[str, Any] = {"as_of": as_of, **asdict(counts), "said": counts.said()}
-    (options.to / COUNTED).write_text(json_text(said), encoding="utf-8")
     print(json.dumps(said, indent=2))
     return 0
+
+
+def _told(options: argparse.Namespace, to: Path, since: int | None, as_of: int) -> dict[str, Any]:
+    """Write the tables of what is there; what was counted."""
+    with brought(options.requests, since, as_of) as requests, _labels_of(options.labels) as labels:
+        if since is not None and not _holds(requests):
+            return {"as_of": as_of, "said": f"nothing was asked since {_day(since)}"}
+        for day, rows in _by_day(usage(requests, options.usd_per_hour, since or 0)):
+            _write(rows, to / "usage" / f"day={day}" / USAGE)
+        if labels is None or (since is not None and not _holds(labels)):
+            return {"as_of": as_of, "said": "usage was counted; no outcomes are known"}
+        joined, counts = join(requests, labels, as_of, options.skew_ms)
+    _write(joined, to / FEEDBACK)
+    found = performance_table(performance(joined, options.by))
+    _write(found, to / "performance" / f"day={_day(as_of)}" / PERFORMANCE)
+    said: dict[str, Any] = {"as_of": as_of, **asdict(counts), "said": counts.said()}
+    (to / COUNTED).write_text(json_text(said), encoding="utf-8")
+    return said
+
+
+@contextlib.contextmanager
+def _labels_of(place: str | None) -> Iterator[Path | None]:
+    if place is None:
+        yield None
+        return
+    with brought(place) as labels:
+        yield labels
+
+
+def _holds(place: Path) -> bool:
+    files = [place] if place.is_file() else place.rglob("*")
+    return any(file.suffix in (".parquet", ".jsonl") for file in files)
+
+
+def _day(at: int) -> str:
+    return f"{datetime.datetime.fromtimestamp(at / 1000, datetime.UTC):%Y-%m-%d}"
+
+
+def _by_day(found: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    days = pc.strftime(found["hour"], "%Y-%m-%d")
+    for day in pc.unique(days).to_pylist():
+        yield day, found.filter(pc.equal(days, day))
+
+
+def _write(table: pa.Table, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    write_table(table, to)
+
+
+def _put(made: Path, to: str) -> None:
+    """Put the tables where they are wanted, once all of them are whole."""
+    files = sorted(file for file in made.rglob("*") if file.is_file())
+    if not object_stores.is_url(to):
+        for file in files:
+            place = Path(to, file.relative_to(made))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)
+        return
+    try:
+        folder = object_stores.open_folder(to)
+        for file in files:
+            folder.write(file.relative_to(made).as_posix(), file.read_bytes(), "application/octet-stream")
+    except Exception as error:  # Each cloud's libraries have errors of several kinds.
+        raise FeedbackError(f"{to} can't be written: {type(error).__name__}: {error}") from error
 
 
 if __name__ == "__main__":

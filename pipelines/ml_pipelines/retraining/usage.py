@@ -11,17 +11,18 @@ import pyarrow as pa
 from ml_pipelines.retraining.answers import FeedbackError, view
 
 
-def usage(requests: Path, usd_per_hour: float | None = None) -> pa.Table:
+def usage(requests: Path, usd_per_hour: float | None = None, since: int = 0) -> pa.Table:
     """A row for each hour, tenant and version, in this order.
 
-    requests: the folder of what the service captured. Columns: `hour` (UTC), `tenant` (`-` where none is known),
+    requests: the folder of what the service captured, or batches scored; since: what was asked before isn't counted, in
+    milliseconds since 1970. Columns: `hour` (UTC), `tenant` (`-` where none is known),
     `model`, `rows`, `entities` (how many different ones), `selected`, `mean_score` and, with `usd_per_hour`, `usd`.
     Raises FeedbackError where there are no lines.
     """
     with duckdb.connect() as connection:
         view(connection, requests)
         try:
-            return connection.execute(_USAGE, {"usd": usd_per_hour}).to_arrow_table()
+            return connection.execute(_USAGE, {"usd": usd_per_hour, "since": since}).to_arrow_table()
         except duckdb.Error as error:
             raise FeedbackError(f"{requests}: {error}") from error
 
@@ -37,7 +38,7 @@ SELECT *, $usd::DOUBLE * rows / sum(rows) OVER (PARTITION BY hour) AS usd FROM (
         count(*) FILTER (selected) AS selected,
         avg(score) AS mean_score
     FROM captured
-    WHERE "at" IS NOT NULL
+    WHERE "at" >= $since
     GROUP BY ALL
 )
 ORDER BY hour, tenant, model

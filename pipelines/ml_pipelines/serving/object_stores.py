@@ -6,6 +6,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -15,8 +16,15 @@ _SCHEMES = ("gs://", "s3://", "abfss://")
 class Folder(Protocol):
     """A folder. What goes wrong is raised as the cloud's library has it."""
 
-    def names(self, below: str = "") -> list[str]:
-        """The names of all objects below a path in the folder, from the folder on."""
+    def names(self, below: str = "", since: int | None = None) -> list[str]:
+        """The names of all objects below a path in the folder, from the folder on.
+
+        since: those that were written from then on, milliseconds since 1970.
+        """
+        ...
+
+    def folders(self, below: str = "") -> list[str]:
+        """The names of the folders directly below a path, each with a `/` at its end, from the folder on."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -44,6 +52,10 @@ def open_folder(url: str, variables: Mapping[str, str] = os.environ) -> Folder:
     return DataLake(parts.username or "", parts.hostname or "", prefix, variables.get("IDENTITY"))
 
 
+def _moment(at: int) -> datetime:
+    return datetime.fromtimestamp(at / 1000, UTC)
+
+
 class CloudStorage:
     """A folder of Cloud Storage."""
 
@@ -53,10 +65,20 @@ class CloudStorage:
         self._client, self._name, self._prefix = storage.Client(), bucket, prefix
         self._bucket = self._client.bucket(bucket)
 
-    def names(self, below: str = "") -> list[str]:
+    def names(self, below: str = "", since: int | None = None) -> list[str]:
         """See Folder."""
         found = self._client.list_blobs(self._name, prefix=self._prefix + below)
-        return [blob.name.removeprefix(self._prefix) for blob in found if not blob.name.endswith("/")]
+        kept = [blob.name for blob in found if since is None or blob.updated >= _moment(since)]
+        return [name.removeprefix(self._prefix) for name in kept if not name.endswith("/")]
+
+    def folders(self, below: str = "") -> list[str]:
+        """See Folder."""
+        # Its stubs say an iterator, which has no prefixes.
+        found: Any = self._client.list_blobs(self._name, prefix=self._prefix + below, delimiter="/")
+        # Prefixes are there once the pages were read.
+        for _ in found:
+            pass
+        return [name.removeprefix(self._prefix) for name in sorted(found.prefixes)]
 
     def read(self, name: str) -> bytes:
         """See Folder."""
@@ -75,11 +97,19 @@ class S3:
 
         self._client, self._bucket, self._prefix = boto3.client("s3"), bucket, prefix
 
-    def names(self, below: str = "") -> list[str]:
+    def names(self, below: str = "", since: int | None = None) -> list[str]:
         """See Folder."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix + below)
-        found = [one["Key"] for page in pages for one in page.get("Contents", ())]
-        return [key.removeprefix(self._prefix) for key in found if not key.endswith("/")]
+        found = [one for page in pages for one in page.get("Contents", ())]
+        kept = [one["Key"] for one in found if since is None or one["LastModified"] >= _moment(since)]
+        return [key.removeprefix(self._prefix) for key in kept if not key.endswith("/")]
+
+    def folders(self, below: str = "") -> list[str]:
+        """See Folder."""
+        asked = {"Bucket": self._bucket, "Prefix": self._prefix + below, "Delimiter": "/"}
+        pages = self._client.get_paginator("list_objects_v2").paginate(**asked)
+        found = [one["Prefix"] for page in pages for one in page.get("CommonPrefixes", ())]
+        return [prefix.removeprefix(self._prefix) for prefix in found]
 
     def read(self, name: str) -> bytes:
         """See Folder."""
@@ -100,10 +130,18 @@ class DataLake:
         self._client: Any = ContainerClient(f"https://{account}", container, _azure_credential(identity))
         self._prefix = prefix
 
-    def names(self, below: str = "") -> list[str]:
+    def names(self, below: str = "", since: int | None = None) -> list[str]:
         """See Folder."""
-        found = self._client.list_blob_names(name_starts_with=self._prefix + below)
-        return [name.removeprefix(self._prefix) for name in found]
+        found = self._client.list_blobs(name_starts_with=self._prefix + below)
+        kept = [one.name for one in found if since is None or one.last_modified >= _moment(since)]
+        return [name.removeprefix(self._prefix) for name in kept]
+
+    def folders(self, below: str = "") -> list[str]:
+        """See Folder."""
+        from azure.storage.blob import BlobPrefix
+
+        found = self._client.walk_blobs(name_starts_with=self._prefix + below, delimiter="/")
+        return [one.name.removeprefix(self._prefix) for one in found if isinstance(one, BlobPrefix)]
 
     def read(self, name: str) -> bytes:
         """See Folder."""

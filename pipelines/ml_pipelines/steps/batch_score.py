@@ -56,7 +56,7 @@ def batch_score(
     columns = {**kept, "score": pa.array(scores)}
     if said["threshold"] is not None:
         columns["selected"] = pa.array(scores > said["threshold"])
-    version = f"{said['candidate']} {said.get('version', 'unregistered')}"
+    version = f"{said['candidate']}/{said.get('version', 'unregistered')}"
     columns["model"] = pa.repeat(version, len(table)).dictionary_encode()
     columns["at"] = pa.repeat(round(time.time() * 1000) if at is None else at, len(table))
     columns |= {item.name: table[item.name] for item in task.inputs}

@@ -4,9 +4,10 @@ Writes drift.json. Exit code 3, unless `--branch` is given, where something page
 """
 
 import argparse
+import contextlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ml_pipelines.monitoring.distances import METRICS
 from ml_pipelines.monitoring.performance import Decay, decays
 from ml_pipelines.monitoring.report import OUTCOME, Finding, Kind, Report, Settings, Verdict
 from ml_pipelines.retraining.answers import FeedbackError
+from ml_pipelines.retraining.captured import brought
 from ml_pipelines.retraining.feedback import join
 from ml_pipelines.steps import command
 from ml_pipelines.steps.errors import StepError
@@ -35,12 +37,13 @@ DRIFT = "drift.json"
 LABELS = "labels"
 # Of so many answers, the newest whose outcomes are known, the performance is told.
 LABELLED = 5_000
-_HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
+_DAY_MS, _HOUR_MS, _MINUTE_MS = 86_400_000, 3_600_000, 60_000
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is looked at. place: the folder that the service captured into, or Parquet; labels: outcomes by event id.
+    """What is looked at. place: the folder that the service captured into, or Parquet; labels: outcomes by event id;
+    answered: where answers are whose outcomes are known by now, which may be older (default: place).
 
     since, until: when the rows were asked, milliseconds since 1970; model: the version that answered, as in
     `boosting/1.2.0`, whose baseline it is; silence: ms without a row before `as_of` that are an alarm.
@@ -54,6 +57,7 @@ class Asked:
     silence: int | None = None
     labelled: int = LABELLED
     as_of: int | None = None
+    answered: Path | None = None
 
 
 def drift(baseline: Path, asked: Asked, task: Task, settings: Settings, to: Path | None = None) -> Report:
@@ -95,10 +99,11 @@ def _labelled(before: Baseline, asked: Asked, task: Task, settings: Settings, as
         said = f"{asked.labels} holds no labels: whoever sends them has stopped"
         missing = Finding(Kind.ABSENCE, OUTCOME, LABELS, Verdict.ALARM, said, 0, found=0.0, threshold=1.0)
         return _Labels(findings=(missing,))
-    if not _holds(asked.place, ".jsonl"):
-        return _Labels(notes=("labels weren't joined: the window isn't what the service captured (*.jsonl)",))
+    answered = asked.answered or asked.place
+    if not _holds(answered, ".parquet", ".jsonl"):
+        return _Labels(notes=("labels weren't joined: nothing was answered",))
     try:
-        joined, counted = join(asked.place, asked.labels, as_of)
+        joined, counted = join(answered, asked.labels, as_of)
     except FeedbackError as error:
         raise StepError(STEP, str(asked.labels), str(error)) from error
     if asked.model is not None:
@@ -138,6 +143,8 @@ def _segments(joined: pa.Table, columns: Sequence[str]) -> dict[str, np.ndarray]
     features = [json.loads(text or "{}") for text in joined["features"].to_pylist()] if columns else []
     for column in columns:
         captured = column in joined.column_names
+        if not captured and not any(column in row for row in features):
+            continue
         values = joined[column].to_pylist() if captured else [row.get(column) for row in features]
         words = np.array(["" if value is None else str(value) for value in values], dtype=object)
         found |= {f"{column}={word}": words == word for word in np.unique(words.astype(str))}
@@ -150,22 +157,40 @@ def _holds(place: Path, *suffixes: str) -> bool:
     return any(file.suffix in suffixes for file in files)
 
 
+@contextlib.contextmanager
+def _brought(
+    options: argparse.Namespace, since: int | None, until: int | None, now: int
+) -> Iterator[tuple[Path, Path | None, Path | None]]:
+    """The window, the labels, and the answers that these may be of, as files of this machine."""
+    with contextlib.ExitStack() as stack:
+        try:
+            window = stack.enter_context(brought(options.window, since, until))
+            if options.labels is None:
+                yield window, None, None
+                return
+            labels = stack.enter_context(brought(options.labels))
+            days = options.labels_within_days
+            answered = stack.enter_context(brought(options.window, now - days * _DAY_MS, now)) if days else None
+        except FeedbackError as error:
+            raise StepError(STEP, "window, labels", str(error)) from error
+        yield window, labels, answered
+
+
 def main() -> None:
     """The command line."""
     usual = Settings()
     parser = command.parser(STEP, __doc__)
     parser.add_argument("--baseline", type=Path, required=True, help="drift_baseline.json of the model's version")
-    parser.add_argument("--window", type=Path, required=True, help="the folder that the service captured, or Parquet")
-    parser.add_argument("--labels", type=Path, help="outcomes: `event_id`, `outcome`, `labelled_at`")
+    parser.add_argument("--window", required=True, help="what the service captured, or Parquet; a folder or its URL")
+    parser.add_argument("--labels", help="outcomes: `event_id`, `outcome`, `labelled_at`; a file, a folder or its URL")
+    parser.add_argument("--labels-within-days", type=int, help="how old their answers may be (default: the window's)")
     parser.add_argument("--to", type=Path, required=True, help=f"the file of the report, such as {DRIFT}")
     parser.add_argument("--drifted", type=Path, help="another one, where it pages and the data are whole: to train by")
     parser.add_argument("--since", type=command.moment, help="when the first row was asked, ISO 8601")
     parser.add_argument("--until", type=command.moment, help="when the first row after it was, ISO 8601, or `now`")
     parser.add_argument("--hours", type=float, help="instead of --since: so many hours before --until, or before now")
     parser.add_argument("--model", help="rows that this version answered, as in boosting/1.2.0 (default: all)")
-    parser.add_argument(
-        "--segment", action="append", default=[], help="a feature or `tenant`, to be looked at by value"
-    )
+    parser.add_argument("--segment", action="append", help="a feature or `tenant`, by value (default: the baseline's)")
     parser.add_argument("--metric", choices=METRICS, default=usual.metric, help=f"default: {usual.metric}")
     parser.add_argument("--threshold", type=float, default=usual.threshold, help=f"default: {usual.threshold}")
     parser.add_argument("--alpha", type=float, default=usual.alpha, help=f"chance of a false report ({usual.alpha})")
@@ -179,7 +204,6 @@ def main() -> None:
         if options.hours is not None:
             since = round((now if until is None else until) - options.hours * _HOUR_MS)
         silence = None if options.silence_minutes is None else round(options.silence_minutes * _MINUTE_MS)
-        asked = Asked(options.window, options.labels, since, until, options.model, silence, as_of=now)
         settings = replace(
             usual,
             metric=options.metric,
@@ -187,9 +211,11 @@ def main() -> None:
             alpha=options.alpha,
             minimum=options.minimum,
             decay=options.decay,
-            segments=tuple(options.segment),
+            segments=Baseline.read(STEP, options.baseline).segmented if options.segment is None else options.segment,
         )
-        report = drift(options.baseline, asked, find(options.task), settings, options.to)
+        with _brought(options, since, until, now) as (window, labels, answered):
+            asked = Asked(window, labels, since, until, options.model, silence, as_of=now, answered=answered)
+            report = drift(options.baseline, asked, find(options.task), settings, options.to)
         if options.drifted is not None and report.drifted:
             options.drifted.parent.mkdir(parents=True, exist_ok=True)
             options.drifted.write_text(json_text(report.as_json()), encoding="utf-8")

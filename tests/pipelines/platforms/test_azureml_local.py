@@ -189,7 +189,7 @@ def test_a_model_is_trained_published_trained_again_and_used(service, archive, k
     scores = {"scores": tmp_path / "predictions"}
     service.run(_compiled(task, Pipeline.BATCH_SCORING), events | champion | now | trusted, scores)
     scored = pq.read_table(tmp_path / "predictions" / "scores.parquet")
-    assert set(scored["model"].to_pylist()) <= {f"{said['name']} {said['version']}"}
+    assert set(scored["model"].to_pylist()) <= {f"{said['name']}/{said['version']}"}
 
 
 def test_data_that_a_verdict_refuses_end_the_pipeline_before_anything_is_learned(service, archive, key, tmp_path):

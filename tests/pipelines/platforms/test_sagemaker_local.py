@@ -296,7 +296,7 @@ def test_a_model_is_trained_registered_trained_again_and_used(service, compiled,
     trusted = manifest.as_word(public)
     service.run(compiled[Pipeline.BATCH_SCORING], "third", **given(key, address), AsOf="2018-09-15", Trusted=trusted)
     scored = pq.read_table(service.s3 / "curated" / "predictions" / "run=third" / "scores.parquet")
-    assert set(scored["model"].to_pylist()) <= {f"{said['name']} {said['version']}"}
+    assert set(scored["model"].to_pylist()) <= {f"{said['name']}/{said['version']}"}
 
 
 def test_data_that_a_verdict_refuses_end_the_pipeline_and_say_where_it_is_told(service, compiled, key):

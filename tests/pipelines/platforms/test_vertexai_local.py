@@ -239,7 +239,7 @@ def test_a_model_is_trained_registered_trained_again_and_used(google, events, un
     (file,) = (tmp_path / "predictions").rglob("scores.parquet")
     scores = pq.read_table(file)
     assert len(scores) > 1000
-    assert set(scores["model"].to_pylist()) == {f"{said['name']} {said['version']}"}
+    assert set(scores["model"].to_pylist()) == {f"{said['name']}/{said['version']}"}
 
 
 def test_a_model_that_a_gate_refuses_is_not_registered(google, spoiled, key, tmp_path, capfd):

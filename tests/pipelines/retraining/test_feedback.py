@@ -213,12 +213,71 @@ def test_usage_is_counted_by_hour_tenant_and_version(tmp_path):
     assert usage(tmp_path / "requests").to_pylist()[0]["usd"] is None
 
 
+def feedback(*arguments) -> int:
+    return main([str(one) for one in arguments])
+
+
 def test_the_command_line_writes_tables_that_duckdb_reads(tmp_path, capsys):
     asked = captured(tmp_path, *(line(f"e{place}", entity=f"c{place}") for place in range(100)))
     known = labels(tmp_path, *((f"e{place}", place % 2, 5000) for place in range(100)))
     to = tmp_path / "made"
-    assert main(["--requests", str(asked), "--labels", str(known), "--to", str(to), "--by", "home"]) == 0
+    assert feedback("--requests", asked, "--labels", known, "--to", to, "--by", "home") == 0
     assert json.loads(capsys.readouterr().out)["joined"] == 100
-    written = duckdb.read_parquet(str(to / "performance.parquet")).filter("metric = 'brier'")
-    assert written.project("dimension, cohort, value").fetchall() == [("all", "all", 0.25), ("home", "rent", 0.25)]
-    assert main(["--requests", str(tmp_path / "none"), "--labels", str(known), "--to", str(to)]) == 2
+    written = duckdb.read_parquet(str(to / "performance/day=*/performance.parquet"))
+    parts = written.filter("metric = 'brier'").project("dimension, cohort, value").fetchall()
+    assert parts == [("all", "all", 0.25), ("home", "rent", 0.25)]
+    assert len(duckdb.read_parquet(str(to / "feedback.parquet"))) == 100
+    assert feedback("--requests", tmp_path / "none", "--labels", known, "--to", to) == 2
+
+
+def test_usage_is_kept_by_day_and_counted_anew_for_days_that_are_whole(tmp_path):
+    to, day = tmp_path / "made", 24 * HOUR
+    times = (HOUR, day + HOUR, day + 2 * HOUR, 2 * day, 2 * day + HOUR)
+    # What was asked just before midnight is written after it.
+    late = [line("late", day - 1)]
+    for number, folder in ((0, "day=1970-01-01"), (1, "day=1970-01-02"), (2, "day=1970-01-03")):
+        file = tmp_path / "requests" / folder / "a.jsonl"
+        file.parent.mkdir(parents=True)
+        rows = [line(f"e{at}", at) for at in times if at // day == number] + (late if number == 1 else [])
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for as_of, days in (("1970-01-02T12:00", 1), ("1970-01-03T12:00", 1)):
+        assert feedback("--requests", tmp_path / "requests", "--to", to, "--days", days, "--as-of", as_of) == 0
+    files = sorted(file.parent.name for file in to.glob("usage/*/usage.parquet"))
+    assert files == ["day=1970-01-01", "day=1970-01-02", "day=1970-01-03"]
+    found = duckdb.read_parquet(str(to / "usage/*/*.parquet"), hive_partitioning=True)
+    rows = found.aggregate("day, sum(rows)::INT AS rows").order("day").fetchall()
+    assert [count for _, count in rows] == [2, 2, 2]
+
+
+def test_nothing_asked_and_no_labels_yet_are_no_faults_of_a_scheduled_run(tmp_path, capsys):
+    asked, to = tmp_path / "requests", tmp_path / "made"
+    assert feedback("--requests", asked, "--labels", tmp_path / "labels", "--to", to, "--days", 7) == 0
+    assert "nothing was asked since" in capsys.readouterr().out
+    captured(tmp_path, line("a", 1_767_225_600_000))
+    told = ("--days", 7, "--as-of", "2026-01-02T03:00")
+    assert feedback("--requests", asked, "--labels", tmp_path / "labels", "--to", to, *told) == 0
+    assert "no outcomes are known" in capsys.readouterr().out
+    assert sorted(file.name for file in to.rglob("*.parquet")) == ["usage.parquet"]
+
+
+def test_scores_of_a_batch_have_usage_and_outcomes(tmp_path):
+    table = pa.table(
+        {
+            "example_id": ["a", "b"],
+            "entity": ["x", "x"],
+            "decided_at": [1, 2],
+            "score": [0.25, 0.75],
+            "selected": [False, True],
+            "model": pa.array(["trees/1.0.0"] * 2).dictionary_encode(),
+            "at": [HOUR, HOUR],
+            "home": ["rent", None],
+        }
+    )
+    scored = tmp_path / "predictions" / "run"
+    scored.mkdir(parents=True)
+    pq.write_table(table, scored / "scores.parquet")
+    (row,) = usage(scored.parent).to_pylist()
+    assert (row["tenant"], row["model"], row["rows"], row["entities"], row["selected"]) == ("-", "trees/1.0.0", 2, 1, 1)
+    joined, counts = join(scored.parent, labels(tmp_path, ("a", 1, 2 * HOUR), ("b", 0, 2 * HOUR)))
+    assert (outcomes(joined), counts.waiting) == ({"a": 1.0, "b": 0.0}, 0)
+    assert json.loads(joined["features"].to_pylist()[0]) == {"home": "rent"}

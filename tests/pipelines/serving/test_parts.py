@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import azure.storage.blob
@@ -320,8 +321,15 @@ class Bucket:
         assert name == "lake"
         return self
 
-    def list_blobs(self, bucket, prefix):
-        return [Bucket(self.files, name) for name in sorted(self.files) if name.startswith(prefix)]
+    def list_blobs(self, bucket, prefix, delimiter=None):
+        if delimiter is None:
+            return [Bucket(self.files, name) for name in sorted(self.files) if name.startswith(prefix)]
+        folders, names = directly_below(self.files, prefix)
+        return Pages([Bucket(self.files, name) for name in names], folders)
+
+    @property
+    def updated(self):
+        return datetime.now(UTC)
 
     def blob(self, name):
         return Bucket(self.files, name)
@@ -333,14 +341,41 @@ class Bucket:
         self.files[self.name] = content
 
 
+def directly_below(files, prefix):
+    """Folders and objects directly below a prefix, as stores list them by a delimiter."""
+    rest = {name.removeprefix(prefix) for name in files if name.startswith(prefix)}
+    folders = {prefix + name.partition("/")[0] + "/" for name in rest if "/" in name}
+    return folders, sorted(prefix + name for name in rest if "/" not in name)
+
+
+class Pages:
+    """What Cloud Storage answers: prefixes are known once the pages were read."""
+
+    def __init__(self, blobs, folders):
+        self._blobs, self._folders, self.prefixes = blobs, folders, set()
+
+    def __iter__(self):
+        yield from self._blobs
+        self.prefixes = self._folders
+
+
 class Container:
     """A container of Azure's blobs."""
 
     def __init__(self, files):
         self.files = files
 
-    def list_blob_names(self, name_starts_with):
-        return iter([name for name in sorted(self.files) if name.startswith(name_starts_with)])
+    def list_blobs(self, name_starts_with):
+        for name in sorted(self.files):
+            if name.startswith(name_starts_with):
+                yield SimpleNamespace(name=name, last_modified=datetime.now(UTC))
+
+    def walk_blobs(self, name_starts_with, delimiter):
+        folders, names = directly_below(self.files, name_starts_with)
+        for name in sorted(folders):
+            yield azure.storage.blob.BlobPrefix(prefix=name)
+        for name in names:
+            yield SimpleNamespace(name=name)
 
     def download_blob(self, name):
         return SimpleNamespace(readall=lambda: self.files[name])
@@ -363,6 +398,16 @@ def test_versions_and_lines_lie_in_a_clouds_object_store(objects):
     folder = object_stores.open_folder(url)
     written = [name for name in folder.names("requests/") if name.endswith(".jsonl")]
     assert [folder.read(name) for name in written] == [b'{"number":1}\n'] == [read(f"registry/{written[0]}")]
+
+
+def test_a_store_lists_folders_and_what_was_written_since(objects):
+    folder = object_stores.open_folder(objects[0])
+    assert folder.folders() == ["elsewhere/", "trees/"]
+    assert folder.folders("trees/") == ["trees/1.0.0/"]
+    assert folder.folders("trees/1.0.0/") == []
+    now = round(time.time() * 1000)
+    assert folder.names("trees/", now - 3_600_000) == folder.names("trees/") != []
+    assert folder.names("trees/", now + 3_600_000) == []
 
 
 def test_a_store_that_cant_be_read_is_named(monkeypatch):

@@ -200,3 +200,33 @@ def test_the_command_line_ends_with_the_verdict(baseline, tmp_path, monkeypatch,
     assert run(monkeypatch, "--baseline", baseline, "--window", usual.place, "--to", tmp_path / "drift.json") == 0
     assert run(monkeypatch, "--baseline", tmp_path / "no.json", *words[2:]) == 2
     assert "no.json: there is no such file" in capsys.readouterr().err
+
+
+def test_outcomes_of_answers_before_the_window_count(baseline, tmp_path, monkeypatch):
+    asked = captured(tmp_path, flipped=True)
+    words = ("--baseline", baseline, "--window", asked.place, "--labels", asked.labels, "--branch")
+
+    def joined(*more):
+        assert run(monkeypatch, *words, *more, "--to", tmp_path / "drift.json") == 0
+        return Report.from_json(json.loads((tmp_path / "drift.json").read_text()))
+
+    # A window of now: nothing was asked in it, and no outcome is of it.
+    assert joined("--hours", 1).of(Kind.CONCEPT) == []
+    report = joined("--hours", 1, "--labels-within-days", 3650)
+    assert (report.counts["labels_joined"], report.rows) == (2000, 0)
+    assert {(one.metric, one.verdict) for one in report.of(Kind.CONCEPT)} >= {("roc_auc", Verdict.ALARM)}
+
+
+def test_segments_are_those_of_the_baseline_where_none_are_named(baseline, tmp_path, monkeypatch):
+    said = json.loads(baseline.read_text())
+    kept = {"strong": [said["inputs"]["strong"]["counts"], 0]}
+    said["segments"] = {f"{name}={value}": kept for name in ("tenant", "home") for value in "ab"}
+    (tmp_path / "baseline.json").write_text(json.dumps(said))
+    asked = captured(tmp_path)
+    words = ("--baseline", tmp_path / "baseline.json", "--window", asked.place, "--to", tmp_path / "drift.json")
+    run(monkeypatch, *words)
+    report = Report.from_json(json.loads((tmp_path / "drift.json").read_text()))
+    assert {one.segment for one in report.of(Kind.DATA)} >= {"", "tenant=a", "tenant=b"}
+    assert any("segments of `home` weren't looked at" in note for note in report.notes)
+    run(monkeypatch, *words, "--segment", "entity")
+    assert json.loads((tmp_path / "drift.json").read_text())["settings"]["segments"] == ["entity"]

@@ -196,7 +196,7 @@ def test_a_batch_is_scored_by_a_verified_model(made):
     said = batch_score(model, made / "data" / "test.parquet", CLASS_TASK, made / "scores.parquet", [KEY.public_key()])
     scores = pq.read_table(made / "scores.parquet")
     assert said["rows"] == len(scores)
-    assert set(scores["model"].to_pylist()) == {"logistic-regression 1.0.0"}
+    assert set(scores["model"].to_pylist()) == {"logistic-regression/1.0.0"}
     assert (
         scores["selected"].to_pylist()
         == (scores["score"].to_numpy() > verify(model, [KEY.public_key()])["threshold"]).tolist()
