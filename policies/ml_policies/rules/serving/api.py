@@ -23,6 +23,10 @@ API_POLICY = "azure-native:apimanagement:ApiPolicy"
 SERVICE_POLICY = "azure-native:apimanagement:Policy"
 PRODUCT = "azure-native:apimanagement:Product"
 PRODUCT_POLICY = "azure-native:apimanagement:ProductPolicy"
+REST_STAGE = "aws:apigateway/stage:Stage"
+FIREWALL_OF = "aws:wafv2/webAclAssociation:WebAclAssociation"
+BACKEND = "gcp:compute/backendService:BackendService"
+APPLICATION_GATEWAY = "azure-native:network:ApplicationGateway"
 
 
 def above_zero(path: str, default: Any = MISSING, source: str = "") -> Check:
@@ -139,5 +143,35 @@ RULES = (
         },
         missing={"gcp": "API Gateway checks no bodies, and what Apigee checks lies inside of the bundle of a proxy."},
         references=("checkov:CKV2_AWS_53",),
+    ),
+    Rule(
+        "MLB-SRV-009",
+        "A web application firewall looks at what an API is asked.",
+        Severity.MEDIUM,
+        "Associate a web ACL with the stage, or give the load balancer in front a firewall's policy.",
+        checks={
+            # https://cloud.google.com/armor/docs/security-policy-overview: policies are of what the internet reaches.
+            BACKEND: any_of(
+                present("securityPolicy"),
+                one_of(
+                    "loadBalancingScheme",
+                    ("INTERNAL", "INTERNAL_MANAGED", "INTERNAL_SELF_MANAGED"),
+                    "EXTERNAL",
+                    "https://www.pulumi.com/registry/packages/gcp/api-docs/compute/backendservice/",
+                ),
+            ),
+            # https://learn.microsoft.com/azure/web-application-firewall/ag/ag-overview
+            APPLICATION_GATEWAY: any_of(
+                present("firewallPolicy.id"), equals("webApplicationFirewallConfiguration.enabled", True)
+            ),
+        },
+        relations={
+            REST_STAGE: related(
+                either(dependents(FIREWALL_OF), naming(FIREWALL_OF, "resourceArn", "arn")),
+                "no web ACL is associated with it",
+                present("webAclArn"),
+            ),
+        },
+        references=("checkov:CKV2_AWS_29", "checkov:CKV_AZURE_120"),
     ),
 )
