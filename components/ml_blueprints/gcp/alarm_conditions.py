@@ -3,6 +3,8 @@
 Metrics: https://cloud.google.com/monitoring/api/metrics_gcp; filters: https://cloud.google.com/monitoring/api/v3/filters.
 """
 
+import json
+
 import pulumi
 from pulumi_gcp import monitoring
 
@@ -13,6 +15,8 @@ _ERRORS, _PREDICTIONS = (
     f"aiplatform.googleapis.com/prediction/online/{name}_count" for name in ("error", "prediction")
 )
 _ENDPOINT = "aiplatform.googleapis.com/Endpoint"
+_WORKFLOW = "workflows.googleapis.com/Workflow"
+_FINISHED_RUNS = "workflows_googleapis_com:finished_execution_count"
 
 
 def error_rate(service: pulumi.Output[str], objective: float) -> monitoring.AlertPolicyConditionArgs:
@@ -98,10 +102,33 @@ def failed_runs(workflow: pulumi.Output[str]) -> monitoring.AlertPolicyCondition
         workflow.apply(
             lambda name: _filter(
                 "workflows.googleapis.com/finished_execution_count",
-                "workflows.googleapis.com/Workflow",
+                _WORKFLOW,
                 resource_workflow_id=name,
                 metric_status="FAILED",
             )
+        ),
+    )
+
+
+def no_run(workflow: pulumi.Output[str], hours: int) -> monitoring.AlertPolicyConditionArgs:
+    """That no run of a workflow has ended for so many hours, and one more: nothing counted is none.
+
+    A policy looks back over 25 hours at most. Metrics have other names in its language.
+    https://cloud.google.com/monitoring/promql/promql-mapping
+    """
+    return monitoring.AlertPolicyConditionArgs(
+        display_name=f"no run has ended for {hours + 1} h",
+        condition_prometheus_query_language=monitoring.AlertPolicyConditionConditionPrometheusQueryLanguageArgs(
+            query=workflow.apply(
+                lambda name: (
+                    f"(sum(increase({_FINISHED_RUNS}{{monitored_resource={json.dumps(_WORKFLOW)},"
+                    f"workflow_id={json.dumps(name)}}}[{hours}h])) or vector(0)) < 1"
+                )
+            ),
+            duration="3600s",
+            evaluation_interval="300s",
+            # There is no such metric before the first run.
+            disable_metric_validation=True,
         ),
     )
 

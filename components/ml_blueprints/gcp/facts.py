@@ -384,6 +384,7 @@ STRATEGIES = {True: "SPOT", False: "STANDARD"}
 COMMANDS = {
     "process": ("python", "-m", "ml_pipelines.streaming.cloud_run"),
     "drift": ("python", "-m", "ml_pipelines.steps.drift"),
+    "feedback": ("python", "-m", "ml_pipelines.retraining.feedback"),
 }
 
 # Where a Spark batch is started and looked at.

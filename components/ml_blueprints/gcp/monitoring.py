@@ -1,21 +1,18 @@
 """The monitoring layer on Google Cloud: alarms, a scheduled drift check, what starts training again, and the budget."""
 
-from urllib.parse import quote
-
 import pulumi
-from pulumi_gcp import billing, cloudscheduler, eventarc, monitoring, pubsub, workflows
+from pulumi_gcp import billing, cloudscheduler, eventarc, monitoring, pubsub
 
-from ml_blueprints import layers, routing, schedules
-from ml_blueprints.gcp import alarm_conditions, facts, pipeline_definition
+from ml_blueprints import layers, schedules
+from ml_blueprints.gcp import alarm_conditions, drift_check, facts, pipeline_definition, scheduled_run
 from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.development import Development
+from ml_blueprints.gcp.feedback import PERFORMANCE, USAGE, Feedback
 from ml_blueprints.gcp.foundation import Foundation
+from ml_blueprints.gcp.scheduled_run import ScheduledRun
 from ml_blueprints.gcp.serving import Serving
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
-
-# Where the drift check leaves what it found, in the curated zone.
-DRIFT_REPORT = "drift/drift.json"
 
 # How long an event may wait for the processor, and for the archive, before somebody is told.
 PROCESSED_SECONDS = 60
@@ -25,8 +22,9 @@ ARCHIVED_SECONDS = 600
 class Monitoring(layers.Monitoring):
     """Telemetry, drift, retraining and budget on Google Cloud.
 
-    Native resources: `channel`, `alarms`, `drift_topic`, `drift_pipeline`, `drift_schedule`, `drift_trigger`,
-    `retraining_schedule` (None unless asked for), `budget`.
+    Native resources: `channel`, `alarms`, `drift_topic`, `drift_runs` (a workflow and its schedule for the champion of
+    all, and for each tenant with versions of its own), of which the first is `drift_pipeline` and `drift_schedule`;
+    `feedback` with its run and tables; `drift_trigger`, `retraining_schedule` (None unless asked for), `budget`.
     """
 
     cloud = "gcp"
@@ -43,11 +41,17 @@ class Monitoring(layers.Monitoring):
         super().__init__(context, opts)
         self.foundation, self.data, self.development, self.serving = foundation, data, development, serving
         self.alarms: list[monitoring.AlertPolicy] = []
+        self.drift_runs: list[ScheduledRun] = []
+        self.may_run = [
+            *foundation.act_as(Purpose.MONITORING, Purpose.MONITORING),
+            *data.grants[Purpose.MONITORING],
+        ]
         self.drift_trigger: eventarc.Trigger | None = None
         self.retraining_schedule: cloudscheduler.Job | None = None
         self._alerts()
         self._alarms()
         self._drift()
+        self._feedback()
         self._retraining()
         self._budget()
         self.give(
@@ -55,6 +59,11 @@ class Monitoring(layers.Monitoring):
             drift=self.drift_schedule.id,
             retraining=[trigger.id for trigger in (self.drift_trigger, self.retraining_schedule) if trigger],
         )
+
+    @property
+    def captures(self) -> bool:
+        """Whether what is asked is kept as it comes; else batches leave what they scored."""
+        return bool(self.serving.online or self.serving.scorer)
 
     def _alerts(self) -> None:
         context = self.context
@@ -95,20 +104,21 @@ class Monitoring(layers.Monitoring):
             if latency_ms:
                 self._alarm("latency", alarm_conditions.endpoint_latency(online.endpoint.name, latency_ms))
 
-    def _alarm(self, part: str, condition: monitoring.AlertPolicyConditionArgs) -> None:
+    def _alarm(self, part: str, *conditions: monitoring.AlertPolicyConditionArgs) -> monitoring.AlertPolicy:
+        """An alarm while all conditions hold."""
         context = self.context
-        self.alarms.append(
-            monitoring.AlertPolicy(
-                context.logical(part),
-                display_name=f"{context.name}: {part}",
-                combiner="OR",
-                conditions=[condition],
-                notification_channels=[self.channel.id],
-                severity="ERROR",
-                user_labels=context.tags,
-                opts=self.child(),
-            )
+        alarm = monitoring.AlertPolicy(
+            context.logical(part),
+            display_name=f"{context.name}: {part}",
+            combiner="AND",
+            conditions=list(conditions),
+            notification_channels=[self.channel.id],
+            severity="ERROR",
+            user_labels=context.tags,
+            opts=self.child(),
         )
+        self.alarms.append(alarm)
+        return alarm
 
     def _drift(self) -> None:
         """A job compares what was captured with what the champion was trained on; what drifted is published."""
@@ -129,79 +139,52 @@ class Monitoring(layers.Monitoring):
             member=foundation.member(Purpose.MONITORING),
             opts=self.child(),
         )
-        report = self.data.buckets[Zone.CURATED].name.apply(
-            lambda bucket: facts.OBJECTS_URL.format(bucket=bucket, path=quote(DRIFT_REPORT, safe=""))
-        )
-        self.drift_pipeline = workflows.Workflow(
-            context.logical("drift"),
-            region=foundation.region,
-            description=f"Looks for drift in what {context.workload.name} was asked",
-            service_account=foundation.identities[Purpose.MONITORING],
-            source_contents=pipeline_definition.run_and_publish(
-                self.development.job, self._drift_check(), report, self.drift_topic.id
-            ),
-            crypto_key_name=foundation.key,
-            call_log_level="LOG_ERRORS_ONLY",
-            deletion_protection=False,
-            labels=context.tags,
-            opts=self.child(
-                depends_on=[
-                    may_publish,
-                    *foundation.act_as(Purpose.MONITORING, Purpose.MONITORING),
-                    *self.data.grants[Purpose.MONITORING],
-                ]
-            ),
-        )
-        self.drift_schedule = self._schedule("drift", context.workload.monitoring.drift.schedule, self.drift_pipeline)
+        for check in drift_check.of_workload(context.workload):
+            # Training anew is for the champion of all: of a tenant's the owner is told, and decides.
+            self.drift_runs.append(self._look(check, may_publish, self.drift_topic if check.tenant is None else None))
+        self.drift_pipeline, self.drift_schedule = self.drift_runs[0].workflow, self.drift_runs[0].schedule
         self._alarm("drift", alarm_conditions.messages(self.drift_topic.name))
-        # A check that fails finds nothing, as one does that finds no drift.
-        self._alarm("drift-failed", alarm_conditions.failed_runs(self.drift_pipeline.name))
-        self.realise("drift-detection", self.drift_schedule)
+        self.realise("drift-detection", *(run.schedule for run in self.drift_runs))
 
-    def _drift_check(self) -> pipeline_definition.Run:
-        context, zones, drift = self.context, self.data.zones, self.context.workload.monitoring.drift
-        champion = routing.artifact_path(context.workload.champion)
-        captures = self.serving.online or self.serving.scorer
-        window = "/captured/requests" if captures else "/predictions"
-        return pipeline_definition.Run(
-            name=f"{context.name}-drift",
+    def _look(self, check: drift_check.Check, may_publish: pulumi.Resource, topic: pubsub.Topic | None) -> ScheduledRun:
+        """A check that fails, or doesn't come to its end any more, finds nothing, as one does that finds no drift."""
+        context, foundation, zones = self.context, self.foundation, self.data.zones
+        run = pipeline_definition.Run(
+            name=f"{context.name}-{check.part}",
             command=facts.COMMANDS["drift"],
-            identity=self.foundation.identities[Purpose.MONITORING],
+            identity=foundation.identities[Purpose.MONITORING],
             destination=pulumi.Output.concat(zones[Zone.CURATED], "/drift"),
-            arguments=[
-                "--task",
-                context.workload.name,
-                "--baseline",
-                pulumi.Output.concat(_mounted(zones[Zone.MODELS]), f"/{champion}/drift_baseline.json"),
-                "--window",
-                pulumi.Output.concat(_mounted(zones[Zone.CURATED]), window),
-                "--hours",
-                str(
-                    schedules.hours_to_look_back(
-                        drift.schedule, None if captures else context.workload.serving.schedule
-                    )
-                ),
-                "--metric",
-                drift.metric,
-                "--threshold",
-                str(drift.threshold),
-                "--to",
-                pulumi.Output.concat(_mounted(zones[Zone.CURATED]), f"/{DRIFT_REPORT}"),
-                "--branch",
-            ],
+            arguments=drift_check.arguments(check, context.workload, zones, self.captures),
         )
-
-    def _schedule(self, part: str, schedule: str, pipeline: workflows.Workflow) -> cloudscheduler.Job:
-        return cloudscheduler.Job(
-            self.context.logical(part),
-            region=self.foundation.region,
-            description=f"{part} of {self.context.workload.name}",
-            schedule=schedule,
-            time_zone="Etc/UTC",
-            http_target=pipeline_definition.start(pipeline.id, self.foundation.identities[Purpose.MONITORING]),
-            retry_config=cloudscheduler.JobRetryConfigArgs(retry_count=3),
+        report = check.report_url(self.data.buckets[Zone.CURATED].name)
+        source = pipeline_definition.run_check(self.development.job, run, report, topic.id if topic else None)
+        asked = f"what {context.workload.name} was asked" + (f" by {check.tenant}" if check.tenant else "")
+        looks = ScheduledRun(
+            check.part,
+            context,
+            foundation,
+            f"Looks for drift in {asked}",
+            context.workload.monitoring.drift.schedule,
+            source,
+            [may_publish, *self.may_run],
             opts=self.child(),
         )
+        self._alarm(f"{check.part}-failed", alarm_conditions.failed_runs(looks.workflow.name))
+        hours = schedules.hours_to_look_back(context.workload.monitoring.drift.schedule)
+        self.realise(
+            "silence", self._alarm(f"{check.part}-silence", alarm_conditions.no_run(looks.workflow.name, hours))
+        )
+        return looks
+
+    def _feedback(self) -> None:
+        """Who asked which version how much, and what came of it, are tables that a job writes anew each day."""
+        self.feedback = Feedback(
+            self.context, self.foundation, self.data, self.development, self.captures, self.may_run, opts=self.child()
+        )
+        self._alarm("feedback-failed", alarm_conditions.failed_runs(self.feedback.run.workflow.name))
+        self.realise("usage", self.feedback.tables[USAGE])
+        if PERFORMANCE in self.feedback.tables:
+            self.realise("model-quality", self.feedback.run.schedule)
 
     def _retraining(self) -> None:
         """Drift, a schedule or both start the retraining pipeline."""
@@ -224,8 +207,14 @@ class Monitoring(layers.Monitoring):
                 opts=self.child(),
             )
         if retraining.schedule:
-            self.retraining_schedule = self._schedule(
-                "retraining", retraining.schedule, self.development.retraining_pipeline
+            self.retraining_schedule = scheduled_run.starts(
+                "retraining",
+                context,
+                self.foundation,
+                self.development.retraining_pipeline,
+                retraining.schedule,
+                f"Trains {context.workload.name} again",
+                self.child(),
             )
         self.realise(
             "retraining-trigger", *(trigger for trigger in (self.drift_trigger, self.retraining_schedule) if trigger)
@@ -261,8 +250,3 @@ class Monitoring(layers.Monitoring):
             opts=self.child(),
         )
         self.realise("budget", self.budget)
-
-
-def _mounted(bucket: pulumi.Output[str]) -> pulumi.Output[str]:
-    """Where jobs of Vertex AI see a bucket. https://cloud.google.com/vertex-ai/docs/training/cloud-storage-file-system"""
-    return bucket.apply(lambda url: f"/gcs/{url.removeprefix('gs://')}")

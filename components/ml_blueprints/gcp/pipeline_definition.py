@@ -43,35 +43,29 @@ class Run:
     arguments: Sequence[pulumi.Input[str]] = ()
 
 
-def run_and_publish(job: Job, run: Run, report: pulumi.Input[str], topic: pulumi.Input[str]) -> pulumi.Output[str]:
+def run_job(job: Job, run: Run) -> pulumi.Output[str]:
+    """A workflow that runs a job, and fails where it does."""
+    return workflow(_job_step(job, run))
+
+
+def run_check(
+    job: Job, run: Run, report: pulumi.Input[str], topic: pulumi.Input[str] | None = None
+) -> pulumi.Output[str]:
     """A workflow that runs a check, reads the JSON report that it left, and publishes it where it says `drifted`.
 
     It fails where the check didn't pass for another reason, so that somebody is told and nothing is trained on what is
-    broken. `report` is the URL of the object in the JSON API of Cloud Storage.
+    broken; without a topic for whatever reason. `report` is the URL of the object in the JSON API of Cloud Storage.
     """
-    judged = [
-        {"condition": "${report.body.drifted}", "next": "publish"},
-        {"condition": "${not(report.body.passed)}", "raise": "${json.encode_to_string(report.body.findings)}"},
-    ]
+    failed = {"condition": "${not(report.body.passed)}", "raise": "${json.encode_to_string(report.body.findings)}"}
+    read = {"call": "http.get", "args": {"url": report, "auth": {"type": "OAuth2"}}, "result": "report"}
+    looked = (_job_step(job, run), {"read": read})
+    if topic is None:
+        return workflow(*looked, {"judge": {"switch": [failed], "next": "end"}})
+    message = {"topic": topic, "body": {"messages": [{"data": "${base64.encode(json.encode(report.body))}"}]}}
     return workflow(
-        _job_step(job, run),
-        {
-            "read": {
-                "call": "http.get",
-                "args": {"url": report, "auth": {"type": "OAuth2"}},
-                "result": "report",
-            }
-        },
-        {"judge": {"switch": judged, "next": "end"}},
-        {
-            "publish": {
-                "call": "googleapis.pubsub.v1.projects.topics.publish",
-                "args": {
-                    "topic": topic,
-                    "body": {"messages": [{"data": "${base64.encode(json.encode(report.body))}"}]},
-                },
-            }
-        },
+        *looked,
+        {"judge": {"switch": [{"condition": "${report.body.drifted}", "next": "publish"}, failed], "next": "end"}},
+        {"publish": {"call": "googleapis.pubsub.v1.projects.topics.publish", "args": message}},
     )
 
 

@@ -1,9 +1,13 @@
 """The monitoring layer on Google Cloud: alarms, the drift check, what starts training again, the budget."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 from ml_pipelines.steps import drift
+
+WORKLOADS = Path(__file__).parents[3] / "stacks" / "workloads"
 
 KEY = "projects/security/locations/europe-west1/keyRings/ml/cryptoKeys/data"
 ALARM = "gcp:monitoring/alertPolicy:AlertPolicy"
@@ -27,8 +31,10 @@ def test_the_owner_is_told_of_every_alarm(streaming):
         "fraud-detection-latency",
         "fraud-detection-drift",
         "fraud-detection-drift-failed",
+        "fraud-detection-drift-silence",
         "fraud-detection-dead-letters",
         "fraud-detection-features-failed",
+        "fraud-detection-feedback-failed",
         "fraud-detection-archive-behind",
         "fraud-detection-events-behind",
         "fraud-detection-training-failed",
@@ -113,37 +119,96 @@ def test_the_drift_check_runs_on_its_schedule(house, named):
     assert "fraud-detection-drift" in schedule["httpTarget"]["uri"]
 
 
-def test_the_drift_check_compares_what_was_captured_with_the_champions_baseline(house, named, monkeypatch):
-    parsers = []
+@pytest.fixture
+def told(named, monkeypatch):
+    """The arguments of a drift check, as the step's own parser understands them."""
+
+    def read(built, name: str):
+        parsers = []
+        monkeypatch.setattr("ml_pipelines.steps.command.run", lambda parser, *_: parsers.append(parser))
+        drift.main()
+        parsers[0].add_argument("--branch", action="store_true")
+        run, *_ = json.loads(named(built, WORKFLOW, name).inputs["sourceContents"])["main"]["steps"]
+        (pool,) = run["run"]["args"]["body"]["jobSpec"]["workerPoolSpecs"]
+        return parsers[0].parse_args(pool["containerSpec"]["args"])
+
+    return read
+
+
+def test_the_drift_check_compares_what_was_captured_with_the_champions_baseline(house, named, told):
     pipeline = named(house, WORKFLOW, "fraud-detection-drift").inputs
     assert pipeline["serviceAccount"] == "monitoring@house.iam"
     assert pipeline["cryptoKeyName"] == KEY
     run, read, judge, publish = json.loads(pipeline["sourceContents"])["main"]["steps"]
-    body = run["run"]["args"]["body"]
-    assert body["jobSpec"]["serviceAccount"] == "monitoring@house.iam"
-    (pool,) = body["jobSpec"]["workerPoolSpecs"]
-    arguments = pool["containerSpec"]["args"]
-    monkeypatch.setattr("ml_pipelines.steps.command.run", lambda parser, *_: parsers.append(parser))
-    drift.main()
-    parsers[0].add_argument("--branch", action="store_true")
-    told = parsers[0].parse_args(arguments)
-    assert (told.task, told.metric, told.threshold, told.hours) == (
+    assert run["run"]["args"]["body"]["jobSpec"]["serviceAccount"] == "monitoring@house.iam"
+    said = told(house, "fraud-detection-drift")
+    assert (said.task, said.metric, said.threshold, said.hours) == (
         "fraud-detection",
         "population_stability_index",
         0.2,
         1,
     )
-    assert told.branch
-    assert str(told.window).startswith("/gcs/")
-    assert str(told.window).endswith("/captured/requests")
-    assert str(told.baseline).endswith("/gradient-boosting/1.2.0/drift_baseline.json")
-    assert str(told.to).endswith("/drift/drift.json")
+    assert said.branch
+    # By its URL the window is listed from its hours on; the two files are where the job sees their buckets.
+    assert said.window.startswith("gs://fraud-detection-curated")
+    assert said.window.endswith("/captured/requests")
+    assert said.labels == f"{said.window.removesuffix('/captured/requests')}/labels"
+    assert said.labels_within_days == 60
+    assert said.model is None
+    assert str(said.baseline).startswith("/gcs/")
+    assert str(said.baseline).endswith("/gradient-boosting/1.2.0/drift_baseline.json")
+    assert str(said.to).startswith("/gcs/")
+    assert str(said.to).endswith("/drift/drift.json")
     assert read["read"]["args"]["url"].endswith("/o/drift%2Fdrift.json?alt=media")
     drifted, broken = judge["judge"]["switch"]
     assert drifted == {"condition": "${report.body.drifted}", "next": "publish"}
     assert broken["condition"] == "${not(report.body.passed)}"
     assert "raise" in broken
     assert "fraud-detection-drift" in publish["publish"]["args"]["topic"]
+
+
+def test_a_batch_is_a_window_that_reaches_back_to_the_scoring_before(batch, told):
+    said = told(batch, "credit-scoring-drift")
+    assert said.window.endswith("/predictions")
+    assert said.labels_within_days == 365
+
+
+def test_without_outcomes_none_are_looked_for(build, told):
+    feedback = {"schedule": "0 5 * * *", "labels_within_days": None}
+    built = build("gcp", "churn", {"monitoring": {"feedback": feedback}})
+    assert told(built, "churn-drift").labels is None
+    assert told(built, "churn-drift").labels_within_days is None
+
+
+def test_a_tenant_with_versions_of_its_own_has_a_look_of_its_own_and_starts_no_training(build, named, told):
+    model = {"name": "gradient-boosting", "version": "2.0.0", "role": "champion", "traffic": 100, "tenant": "partners"}
+    content = yaml.safe_load((WORKLOADS / "delivery_eta.yaml").read_text())
+    built = build("gcp", "delivery_eta", {"models": [*content["models"], model]})
+    theirs, all_others = told(built, "delivery-eta-drift-partners"), told(built, "delivery-eta-drift")
+    assert theirs.model == "gradient-boosting/2.0.0"
+    assert str(theirs.baseline).endswith("/gradient-boosting/2.0.0/drift_baseline.json")
+    assert str(theirs.to).endswith("/drift/partners/drift.json")
+    assert str(all_others.baseline).endswith(f"/{all_others.model}/drift_baseline.json")
+    assert all_others.model != theirs.model
+    source = named(built, WORKFLOW, "delivery-eta-drift-partners").inputs["sourceContents"]
+    assert "topics.publish" not in source
+    (judged,) = json.loads(source)["main"]["steps"][-1]["judge"]["switch"]
+    assert judged["condition"] == "${not(report.body.passed)}"
+    assert "raise" in judged
+    assert named(built, ALARM, "delivery-eta-drift-partners-failed")
+    assert named(built, ALARM, "delivery-eta-drift-partners-silence")
+
+
+@pytest.mark.parametrize(
+    ("platform", "name", "hours"), [("streaming", "fraud-detection", 1), ("batch", "credit-scoring", 24)]
+)
+def test_a_drift_check_that_comes_to_no_end_any_more_raises_an_alarm(request, named, platform, name, hours):
+    (condition,) = named(request.getfixturevalue(platform), ALARM, f"{name}-drift-silence").inputs["conditions"]
+    query = condition["conditionPrometheusQueryLanguage"]
+    assert f'workflow_id="{name}-drift' in query["query"]
+    # What was never counted is none, too; a policy looks back over 25 hours at most.
+    assert query["query"].endswith(f"[{hours}h])) or vector(0)) < 1")
+    assert (query["duration"], query["disableMetricValidation"]) == ("3600s", True)
 
 
 def test_drift_is_published_on_an_encrypted_topic_by_monitoring_only(house, named):

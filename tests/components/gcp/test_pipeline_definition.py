@@ -39,7 +39,7 @@ def steps(source: pulumi.Output[str]) -> list[dict]:
 
 @pytest.fixture
 def arguments() -> dict:
-    run, *_ = steps(pipeline_definition.run_and_publish(JOB, RUN, "https://report", "topics/t"))
+    run, *_ = steps(pipeline_definition.run_check(JOB, RUN, "https://report", "topics/t"))
     return run["run"]["args"]
 
 
@@ -74,7 +74,7 @@ def test_the_workflow_waits_longer_than_its_job_may_take(arguments):
 
 
 def test_a_report_is_published_if_it_says_drifted_and_another_that_did_not_pass_fails_the_run():
-    source = pipeline_definition.run_and_publish(JOB, RUN, "https://report", "projects/house/topics/t")
+    source = pipeline_definition.run_check(JOB, RUN, "https://report", "projects/house/topics/t")
     names = [next(iter(step)) for step in steps(source)]
     assert names == ["run", "read", "judge", "publish"]
     _, read, judge, publish = steps(source)
