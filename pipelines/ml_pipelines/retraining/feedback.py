@@ -182,7 +182,8 @@ FROM met
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; prints what was counted as JSON."""
     parser = argparse.ArgumentParser(prog="python -m ml_pipelines.retraining.feedback", description=__doc__)
-    parser.add_argument("--requests", required=True, help="what the service captured, or batches scored: folder or URL")
+    captured = "what the service captured, or batches scored: a folder or its URL; again for each that there is"
+    parser.add_argument("--requests", action="append", required=True, help=captured)
     parser.add_argument("--labels", help="outcomes: `event_id`, `outcome`, `labelled_at`; folder, file or URL")
     parser.add_argument("--to", required=True, help="the folder of the tables, or its URL")
     parser.add_argument("--days", type=int, help="answers of so many days and today; none so far are no fault")
@@ -206,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _told(options: argparse.Namespace, to: Path, since: int | None, as_of: int) -> dict[str, Any]:
     """Write the tables of what is there; what was counted."""
-    with brought(options.requests, since, as_of) as requests, _labels_of(options.labels) as labels:
+    with _together(options.requests, since, as_of) as requests, _labels_of(options.labels) as labels:
         if since is not None and not _holds(requests):
             return {"as_of": as_of, "said": f"nothing was asked since {_day(since)}"}
         for day, rows in _by_day(usage(requests, options.usd_per_hour, since or 0)):
@@ -220,6 +221,23 @@ def _told(options: argparse.Namespace, to: Path, since: int | None, as_of: int) 
     said: dict[str, Any] = {"as_of": as_of, **asdict(counts), "said": counts.said()}
     (to / COUNTED).write_text(json_text(said), encoding="utf-8")
     return said
+
+
+@contextlib.contextmanager
+def _together(places: Sequence[str], since: int | None, until: int) -> Iterator[Path]:
+    """What lies at all places, as one folder: containers that share no endpoint share no folder, either."""
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(brought(place, since, until)) for place in places]
+        if len(found) == 1:
+            yield found[0]
+            return
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for number, one in enumerate(found):
+            for file in sorted(file for file in one.rglob("*") if file.is_file()):
+                link = folder / str(number) / file.relative_to(one)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(file.resolve())
+        yield folder
 
 
 @contextlib.contextmanager

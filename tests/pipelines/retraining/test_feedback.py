@@ -249,6 +249,17 @@ def test_usage_is_kept_by_day_and_counted_anew_for_days_that_are_whole(tmp_path)
     assert [count for _, count in rows] == [2, 2, 2]
 
 
+def test_what_several_containers_captured_is_one_table(tmp_path, capsys):
+    """Files of the same name, of which none takes the place of another."""
+    places = [captured(tmp_path / name, line(name, tenant=name), line(f"{name}2", tenant=name)) for name in "ab"]
+    to, nothing = tmp_path / "tables", tmp_path / "never-asked"
+    asked = [option for place in (*places, nothing) for option in ("--requests", place)]
+    assert feedback(*asked, "--labels", labels(tmp_path, ("a", 1, 5000), ("b", 0, 6000)), "--to", to) == 0
+    assert json.loads(capsys.readouterr().out)["answers"] == 4
+    found = duckdb.read_parquet(f"{to}/usage/*/usage.parquet").aggregate("tenant, sum(rows)").order("tenant")
+    assert found.fetchall() == [("a", 2), ("b", 2)]
+
+
 def test_nothing_asked_and_no_labels_yet_are_no_faults_of_a_scheduled_run(tmp_path, capsys):
     asked, to = tmp_path / "requests", tmp_path / "made"
     assert feedback("--requests", asked, "--labels", tmp_path / "labels", "--to", to, "--days", 7) == 0
