@@ -1,78 +1,82 @@
-"""The job that looks for drift: our step on what the champion was asked, beside what it was trained on, as data.
+"""The job that looks for drift: our step on what a champion was asked, beside what it was trained on, as data.
 
 Azure's own monitor takes an MLTable of training data as its baseline and what its data collector wrote; nothing here
-writes either. The format is that of command jobs (https://learn.microsoft.com/azure/machine-learning/reference-yaml-job-command).
+writes either.
 """
+
+from dataclasses import dataclass
 
 import pulumi
 from pulumi_azure_native import machinelearningservices
 
-from ml_blueprints import schedules
-from ml_blueprints.azure import facts
+from ml_blueprints import routing, schedules
+from ml_blueprints.azure import facts, monitoring_job
 from ml_blueprints.azure.pipeline_definition import RUN, Job
 from ml_blueprints.layers import Context
-from ml_blueprints.workload import Drift
+from ml_blueprints.workload import Model
 
 # Where in the curated zone each run leaves its report; a second one where training anew would help.
 REPORTS = "drift/"
 REPORT, DRIFTED = "drift.json", "drifted.json"
 
 
-def experiment(context: Context) -> str:
-    """The experiment that records the job's runs, by which logs tell them from others."""
-    return f"{context.name}-drift"
+@dataclass(frozen=True)
+class Look:
+    """What is looked at: what a model was asked, as the URL of its folder, or what was scored in batches.
 
+    tenant: whose alone it is, None: all others'. labels: the URL of outcomes, where some come. scoring: when batches
+    are scored, where nobody asks.
+    """
 
-def command(task: str, drift: Drift, scoring: str | None = None) -> str:
-    """What the job runs. It fails where something pages, by which the owner is told; its reports stay."""
-    options = {
-        "task": task,
-        "baseline": "${{inputs.champion}}/drift_baseline.json",
-        "window": "${{inputs.asked}}",
-        "hours": schedules.hours_to_look_back(drift.schedule, scoring),
-        "metric": drift.metric,
-        "threshold": drift.threshold,
-        "to": f"${{{{outputs.report}}}}/{REPORT}",
-        "drifted": f"${{{{outputs.report}}}}/{DRIFTED}",
-    }
-    return " ".join([*facts.COMMANDS["drift"], *(f"--{name} {value}" for name, value in options.items())])
+    model: Model
+    window: str
+    labels: str | None
+    scoring: str | None = None
+    tenant: str | None = None
 
+    @property
+    def part(self) -> str:
+        """What is called after it."""
+        return f"{self.tenant}-drift" if self.tenant else "drift"
 
-def definition(
-    context: Context,
-    job: Job,
-    asked: pulumi.Input[str],
-    champion: pulumi.Input[str],
-    reports: pulumi.Input[str],
-    scoring: str | None,
-) -> machinelearningservices.CommandJobArgs:
-    """The job. asked, champion, reports: URIs of folders; scoring: when batches are scored, where nobody asks."""
-    workload = context.workload
-    return machinelearningservices.CommandJobArgs(
-        job_type="Command",
-        display_name=experiment(context),
-        experiment_name=experiment(context),
-        command=command(workload.name, workload.monitoring.drift, scoring),
-        environment_id=job.environment,
-        compute_id=job.compute,
-        identity=machinelearningservices.ManagedIdentityArgs(identity_type="Managed", resource_id=job.identity),
-        inputs={
-            part: machinelearningservices.UriFolderJobInputArgs(
-                job_input_type="uri_folder", mode=machinelearningservices.InputDeliveryMode.READ_ONLY_MOUNT, uri=uri
-            )
-            for part, uri in {"asked": asked, "champion": champion}.items()
-        },
-        outputs={
-            # Files are in the lake as soon as they are closed, in a run that fails too.
-            "report": machinelearningservices.UriFolderJobOutputArgs(
-                job_output_type="uri_folder",
-                mode=machinelearningservices.OutputDeliveryMode.READ_WRITE_MOUNT,
-                uri=pulumi.Output.concat(reports, f"run={RUN}/"),
-            )
-        },
-        limits=machinelearningservices.CommandJobLimitsArgs(job_limits_type="Command", timeout="PT1H"),
-        notification_setting=machinelearningservices.NotificationSettingArgs(
-            email_on=[machinelearningservices.EmailNotificationEnableType.JOB_FAILED], emails=[workload.owner]
-        ),
-        tags=context.tags,
-    )
+    def experiment(self, context: Context) -> str:
+        """The experiment that records the job's runs, by which logs tell them from others."""
+        return f"{context.name}-{self.part}"
+
+    def command(self, context: Context) -> str:
+        """What the job runs. It fails where something pages, by which the owner is told; its reports stay.
+
+        Training makes the champion of all anew, so that drift in what another model is asked doesn't start it.
+        """
+        workload = context.workload
+        drift, report = workload.monitoring.drift, "${{outputs.report}}"
+        own = self.tenant is not None and workload.serving.ensemble is None
+        return monitoring_job.command(
+            facts.COMMANDS["drift"],
+            {
+                "task": workload.name,
+                "baseline": "${{inputs.champion}}/drift_baseline.json",
+                "window": self.window,
+                "labels": self.labels,
+                "labels-within-days": workload.monitoring.feedback.labels_within_days if self.labels else None,
+                "hours": schedules.hours_to_look_back(drift.schedule, self.scoring),
+                "metric": drift.metric,
+                "threshold": drift.threshold,
+                "model": routing.artifact_path(self.model) if own else None,
+                "to": f"{report}/{REPORT}",
+                "drifted": f"{report}/{DRIFTED}" if self.model == workload.champion else None,
+            },
+        )
+
+    def definition(
+        self, context: Context, job: Job, version: pulumi.Input[str], reports: pulumi.Input[str]
+    ) -> machinelearningservices.CommandJobArgs:
+        """The job. version, reports: URIs of the folders of the model and of what runs leave."""
+        return monitoring_job.definition(
+            context,
+            job,
+            self.experiment(context),
+            self.command(context),
+            {"champion": version},
+            {"report": pulumi.Output.concat(reports, f"run={RUN}/")},
+        )

@@ -284,6 +284,7 @@ COMMANDS = {
     "process": ("python", "-m", "ml_pipelines.streaming.event_hubs"),
     "serve": ("python", "-m", "ml_pipelines.serving"),
     "drift": ("python", "-m", "ml_pipelines.steps.drift"),
+    "feedback": ("python", "-m", "ml_pipelines.retraining.feedback"),
 }
 
 # A container app that answers requests: the most of one replica, and how many requests at a time it has before another

@@ -1,21 +1,26 @@
-"""The monitoring layer on Azure: alarms, a check for drift, what starts training again, and the budget."""
+"""The monitoring layer on Azure: alarms, checks for drift, tables of feedback, what trains again, and the budget."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pulumi
 from pulumi_azure_native import consumption, eventgrid, logic, machinelearningservices, monitor
 
-from ml_blueprints import layers, schedules
+from ml_blueprints import layers, routing, schedules
 from ml_blueprints.azure import (
     alarm_conditions,
+    containers,
     drift_check,
     facts,
+    feedback_job,
     job_cluster,
+    monitoring_job,
     pipeline_definition,
     retraining_workflow,
 )
 from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.development import Development
+from ml_blueprints.azure.drift_check import Look
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.azure.serving import Serving
@@ -25,10 +30,12 @@ from ml_blueprints.workload import Role
 
 
 class Monitoring(AzureLayer, layers.Monitoring):
-    """Telemetry, drift, retraining and budget on Azure.
+    """Telemetry, drift, feedback, retraining and budget on Azure.
 
-    Native resources: `action_group`, `alarms`, `compute` (of the checks), `drift_schedule`, `drift_workflow`,
-    `drift_topic`, `drift_subscription`, `retraining_schedule` (None unless asked for), `budget`.
+    Native resources: `action_group`, `alarms`, `compute` (of the checks), `drift_schedules` (that of the champion of
+    all first, then those of tenants with instances of their own), `feedback_schedule`, `usage`, `performance` (None
+    unless outcomes come), `drift_workflow`, `drift_topic`, `drift_subscription`, `retraining_schedule` (None unless
+    asked for), `budget`.
     """
 
     def __init__(
@@ -44,16 +51,21 @@ class Monitoring(AzureLayer, layers.Monitoring):
         self.foundation, self.data, self.development, self.serving = foundation, data, development, serving
         self.place = development.place
         self.alarms: list[monitor.MetricAlert | monitor.ScheduledQueryRule] = []
+        self.drift_schedules: list[machinelearningservices.Schedule] = []
+        self.performance: machinelearningservices.DataContainer | None = None
         self.drift_workflow: logic.Workflow | None = None
         self.retraining_schedule: machinelearningservices.Schedule | None = None
         self._alerts()
         self._alarms()
+        self._jobs()
         self._drift()
+        self._feedback()
         self._retraining()
         self._budget()
+        self.realise("alarms", *self.alarms)
         self.give(
             alerts=self.action_group.id,
-            drift=self.drift_schedule.id,
+            drift=self.drift_schedules[0].id,
             retraining=[trigger.id for trigger in (self.drift_workflow, self.retraining_schedule) if trigger],
         )
 
@@ -94,20 +106,12 @@ class Monitoring(AzureLayer, layers.Monitoring):
             for name in live:
                 condition = alarm_conditions.latency(name, objective)
                 self._metric_alarm(f"latency-{whose}{name}", online.endpoint.id, condition)
-        self._log_alarm(
-            "drift-silence",
-            f"Nothing has looked for drift in what {self.context.workload.name} was asked",
-            alarm_conditions.silence(drift_check.experiment(self.context)),
-            often="PT1H",
-            window=alarm_conditions.silence_window(schedules.hours_to_look_back(objectives.drift.schedule)),
-        )
         self._metric_alarm("runs-failed", self.development.workspace.id, alarm_conditions.failed_runs())
         if self.data.dead_letter_hub is not None:
             condition = alarm_conditions.messages(self.data.dead_letter_hub.name)
             self._metric_alarm("dead-letters", self.data.namespace.id, condition)
         if (store := self.serving.features.online_store) is not None:
             self._metric_alarm("online-memory", store.cluster.id, alarm_conditions.memory(facts.MEMORY_ALARM))
-        self.realise("alarms", *self.alarms)
 
     def _metric_alarm(
         self,
@@ -137,7 +141,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
 
     def _log_alarm(
         self, part: str, description: str, criteria: monitor.ScheduledQueryRuleCriteriaArgs, often: str, window: str
-    ) -> None:
+    ) -> monitor.ScheduledQueryRule:
         context = self.context
         alarm = monitor.ScheduledQueryRule(
             context.logical(part),
@@ -160,46 +164,107 @@ class Monitoring(AzureLayer, layers.Monitoring):
             opts=self.child(),
         )
         self.alarms.append(alarm)
+        return alarm
 
-    def _drift(self) -> None:
-        """Our step compares what was captured, or scored in batches, with what the champion was trained on.
-
-        A run that finds something fails, by which the owner is told as of any run that fails.
-        """
-        context, workload, data = self.context, self.context.workload, self.data
-        online = self.serving.answers_requests
-        may_run = [*data.grants[Purpose.MONITORING], *self.development.pulls[Purpose.MONITORING]]
-        waits = [*may_run, *data.workspace_component.outbound_rules]
+    def _jobs(self) -> None:
+        """Nodes on which monitoring's jobs run, under its identity."""
+        data, development = self.data, self.development
+        may_run = [*data.grants[Purpose.MONITORING], *development.pulls[Purpose.MONITORING]]
+        self.waits = [*may_run, *data.workspace_component.outbound_rules]
+        self.looks = list(self._looks())
         self.compute = job_cluster.cluster(
-            context,
+            self.context,
             self.foundation,
             self.place,
             "monitors",
             [Purpose.MONITORING],
             interruptible=False,
-            opts=self.child(depends_on=waits),
-            nodes=1,
+            opts=self.child(depends_on=self.waits),
+            nodes=len(self.looks),
         )
-        job = drift_check.definition(
+        self.job = pipeline_definition.Job(
+            compute=self.compute.id,
+            identity=self.foundation.identities[Purpose.MONITORING],
+            environment=development.environment_version.id,
+        )
+
+    def _looks(self) -> Iterator[Look]:
+        """What the champion of all was asked, and those of tenants with instances of their own; or what was scored."""
+        serving, workload = self.serving, self.context.workload
+        labels = self._labels if workload.monitoring.feedback.labels_within_days else None
+        champion = containers.shared(workload)[0]
+        if serving.answers_requests:
+            yield Look(workload.champion, serving.asked(champion), labels)
+        else:
+            (scored,) = serving.answered
+            yield Look(workload.champion, scored, labels, scoring=workload.serving.schedule)
+        for tenant, endpoint in serving.dedicated.items():
+            own = endpoint.containers[0]
+            yield Look(own.models[0], serving.asked(own, tenant), labels, tenant=tenant)
+
+    @property
+    def _labels(self) -> str:
+        return self.data.uri(Zone.CURATED, feedback_job.LABELS)
+
+    def _drift(self) -> None:
+        """Our step compares what was captured, or scored in batches, with what the champion was trained on.
+
+        A run that finds something fails, by which the owner is told as of any run that fails. So does one that can't
+        look; one that doesn't look is an alarm of its own.
+        """
+        context, data, drift = self.context, self.data, self.context.workload.monitoring.drift
+        for look in self.looks:
+            version = data.path(Zone.MODELS, f"{routing.artifact_path(look.model)}/")
+            job = look.definition(context, self.job, version, data.path(Zone.CURATED, drift_check.REPORTS))
+            self.drift_schedules.append(self._scheduled(look.part, drift.schedule, job))
+            silence = self._log_alarm(
+                f"{look.part}-silence",
+                f"Nothing has looked for drift in what {context.workload.name} was asked",
+                alarm_conditions.silence(look.experiment(context)),
+                often="PT1H",
+                window=alarm_conditions.silence_window(schedules.hours_to_look_back(drift.schedule)),
+            )
+            self.realise("silence", silence)
+        self.realise("drift-detection", *self.drift_schedules)
+
+    def _feedback(self) -> None:
+        """Tables of who asked which version how much, and of how good it was; a run that fails is an alarm as above."""
+        context, serving = self.context, self.serving
+        tables = self.data.uri(Zone.CURATED, feedback_job.TABLES)
+        real_time = serving.answers_requests
+        job = monitoring_job.definition(
             context,
-            pipeline_definition.Job(
-                compute=self.compute.id,
-                identity=self.foundation.identities[Purpose.MONITORING],
-                environment=self.development.environment_version.id,
-            ),
-            asked=self.serving.captured if online else data.path(Zone.CURATED, "predictions/"),
-            champion=self.development.places["champion"],
-            reports=data.path(Zone.CURATED, drift_check.REPORTS),
-            scoring=None if online else workload.serving.schedule,
+            self.job,
+            feedback_job.experiment(context),
+            feedback_job.command(context, serving.answered, self._labels, tables, real_time),
+            {},
+            {},
         )
-        self.drift_schedule = machinelearningservices.Schedule(
-            context.logical("drift"),
-            name="drift",
-            properties=pipeline_definition.schedule(context, workload.monitoring.drift.schedule, job),
-            opts=self.child(depends_on=waits),
+        feedback = context.workload.monitoring.feedback
+        self.feedback_schedule = self._scheduled("feedback", feedback.schedule, job)
+        self.usage = self._table("usage", feedback_job.USAGE)
+        self.realise("usage", self.usage)
+        if feedback.labels_within_days:
+            self.performance = self._table("performance", feedback_job.PERFORMANCE)
+            self.realise("model-quality", self.feedback_schedule)
+
+    def _scheduled(
+        self, name: str, expression: str, job: machinelearningservices.CommandJobArgs
+    ) -> machinelearningservices.Schedule:
+        return machinelearningservices.Schedule(
+            self.context.logical(name),
+            name=name,
+            properties=pipeline_definition.schedule(self.context, expression, job),
+            opts=self.child(depends_on=self.waits),
             **self.place,
         )
-        self.realise("drift-detection", self.drift_schedule)
+
+    def _table(self, name: str, table: feedback_job.Table) -> machinelearningservices.DataContainer:
+        uri = self.data.path(Zone.CURATED, f"{feedback_job.TABLES}{name}/")
+        asset, _ = self.data.catalogued(
+            name, name, feedback_job.VERSION, uri, table.description, table.properties(), self.child()
+        )
+        return asset
 
     def _retraining(self) -> None:
         """Drift, a schedule or both have the model in use trained again."""

@@ -59,6 +59,7 @@ def refuse(workload: Workload) -> None:
         "features.schedule": workload.features.schedule,
         "serving.schedule": workload.serving.schedule,
         "monitoring.drift.schedule": workload.monitoring.drift.schedule,
+        "monitoring.feedback.schedule": workload.monitoring.feedback.schedule,
         "retraining.schedule": workload.retraining.schedule,
     }
     problems = [

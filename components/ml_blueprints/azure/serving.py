@@ -17,6 +17,7 @@ from ml_blueprints.azure import (
 )
 from ml_blueprints.azure.api import Api
 from ml_blueprints.azure.app_environment import AppEnvironment
+from ml_blueprints.azure.containers import Container
 from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.development import Development
 from ml_blueprints.azure.event_processor import EventProcessor
@@ -34,6 +35,9 @@ from ml_blueprints.workload import Inference, Mode, Role
 # What the service calls the folder of what it was asked and answered, under CAPTURED (docs/serving.md).
 REQUESTS = "requests/"
 
+# Where in the curated zone the scores of batches lie, a folder for each run.
+PREDICTIONS = "predictions/"
+
 
 class Serving(AzureLayer, layers.Serving):
     """Predictions on Azure.
@@ -42,7 +46,7 @@ class Serving(AzureLayer, layers.Serving):
     tenants share, with its deployments, their division and scaling), `dedicated` (those of tenants with their own, by
     tenant) and `rollbacks`; `scorer` where models answer without instances that wait; `router`, and `api` in front of
     it; where events come in `environment`, `stream_processor`, and `decision_hub` where they are scored; with batch
-    `batch_endpoint`, `batch_deployment`, `batch_schedule`. `captured` is the URI of what the champion was asked.
+    `batch_endpoint`, `batch_deployment`, `batch_schedule`.
     """
 
     def __init__(
@@ -59,9 +63,6 @@ class Serving(AzureLayer, layers.Serving):
         self.foundation, self.data, self.features, self.development = foundation, data, features, development
         self.place, self.modes = development.place, modes
         self.inference = context.workload.serving.inference
-        champion = containers.shared(context.workload)[0]
-        kept = online_endpoint.captured(champion)
-        self.captured = data.path(Zone.CURATED, f"{kept}/{REQUESTS}")
         self.online: OnlineEndpoint | None = None
         self.dedicated: dict[str, OnlineEndpoint] = {}
         self.rollbacks: list[Rollback] = []
@@ -101,6 +102,24 @@ class Serving(AzureLayer, layers.Serving):
     def answers_requests(self) -> bool:
         """Whether requests are answered while whoever asks waits for it."""
         return self.online is not None or self.scorer is not None or self.router is not None
+
+    def asked(self, container: Container, tenant: str | None = None) -> str:
+        """The URL of the folder with what a container was asked and answered."""
+        return self.data.uri(Zone.CURATED, f"{online_endpoint.captured(container, tenant)}/{REQUESTS}")
+
+    @property
+    def answered(self) -> list[str]:
+        """The URLs of the folders with what was asked of versions that answer, and with what batches were scored."""
+        if not self.answers_requests:
+            return [self.data.uri(Zone.CURATED, PREDICTIONS)]
+        if not self.endpoints:
+            return [self.asked(containers.shared(self.context.workload)[0])]
+        return [
+            self.asked(container, endpoint.tenant)
+            for endpoint in self.endpoints
+            for container in endpoint.containers
+            if container.role is not Role.SHADOW
+        ]
 
     @property
     def _has_router(self) -> bool:
@@ -425,7 +444,7 @@ class Serving(AzureLayer, layers.Serving):
             component=pipeline.id,
             experiment=f"{context.name}-batch",
             inputs={part: development.places[part] for part in definition.folders},
-            outputs={"scores": data.path(Zone.CURATED, f"predictions/run={pipeline_definition.RUN}/")},
+            outputs={"scores": data.path(Zone.CURATED, f"{PREDICTIONS}run={pipeline_definition.RUN}/")},
             words={
                 "environment": context.settings.environment,
                 "trusted": trusted(context.settings),

@@ -1,12 +1,16 @@
-"""The monitoring layer on Azure: alarms, the check for drift, what starts training again, the budget."""
+"""The monitoring layer on Azure: alarms, checks for drift, tables of feedback, what trains again, the budget."""
 
 import argparse
+import json
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
+import duckdb
 import pytest
+from ml_pipelines.retraining import feedback as feedback_step
 from ml_pipelines.steps import drift as drift_step
 from ml_pipelines.tasks import find
 
@@ -33,13 +37,13 @@ def shared_endpoint(built):
     return built.named(f"{ML}:OnlineEndpoint", f"{built.platform.context.name}-endpoint")
 
 
-def check(built, named) -> dict:
-    schedule = named(built, SCHEDULE, f"{built.platform.context.name}-drift").inputs["properties"]
+def check(built, named, part: str = "drift") -> dict:
+    schedule = named(built, SCHEDULE, f"{built.platform.context.name}-{part}").inputs["properties"]
     assert schedule["action"]["actionType"] == "CreateJob"
     return schedule["action"]["jobDefinition"]
 
 
-def parsed(command: str, monkeypatch) -> argparse.Namespace:
+def understood(command: str, monkeypatch, step: Callable = drift_step.main) -> argparse.Namespace:
     """The options of a command line, as the step that it runs understands them."""
     found: list[argparse.Namespace] = []
     understand = argparse.ArgumentParser.parse_args
@@ -48,18 +52,26 @@ def parsed(command: str, monkeypatch) -> argparse.Namespace:
         found.append(understand(parser, arguments))
         raise SystemExit
 
-    python, flag, module, *arguments = shlex.split(command)
-    assert (python, flag, module) == ("python", "-m", drift_step.__name__)
-    monkeypatch.setattr(sys, "argv", ["drift", *arguments])
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
-    with pytest.raises(SystemExit):
-        drift_step.main()
+    identity, python, flag, module, *arguments = shlex.split(command)
+    # A shell of the job hands on as whom it runs.
+    assert identity == "IDENTITY=$DEFAULT_IDENTITY_CLIENT_ID"
+    assert (python, flag, module) == ("python", "-m", step.__module__)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "argv", [module, *arguments])
+        patched.setattr(argparse.ArgumentParser, "parse_args", parse)
+        with pytest.raises(SystemExit):
+            step()
     (options,) = found
     return options
 
 
 def path(uri: str) -> str:
     return uri.partition("/datastores/")[2]
+
+
+def lake(built, zone: str, folder: str) -> str:
+    """The URL of a folder of the lake."""
+    return f"abfss://{zone}@lake{built.platform.context.token}.dfs.core.windows.net/{folder}"
 
 
 def test_the_owner_is_told(streaming):
@@ -194,16 +206,126 @@ def test_the_check_for_drift_runs_on_its_schedule_and_is_what_our_step_understan
     assert schedule["isEnabled"] is True
     begins = {"startTime": "2026-01-01T00:00:00", "timeZone": "UTC"}
     assert schedule["trigger"] == {"triggerType": "Cron", "expression": expression} | begins
-    given = parsed(check(built, named)["command"], monkeypatch)
+    given = understood(check(built, named)["command"], monkeypatch)
     assert find(given.task).name == workload.name
     assert given.hours == hours
     assert (given.metric, given.threshold) == (workload.monitoring.drift.metric, workload.monitoring.drift.threshold)
     assert str(given.baseline) == "${{inputs.champion}}/drift_baseline.json"
-    assert str(given.window) == "${{inputs.asked}}"
     assert str(given.to) == "${{outputs.report}}/drift.json"
     assert str(given.drifted) == "${{outputs.report}}/drifted.json"
     # A run that finds something fails, which the owner is told.
     assert given.branch is False
+    assert (given.segment, given.model) == (None, None)
+
+
+@pytest.mark.parametrize(("platform", "days"), [("streaming", 60), ("hybrid", 2), ("batch", 365)])
+def test_the_check_looks_at_outcomes_where_some_come(request, named, monkeypatch, platform, days):
+    built = request.getfixturevalue(platform)
+    given = understood(check(built, named)["command"], monkeypatch)
+    assert (given.labels, given.labels_within_days) == (lake(built, "curated", "labels/"), days)
+
+
+def test_a_check_without_outcomes_is_told_of_none(once, named, monkeypatch):
+    built = once("churn", {"monitoring": {"feedback": {"labels_within_days": None}}}, environment="staging")
+    given = understood(check(built, named)["command"], monkeypatch)
+    assert (given.labels, given.labels_within_days) == (None, None)
+    given = understood(check(built, named, "feedback")["command"], monkeypatch, feedback_step.main)
+    assert (given.labels, given.days) == (None, 2)
+    assert "performance" not in {asset.inputs["name"] for asset in built.of_type(f"{ML}:DataContainer")}
+    assert "model-quality" not in built.platform.context.register.realised
+
+
+def test_a_tenant_with_instances_of_its_own_is_looked_at_apart(hybrid, named, monkeypatch):
+    job = check(hybrid, named, "partners-drift")
+    given = understood(job["command"], monkeypatch)
+    assert given.window == lake(hybrid, "curated", "captured/partners/gradient-boosting-4-0-0/requests/")
+    assert given.model == "gradient-boosting/4.0.0"
+    assert path(job["inputs"]["champion"]["uri"]) == "models/paths/gradient-boosting/4.0.0/"
+    assert job["experimentName"] == "delivery-eta-partners-drift"
+    silence = hybrid.named(QUERY_ALERT, "delivery-eta-partners-drift-silence").inputs
+    assert "ExperimentName == 'delivery-eta-partners-drift'" in silence["criteria"]["allOf"][0]["query"]
+    # The champion is the tenant's, too, and trained anew by it.
+    assert given.drifted is not None
+
+
+def test_drift_in_what_a_tenants_own_model_is_asked_does_not_train_the_model_of_all(once, named, monkeypatch):
+    own = {"name": "kiosk", "version": "1.0.0", "role": "champion", "traffic": 100, "tenant": "kiosk"}
+    champion = {"name": "gradient-boosting", "version": "4.0.0", "role": "champion", "traffic": 100}
+    tenant = {"name": "kiosk", "requests_per_second": 10, "placement": "dedicated"}
+    changes = {"models": [champion, own], "serving": {"tenants": [tenant]}}
+    built = once("delivery_eta", changes)
+    job = check(built, named, "kiosk-drift")
+    assert understood(job["command"], monkeypatch).drifted is None
+    assert path(job["inputs"]["champion"]["uri"]) == "models/paths/kiosk/1.0.0/"
+    assert understood(check(built, named)["command"], monkeypatch).drifted is not None
+
+
+@pytest.mark.parametrize(
+    ("platform", "expression", "days", "asked"),
+    [
+        ("streaming", "30 4 * * *", 60, ["captured/gradient-boosting-1-2-0/requests/"]),
+        (
+            "hybrid",
+            "30 5 * * *",
+            2,
+            [
+                "captured/gradient-boosting-4-0-0/requests/",
+                "captured/gradient-boosting-4-1-0/requests/",
+                "captured/partners/gradient-boosting-4-0-0/requests/",
+            ],
+        ),
+        ("batch", "0 5 * * *", 365, ["predictions/"]),
+    ],
+)
+def test_feedback_counts_what_versions_that_answer_were_asked(
+    request, named, monkeypatch, platform, expression, days, asked
+):
+    built = request.getfixturevalue(platform)
+    schedule = named(built, SCHEDULE, f"{built.platform.context.name}-feedback").inputs["properties"]
+    assert (schedule["isEnabled"], schedule["trigger"]["expression"]) == (True, expression)
+    job = check(built, named, "feedback")
+    given = understood(job["command"], monkeypatch, feedback_step.main)
+    assert given.requests == [lake(built, "curated", folder) for folder in asked]
+    assert given.labels == lake(built, "curated", "labels/")
+    assert (given.days, given.to) == (days, lake(built, "curated", "feedback/"))
+    sizing = built.platform.context.sizing
+    costs = None if platform == "batch" else pytest.approx(sizing.monthly_usd / 730, abs=1e-4)
+    assert given.usd_per_hour == costs
+    assert job["identity"] == check(built, named)["identity"]
+    assert job["computeId"] == check(built, named)["computeId"]
+
+
+def test_tables_of_feedback_are_found_in_the_catalog_with_a_question(hybrid):
+    assets = {asset.inputs["name"]: asset.inputs["properties"] for asset in hybrid.of_type(f"{ML}:DataContainer")}
+    versions = {one.inputs["name"]: one.inputs["properties"] for one in hybrid.of_type(f"{ML}:DataVersion")}
+    for name in ("usage", "performance"):
+        assert path(versions[name]["dataUri"]) == f"curated/paths/feedback/{name}/"
+        assert f"FROM read_parquet('{name}/" in assets[name]["properties"]["query"]
+
+
+@pytest.mark.parametrize("name", ["usage", "performance"])
+def test_the_catalogs_question_is_answered_by_what_the_step_writes(hybrid, tmp_path, monkeypatch, name):
+    now = datetime.now(UTC)
+    at = round(now.timestamp() * 1000)
+    asked, labels = tmp_path / f"asked/day={now:%Y-%m-%d}", tmp_path / "labels"
+    asked.mkdir(parents=True)
+    labels.mkdir()
+    row = {"at": at - 1000, "tenant": "kiosk", "entity": "a", "features": {}, "selected": False, "model": "m/1"}
+    rows = [row | {"event_id": str(number), "score": 10.0 + number} for number in range(3)]
+    (asked / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    told = [{"event_id": row["event_id"], "outcome": 11.0, "labelled_at": at} for row in rows]
+    (labels / "a.jsonl").write_text("\n".join(map(json.dumps, told)))
+    written = ["--requests", str(asked.parent), "--labels", str(labels), "--days", "2", "--to", str(tmp_path)]
+    assert feedback_step.main([*written, "--usd-per-hour", "6"]) == 0
+    (asset,) = [one for one in hybrid.of_type(f"{ML}:DataContainer") if one.inputs["name"] == name]
+    said = asset.inputs["properties"]["properties"]
+    monkeypatch.chdir(tmp_path)
+    found = duckdb.sql(said["query"]).fetchall()
+    assert found
+    if name == "usage":
+        assert found == [(now.date(), "kiosk", "m/1", 3, 6.0)]
+    kinds = duckdb.sql(f"DESCRIBE FROM read_parquet('{name}/*/*.parquet', hive_partitioning = true)").fetchall()
+    assert ", ".join(f"{column} {kind}" for column, kind, *_ in kinds) == said["columns"]
 
 
 @pytest.mark.parametrize(
@@ -214,27 +336,31 @@ def test_the_check_for_drift_runs_on_its_schedule_and_is_what_our_step_understan
         ("batch", "predictions/", "scorecard/3.1.0"),
     ],
 )
-def test_what_was_asked_is_compared_with_the_champions_baseline(request, named, platform, asked, champion):
-    job = check(request.getfixturevalue(platform), named)
-    assert path(job["inputs"]["asked"]["uri"]) == f"curated/paths/{asked}"
+def test_what_was_asked_is_compared_with_the_champions_baseline(request, named, monkeypatch, platform, asked, champion):
+    built = request.getfixturevalue(platform)
+    job = check(built, named)
+    assert understood(job["command"], monkeypatch).window == lake(built, "curated", asked)
     assert path(job["inputs"]["champion"]["uri"]) == f"models/paths/{champion}/"
     assert path(job["outputs"]["report"]["uri"]) == "curated/paths/drift/run=${{name}}/"
 
 
-@pytest.mark.parametrize("platform", ["streaming", "hybrid"])
-def test_the_check_looks_where_the_champions_container_writes(request, named, platform):
+@pytest.mark.parametrize(
+    ("platform", "part"), [("streaming", "drift"), ("hybrid", "drift"), ("hybrid", "partners-drift")]
+)
+def test_the_check_looks_where_the_champions_container_writes(request, named, monkeypatch, platform, part):
     built = request.getfixturevalue(platform)
     champion = built.platform.context.workload.champion
-    deployment = f"{champion.name}-{champion.version.replace('.', '-')}"
+    deployment = f"{part.removesuffix('drift')}{champion.name}-{champion.version.replace('.', '-')}"
     container = named(built, f"{ML}:OnlineDeployment", f"{built.platform.context.name}-{deployment}")
-    told = container.inputs["properties"]["environmentVariables"]["CAPTURED"]
-    written = told.partition(".dfs.core.windows.net/")[2]
-    assert path(check(built, named)["inputs"]["asked"]["uri"]) == f"curated/paths/{written}/requests/"
+    written = container.inputs["properties"]["environmentVariables"]["CAPTURED"]
+    assert understood(check(built, named, part)["command"], monkeypatch).window == f"{written}/requests/"
 
 
-def test_batch_scoring_leaves_what_the_check_looks_at(batch, named):
+def test_batch_scoring_leaves_what_the_check_looks_at(batch, named, monkeypatch):
     job = named(batch, SCHEDULE, "credit-scoring-batch").inputs["properties"]["action"]["jobDefinition"]
-    assert job["outputs"]["scores"]["uri"] == check(batch, named)["inputs"]["asked"]["uri"] + "run=${{name}}/"
+    zone, _, folder = path(job["outputs"]["scores"]["uri"]).partition("/paths/")
+    looked_at = understood(check(batch, named)["command"], monkeypatch).window
+    assert lake(batch, zone, folder) == f"{looked_at}run=${{{{name}}}}/"
 
 
 def test_the_check_runs_under_its_identity_and_waits_for_its_rights(streaming, house, named, identity, waits_for):
