@@ -158,6 +158,7 @@ def _azure_watch(*checks: Check) -> Relation:
         is_of_it = any_of(
             mentions("properties.action.monitorDefinition", name, "the endpoint's data"),
             mentions("properties.action.jobDefinition.inputs", name, "the endpoint's data"),
+            mentions("properties.action.jobDefinition.command", name, "the endpoint's data"),
         )
         checks_of_it = (creates_monitor, is_of_it, *checks) if names else (creates_monitor, *checks)
         yield from related(anywhere(AZURE_SCHEDULE), _NO_MONITOR, all_of(*checks_of_it))(resource, stack, parameters)
