@@ -6,6 +6,8 @@ VENV := .venv/bin
 WORKERS ?= 2
 WORKLOAD ?= churn
 BASE ?= origin/main
+# Images of containers often set it, and each process then compiles all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
