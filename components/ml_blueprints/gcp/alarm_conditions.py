@@ -4,6 +4,7 @@ Metrics: https://cloud.google.com/monitoring/api/metrics_gcp; filters: https://c
 """
 
 import json
+from dataclasses import dataclass
 
 import pulumi
 from pulumi_gcp import monitoring
@@ -19,24 +20,49 @@ _WORKFLOW = "workflows.googleapis.com/Workflow"
 _FINISHED_RUNS = "workflows_googleapis_com:finished_execution_count"
 
 
-def error_rate(service: pulumi.Output[str], objective: float) -> monitoring.AlertPolicyConditionArgs:
-    """The share of a Cloud Run service's requests that end in a server error, above an objective from 0 to 1."""
-    return _share(
+@dataclass(frozen=True)
+class Requests:
+    """Filters of those that failed, and of all."""
+
+    failed: pulumi.Output[str]
+    all: pulumi.Output[str]
+
+
+def of_service(service: pulumi.Output[str]) -> Requests:
+    """The requests to a Cloud Run service; those failed that end in a server error."""
+    kind, class_ = "cloud_run_revision", "5xx"
+    return Requests(
         service.apply(
-            lambda name: _filter(
-                _REQUESTS, "cloud_run_revision", resource_service_name=name, metric_response_code_class="5xx"
-            )
+            lambda name: _filter(_REQUESTS, kind, resource_service_name=name, metric_response_code_class=class_)
         ),
-        service.apply(lambda name: _filter(_REQUESTS, "cloud_run_revision", resource_service_name=name)),
-        objective,
+        service.apply(lambda name: _filter(_REQUESTS, kind, resource_service_name=name)),
     )
 
 
-def endpoint_error_rate(
-    endpoint: pulumi.Output[str], objective: float, deployed: pulumi.Output[str] | None = None
-) -> monitoring.AlertPolicyConditionArgs:
-    """The share of predictions that an endpoint (its number), or one deployment on it, fails, above an objective."""
-    return _share(_of_endpoint(_ERRORS, endpoint, deployed), _of_endpoint(_PREDICTIONS, endpoint, deployed), objective)
+def of_endpoint(endpoint: pulumi.Output[str], deployed: pulumi.Output[str] | None = None) -> Requests:
+    """The predictions that an endpoint (its number) is asked for, or one deployment on it."""
+    return Requests(_of_endpoint(_ERRORS, endpoint, deployed), _of_endpoint(_PREDICTIONS, endpoint, deployed))
+
+
+def error_rate(requests: Requests, objective: float) -> monitoring.AlertPolicyConditionArgs:
+    """The share of requests that fail, above an objective from 0 to 1."""
+    return _share(requests.failed, requests.all, objective)
+
+
+def burn_rate(objective: pulumi.Output[str], seconds: int, times: float) -> monitoring.AlertPolicyConditionArgs:
+    """That an objective's error budget (its resource name) is used up so many times too fast.
+
+    https://cloud.google.com/stackdriver/docs/solutions/slo-monitoring/alerting-on-budget-burn-rate
+    """
+    return monitoring.AlertPolicyConditionArgs(
+        display_name=f"the error budget burns {times:g} times too fast over {seconds} s",
+        condition_threshold=monitoring.AlertPolicyConditionConditionThresholdArgs(
+            filter=objective.apply(lambda name: f'select_slo_burn_rate("{name}", "{seconds}s")'),
+            comparison="COMPARISON_GT",
+            threshold_value=times,
+            duration="0s",
+        ),
+    )
 
 
 def endpoint_latency(

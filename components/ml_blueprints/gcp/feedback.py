@@ -48,7 +48,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "high": "FLOAT",
     },
 }
-# What the procedure asks. A view can't be made before there is a file; what is run by name is looked at when it is called.
+# What the procedure asks, which is looked at when it is called: a view can't be made before there is a file.
 _BY_DAY = (
     "EXECUTE IMMEDIATE '''SELECT day, tenant, model, SUM(`rows`) AS `rows`, SUM(usd) AS usd FROM `{usage}` "
     "WHERE day > DATE_SUB(CURRENT_DATE(), INTERVAL @days DAY) "

@@ -7,6 +7,7 @@ from ml_blueprints import layers, schedules
 from ml_blueprints.gcp import alarm_conditions, drift_check, facts, pipeline_definition, scheduled_run
 from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.development import Development
+from ml_blueprints.gcp.error_budget import ErrorBudget
 from ml_blueprints.gcp.feedback import PERFORMANCE, USAGE, Feedback
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.gcp.scheduled_run import ScheduledRun
@@ -24,7 +25,8 @@ class Monitoring(layers.Monitoring):
 
     Native resources: `channel`, `alarms`, `drift_topic`, `drift_runs` (a workflow and its schedule for the champion of
     all, and for each tenant with versions of its own), of which the first is `drift_pipeline` and `drift_schedule`;
-    `feedback` with its run and tables; `drift_trigger`, `retraining_schedule` (None unless asked for), `budget`.
+    `feedback` with its run and tables; `error_budget` where requests are answered; `drift_trigger` and
+    `retraining_schedule` (None unless asked for), `budget`.
     """
 
     cloud = "gcp"
@@ -46,6 +48,7 @@ class Monitoring(layers.Monitoring):
             *foundation.act_as(Purpose.MONITORING, Purpose.MONITORING),
             *data.grants[Purpose.MONITORING],
         ]
+        self.error_budget: ErrorBudget | None = None
         self.drift_trigger: eventarc.Trigger | None = None
         self.retraining_schedule: cloudscheduler.Job | None = None
         self._alerts()
@@ -96,13 +99,20 @@ class Monitoring(layers.Monitoring):
     def _answers(self, error_rate: float, latency_ms: int | None) -> None:
         """What whoever asks gets: from the service that is asked, or from the endpoint where nothing is before it."""
         if (service := self.serving.real_time) is not None:
-            self._alarm("errors", alarm_conditions.error_rate(service.name, error_rate))
-            if latency_ms:
-                self._alarm("latency", alarm_conditions.latency(service.name, latency_ms))
+            requests = alarm_conditions.of_service(service.name)
+            latency = alarm_conditions.latency(service.name, latency_ms) if latency_ms else None
         elif (online := self.serving.online) is not None:
-            self._alarm("errors", alarm_conditions.endpoint_error_rate(online.endpoint.name, error_rate))
-            if latency_ms:
-                self._alarm("latency", alarm_conditions.endpoint_latency(online.endpoint.name, latency_ms))
+            requests = alarm_conditions.of_endpoint(online.endpoint.name)
+            latency = alarm_conditions.endpoint_latency(online.endpoint.name, latency_ms) if latency_ms else None
+        else:
+            return
+        self._alarm("errors", alarm_conditions.error_rate(requests, error_rate))
+        if latency is not None:
+            self._alarm("latency", latency)
+        if "real-time-scoring" in self.context.register.asked:
+            self.error_budget = ErrorBudget(self.context, self.foundation, requests, opts=self.child())
+            self._alarm("error-budget", *self.error_budget.conditions)
+            self.realise("error-budget", self.error_budget.objective)
 
     def _alarm(self, part: str, *conditions: monitoring.AlertPolicyConditionArgs) -> monitoring.AlertPolicy:
         """An alarm while all conditions hold."""

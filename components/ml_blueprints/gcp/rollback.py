@@ -96,7 +96,8 @@ class Rollback(pulumi.ComponentResource):
         """What the workload promises, held against one canary alone."""
         context, objectives = self.context, self.context.workload.monitoring
         endpoint, deployed = self.online.endpoint.name, self.online.deployments[canary.name].deployed_id
-        conditions = [alarm_conditions.endpoint_error_rate(endpoint, objectives.error_rate_objective, deployed)]
+        asked = alarm_conditions.of_endpoint(endpoint, deployed)
+        conditions = [alarm_conditions.error_rate(asked, objectives.error_rate_objective)]
         if objectives.latency_objective_ms:
             latency = objectives.latency_objective_ms
             conditions.append(alarm_conditions.endpoint_latency(endpoint, latency, deployed))

@@ -29,8 +29,13 @@ _IDS: Mapping[str, str] = {
     "gcp:billing/budget:Budget": "billingAccounts/{billingAccount}/budgets/{uuid}",
     "gcp:dns/recordSet:RecordSet": "projects/{project}/managedZones/{managedZone}/rrsets/{name}/{type}",
     "gcp:logging/projectBucketConfig:ProjectBucketConfig": "projects/{project}/locations/{location}/buckets/{bucketId}",
+    "gcp:logging/metric:Metric": "{name}",
     "gcp:monitoring/alertPolicy:AlertPolicy": "projects/{project}/alertPolicies/{number}",
+    "gcp:monitoring/customService:CustomService": "projects/{project}/services/{serviceId}",
+    "gcp:monitoring/dashboard:Dashboard": "projects/{project}/dashboards/{uuid}",
     "gcp:monitoring/notificationChannel:NotificationChannel": "projects/{project}/notificationChannels/{number}",
+    "gcp:monitoring/slo:Slo": "projects/{project}/services/{service}/serviceLevelObjectives/{sloId}",
+    "gcp:projects/iAMAuditConfig:IAMAuditConfig": "{project}/audit_config/{service}",
     "gcp:projects/iAMCustomRole:IAMCustomRole": "projects/{project}/roles/{roleId}",
     "gcp:projects/service:Service": "{project}/{service}",
     "gcp:projects/serviceIdentity:ServiceIdentity": "projects/{project}/services/{service}",
@@ -46,9 +51,15 @@ _IDS: Mapping[str, str] = {
 # Names that must not be what auto-naming makes. https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.endpoints/create
 _NAME_PATTERNS = {"gcp:vertex/aiEndpoint:AiEndpoint": (re.compile(r"[1-9]\d{0,9}"), "a number of at most 10 digits")}
 
-# Types that are switched on rather than made: a second one finds the first and is no error.
+# Types that are switched on rather than made: a second one finds the first and is no error. A project's policy has one
+# configuration of audit logs for each service.
 # https://cloud.google.com/service-usage/docs/reference/rest/v1/services/enable
-_SWITCHES = ("gcp:projects/service:Service", "gcp:projects/serviceIdentity:ServiceIdentity")
+# and https://cloud.google.com/logging/docs/audit/configure-data-access
+_SWITCHES = (
+    "gcp:projects/iAMAuditConfig:IAMAuditConfig",
+    "gcp:projects/service:Service",
+    "gcp:projects/serviceIdentity:ServiceIdentity",
+)
 
 # The last letters of a region's zones: all regions have three, most of them these.
 # https://cloud.google.com/compute/docs/regions-zones
@@ -81,6 +92,7 @@ class Gcp(Cloud):
         ("gcp:bigtable/table:Table", "instanceName"): _BIGTABLE,
         ("gcp:bigtable/tableIamMember:TableIamMember", "instanceName"): _BIGTABLE,
         ("gcp:dataplex/entry:Entry", "entryGroupId"): "gcp:dataplex/entryGroup:EntryGroup",
+        ("gcp:monitoring/slo:Slo", "service"): "gcp:monitoring/customService:CustomService",
         ("gcp:storage/bucketIAMMember:BucketIAMMember", "bucket"): _BUCKET,
         ("gcp:storage/bucketObject:BucketObject", "bucket"): _BUCKET,
         (

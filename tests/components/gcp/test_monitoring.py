@@ -1,6 +1,7 @@
 """The monitoring layer on Google Cloud: alarms, the drift check, what starts training again, the budget."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def test_the_owner_is_told_of_every_alarm(streaming):
     alarms = streaming.of_type(ALARM)
     assert {alarm.name for alarm in alarms} == {
         "fraud-detection-errors",
+        "fraud-detection-error-budget",
         "fraud-detection-latency",
         "fraud-detection-drift",
         "fraud-detection-drift-failed",
@@ -62,6 +64,34 @@ def test_errors_are_those_of_the_router_where_there_is_one(hybrid, named):
     for filter_ in (errors["filter"], errors["denominatorFilter"]):
         assert 'metric.type="run.googleapis.com/request_count"' in filter_
         assert 'resource.labels.service_name="delivery-eta-router' in filter_
+
+
+def test_an_error_budget_that_burns_too_fast_over_an_hour_and_still_does_raises_an_alarm(streaming, named):
+    objective = named(streaming, "gcp:monitoring/slo:Slo", "fraud-detection-answers").inputs
+    assert (objective["goal"], objective["rollingPeriodDays"]) == (0.999, 30)
+    ratio = objective["requestBasedSli"]["goodTotalRatio"]
+    errors = threshold(named(streaming, ALARM, "fraud-detection-errors"))
+    assert ratio == {"badServiceFilter": errors["filter"], "totalServiceFilter": errors["denominatorFilter"]}
+    alarm = named(streaming, ALARM, "fraud-detection-error-budget").inputs
+    assert alarm["combiner"] == "AND"
+    burning = [condition["conditionThreshold"] for condition in alarm["conditions"]]
+    assert [one["thresholdValue"] for one in burning] == [14.4, 14.4]
+    name = r'select_slo_burn_rate\("projects/.*/services/fraud-detection-.*/serviceLevelObjectives/answers", "{}s"\)'
+    for one, seconds in zip(burning, (3600, 300), strict=True):
+        assert re.fullmatch(name.replace("{}", str(seconds)), one["filter"]), one["filter"]
+
+
+def test_a_promise_beyond_the_highest_goal_is_kept_by_a_lower_burn_rate(build, named):
+    built = build("gcp", "fraud_detection", {"monitoring": {"error_rate_objective": 0.00001}})
+    objective = named(built, "gcp:monitoring/slo:Slo", "fraud-detection-answers").inputs
+    assert objective["goal"] == 0.9999
+    alarm = named(built, ALARM, "fraud-detection-error-budget").inputs
+    # 14.4 times one in a hundred thousand is 1.44 times one in ten thousand.
+    assert [one["conditionThreshold"]["thresholdValue"] for one in alarm["conditions"]] == [1.44, 1.44]
+
+
+def test_a_batch_has_no_error_budget(batch):
+    assert not batch.of_type("gcp:monitoring/slo:Slo")
 
 
 def test_latency_is_held_to_the_objective(streaming, hybrid, named):
