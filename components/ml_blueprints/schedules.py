@@ -42,7 +42,7 @@ def parse(expression: str) -> tuple[str, str, str, str, str]:
 
 
 def aws(expression: str) -> str:
-    """The same schedule as EventBridge and SageMaker write it: `cron(minute hour day month weekday year)`.
+    """The same schedule as EventBridge writes it: `cron(minute hour day month weekday year)`.
 
     One of the two day fields must be `?`, and weekdays are counted from 1 = Sunday, so names are used
     (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html).
@@ -61,15 +61,6 @@ def _week(term: str) -> str:
     if high != "7":
         return term
     return ",".join(str(day) for day in range(int(low), 8, int(step or 1)))
-
-
-def sagemaker_monitoring(expression: str) -> str:
-    """An hourly or daily schedule as SageMaker's monitoring schedules take it, which know no minute and no date.
-
-    https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-schedule-expression.html
-    """
-    hour = parse(expression)[1]
-    return f"cron(0 {hour.replace('*/', '0/')} ? * * *)"
 
 
 def hours_to_look_back(looks: str, scoring: str | None = None) -> int:

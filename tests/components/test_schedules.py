@@ -62,18 +62,6 @@ def test_eventbridge_takes_six_fields_and_weekdays_by_name(expression, on_aws):
 
 
 @pytest.mark.parametrize(
-    ("expression", "on_sagemaker"),
-    [
-        ("0 * * * *", "cron(0 * ? * * *)"),
-        ("0 */6 * * *", "cron(0 0/6 ? * * *)"),
-        ("0 7 * * *", "cron(0 7 ? * * *)"),
-    ],
-)
-def test_sagemaker_monitors_hourly_every_n_hours_or_daily(expression, on_sagemaker):
-    assert schedules.sagemaker_monitoring(expression) == on_sagemaker
-
-
-@pytest.mark.parametrize(
     ("looks", "hours"), [("0 * * * *", 1), ("0 */2 * * *", 2), ("0 */12 * * *", 12), ("0 6 * * *", 24)]
 )
 def test_a_look_takes_in_what_came_since_the_look_before(looks, hours):

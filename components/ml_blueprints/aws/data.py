@@ -10,6 +10,7 @@ from pulumi_aws import athena, emrserverless, glue, kinesis, s3, sqs
 from ml_blueprints import layers, routing
 from ml_blueprints.aws import facts, policy
 from ml_blueprints.aws.bucket import log_bucket, private_bucket
+from ml_blueprints.aws.day_table import day_table
 from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.aws.lake_formation import GovernedTable
 from ml_blueprints.layers import Context, Zone
@@ -134,10 +135,7 @@ class Data(layers.Data):
             yield policy.others(taking, ["s3:GetObject"], *models)
 
     def _catalog(self, stream: bool) -> None:
-        """The events by day of arrival. Athena finds days by rule (projection), so that nobody must register them.
-
-        https://docs.aws.amazon.com/athena/latest/ug/partition-projection-supported-types.html
-        """
+        """The events by day of arrival."""
         context, contract = self.context, self.context.workload.data.contract
         location = pulumi.Output.concat("s3://", self.buckets[Zone.RAW].bucket, "/events/")
         self.database = glue.CatalogDatabase(
@@ -147,35 +145,17 @@ class Data(layers.Data):
             tags=context.tags,
             opts=self.child(),
         )
-        self.table = glue.CatalogTable(
+        self.table = day_table(
             context.logical("raw"),
-            name=contract.record["name"].lower(),
-            database_name=self.database.name,
-            description=contract.record.get("doc", ""),
-            table_type="EXTERNAL_TABLE",
-            parameters={
-                "classification": "parquet",
-                "compatibility": contract.compatibility,
-                "contract_version": str(contract.version or ""),
-                "projection.enabled": "true",
-                "projection.day.type": "date",
-                "projection.day.format": "yyyy-MM-dd",
-                "projection.day.range": "2020-01-01,NOW",
-                "storage.location.template": pulumi.Output.concat(location, "day=${day}/"),
-            },
-            partition_keys=[
-                glue.CatalogTablePartitionKeyArgs(name="day", type="string", comment="Day of arrival, UTC")
-            ],
-            storage_descriptor=glue.CatalogTableStorageDescriptorArgs(
-                location=location,
-                input_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
-                output_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
-                ser_de_info=glue.CatalogTableStorageDescriptorSerDeInfoArgs(
-                    serialization_library="org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
-                ),
-                columns=[*glue_columns(contract.record), *(arrival_columns() if stream else ())],
-            ),
-            opts=self.child(),
+            contract.record["name"].lower(),
+            self.database.name,
+            contract.record.get("doc", ""),
+            "day",
+            "Day of arrival, UTC",
+            location,
+            [*glue_columns(contract.record), *(arrival_columns() if stream else ())],
+            self.child(),
+            parameters={"compatibility": contract.compatibility, "contract_version": str(contract.version or "")},
         )
         self.governed = GovernedTable(
             context,

@@ -253,15 +253,10 @@ class Development(layers.Development):
     def _rights(self) -> None:
         """What SageMaker Pipelines does as the training role, in this network only, and what the steps themselves do.
 
-        Jobs are called by the pipeline's run; those of a search have no room for that in their names. Which conditions
-        an action takes: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+        Jobs of a search have no room for the pipeline's run in their names.
         """
         foundation, account = self.foundation, self._account()
-        here = {
-            "ForAllValues:StringEquals": {"sagemaker:VpcSecurityGroupIds": [foundation.security_group.id]},
-            "Null": {"sagemaker:VpcSecurityGroupIds": "false"},
-        }
-        jobs = [pulumi.Output.concat(account, f":{kind}-job/pipelines-*") for kind in ("processing", "training")]
+        here = pipeline_definition.in_network(foundation)
         searches = [pulumi.Output.concat(account, ":hyper-parameter-tuning-job/*")]
         of_runs = [
             pulumi.Output.concat(account, f":{kind}/*")
@@ -270,18 +265,8 @@ class Development(layers.Development):
         foundation.grant(
             Purpose.TRAINING,
             "pipelines",
-            policy.allow(["sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob"], jobs, **here),
+            *pipeline_definition.may_run_jobs(foundation, self.job.role, "processing", "training"),
             policy.allow(["sagemaker:CreateHyperParameterTuningJob"], searches, **here),
-            policy.allow(
-                [
-                    "sagemaker:AddTags",
-                    "sagemaker:DescribeProcessingJob",
-                    "sagemaker:DescribeTrainingJob",
-                    "sagemaker:StopProcessingJob",
-                    "sagemaker:StopTrainingJob",
-                ],
-                jobs,
-            ),
             policy.allow(
                 [
                     "sagemaker:AddTags",
@@ -290,9 +275,6 @@ class Development(layers.Development):
                     "sagemaker:StopHyperParameterTuningJob",
                 ],
                 searches,
-            ),
-            policy.allow(
-                ["iam:PassRole"], [self.job.role], StringEquals={"iam:PassedToService": "sagemaker.amazonaws.com"}
             ),
             policy.allow(
                 [

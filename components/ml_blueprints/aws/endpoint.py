@@ -186,11 +186,18 @@ class Endpoint(pulumi.ComponentResource):
         return kind(variant_name=variant.name, model_name=model, serverless_config=serverless)
 
     def _capture(self) -> sagemaker.EndpointConfigurationDataCaptureConfigArgs:
+        """What isn't named as JSON is captured in Base64.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CaptureContentTypeHeader.html
+        """
         return sagemaker.EndpointConfigurationDataCaptureConfigArgs(
             enable_capture=True,
             initial_sampling_percentage=100,
             destination_s3_uri=self.captured,
             kms_key_id=self.foundation.key,
+            capture_content_type_header=sagemaker.EndpointConfigurationDataCaptureConfigCaptureContentTypeHeaderArgs(
+                json_content_types=["application/json"]
+            ),
             capture_options=[
                 sagemaker.EndpointConfigurationDataCaptureConfigCaptureOptionArgs(capture_mode=mode)
                 for mode in ("Input", "Output")

@@ -221,6 +221,9 @@ HANDLERS = {
     "authorizer": "ml_pipelines.serving.aws_authorizer.handle",
 }
 
+# Steps of the platform's image that monitoring runs, by what they do.
+COMMANDS = {"drift": "ml_pipelines.steps.drift", "feedback": "ml_pipelines.retraining.feedback"}
+
 # How long events can be replayed. https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
 REPLAY_HOURS = 7 * 24
 
@@ -310,6 +313,9 @@ SPOT_WAIT_FACTOR = 2
 JOB_INSTANCE_TYPE = "ml.m5.xlarge"
 SMALL_JOB_INSTANCE_TYPE = "ml.m5.large"
 JOB_VOLUME_GIB = 30
+
+# What a step of monitoring may take: less than the time to the next look.
+SCHEDULED_STEP_SECONDS = 3300
 
 # Days that CloudWatch Logs can keep a group. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 LOG_RETENTION_DAYS = 365

@@ -4,10 +4,10 @@ import hashlib
 from typing import Any
 
 import pulumi
-from pulumi_aws import glue, s3, scheduler
+from pulumi_aws import s3, scheduler
 
 from ml_blueprints import schedules
-from ml_blueprints.aws import facts, policy
+from ml_blueprints.aws import day_table, facts, policy
 from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.layers import Context, Zone
@@ -57,35 +57,16 @@ class FeatureJob(pulumi.ComponentResource):
         workload = self.context.workload
         columns = {workload.data.entity: "string", workload.data.event_time: "bigint", "arrived_at": "bigint"}
         columns |= {feature.name: facts.FEATURE_COLUMNS[feature.type] for feature in workload.features.definitions}
-        self.table = glue.CatalogTable(
+        self.table = day_table.day_table(
             self.context.logical("features"),
-            name=f"{workload.features.group}_features",
-            database_name=self.data.database.name,
-            description=f"Features of {workload.name} with their history, as the feature job computes them",
-            table_type="EXTERNAL_TABLE",
-            parameters={
-                "classification": "parquet",
-                "projection.enabled": "true",
-                "projection.arrived_on.type": "date",
-                "projection.arrived_on.format": "yyyy-MM-dd",
-                "projection.arrived_on.range": "2020-01-01,NOW",
-                "storage.location.template": pulumi.Output.concat(self.destination, "arrived_on=${arrived_on}/"),
-            },
-            partition_keys=[
-                glue.CatalogTablePartitionKeyArgs(name="arrived_on", type="string", comment="Day of arrival, UTC")
-            ],
-            storage_descriptor=glue.CatalogTableStorageDescriptorArgs(
-                location=self.destination,
-                input_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
-                output_format="org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
-                ser_de_info=glue.CatalogTableStorageDescriptorSerDeInfoArgs(
-                    serialization_library="org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
-                ),
-                columns=[
-                    glue.CatalogTableStorageDescriptorColumnArgs(name=name, type=kind) for name, kind in columns.items()
-                ],
-            ),
-            opts=self._child(),
+            f"{workload.features.group}_features",
+            self.data.database.name,
+            f"Features of {workload.name} with their history, as the feature job computes them",
+            "arrived_on",
+            "Day of arrival, UTC",
+            self.destination,
+            day_table.columns(columns),
+            self._child(),
         )
 
     def _rights(self) -> None:

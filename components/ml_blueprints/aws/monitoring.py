@@ -1,18 +1,20 @@
-"""The monitoring layer on AWS: alarms, a drift monitor on captured data, what starts training again, and the budget."""
+"""The monitoring layer on AWS: alarms, looks for drift in what was captured, what starts training again, the budget."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pulumi
 from pulumi_aws import budgets, cloudwatch, lambda_, sagemaker, scheduler, sns
 
 from ml_blueprints import layers, routing, schedules
-from ml_blueprints.aws import facts, policy
+from ml_blueprints.aws import drift_check, policy, scheduled_step
 from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.development import Development
 from ml_blueprints.aws.endpoint import Endpoint
+from ml_blueprints.aws.feedback import Feedback
 from ml_blueprints.aws.foundation import Foundation
+from ml_blueprints.aws.scheduled_step import ScheduledStep, Step
 from ml_blueprints.aws.serving import Serving
+from ml_blueprints.costs.prices import HOURS_PER_MONTH
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Inference, Model, Role
@@ -21,13 +23,20 @@ from ml_blueprints.workload import Inference, Model, Role
 PROCESSED_SECONDS = 60
 ARCHIVED_SECONDS = 600
 
+# Hours beyond its interval that a look for drift may take before it counts as silent.
+LATE_HOURS = 2
+
+# The namespace of pipelines' metrics in its own spelling, in which the case counts.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+RUNS = "AWS/Sagemaker/ModelBuildingPipeline"
+
 
 class Monitoring(layers.Monitoring):
     """Telemetry, drift, retraining and budget on AWS.
 
-    Native resources: `topic`, `subscription`, `alarms`, `features_rule`, `drift_schedules` by tenant (None: of all that
-    have no instances of their own, which is `drift_schedule`), `drift_rule`, `failure_rule`, `retraining_target` and
-    `retraining_schedule` (None unless asked for), `budget`.
+    Native resources: `topic`, `subscription`, `alarms`, `features_rule`, `drift_checks` by tenant (None: of all that
+    have no instances of their own; its schedule is `drift_schedule`), `drift_rule`, `failure_rule`, `silence`,
+    `feedback`, `retraining_target` and `retraining_schedule` (None unless asked for), `budget`.
     """
 
     cloud = "aws"
@@ -48,7 +57,10 @@ class Monitoring(layers.Monitoring):
         self._alerts()
         self._alarms()
         self._features()
+        scheduled_step.may_run(foundation)
         self._drift()
+        self._silence()
+        self._feedback()
         self._retraining()
         self._budget()
         self.give(
@@ -105,18 +117,7 @@ class Monitoring(layers.Monitoring):
         runs = {"retraining": self.development.retraining_pipeline, "batch": self.serving.batch_pipeline}
         for name, pipeline in runs.items():
             if pipeline is not None:
-                self.alarms.append(
-                    self._alarm(
-                        f"{name}-failed",
-                        # The namespace's own spelling, and the case counts.
-                        # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
-                        "AWS/Sagemaker/ModelBuildingPipeline",
-                        "ExecutionFailed",
-                        {"PipelineName": pipeline.pipeline_name},
-                        threshold=0,
-                        statistic="Sum",
-                    )
-                )
+                self.alarms.append(self._failed_runs(name, pipeline))
         if self.data.dead_letter_queue is not None:
             self.alarms.append(
                 self._alarm(
@@ -131,6 +132,16 @@ class Monitoring(layers.Monitoring):
         if self.serving.stream_processor is not None:
             self._stream_alarms(self.serving.stream_processor)
         self.realise("alarms", *self.alarms)
+
+    def _failed_runs(self, name: str, pipeline: sagemaker.Pipeline) -> cloudwatch.MetricAlarm:
+        return self._alarm(
+            f"{name}-failed",
+            RUNS,
+            "ExecutionFailed",
+            {"PipelineName": pipeline.pipeline_name},
+            threshold=0,
+            statistic="Sum",
+        )
 
     def _endpoint_alarms(self, endpoint: Endpoint) -> None:
         monitoring = self.context.workload.monitoring
@@ -233,87 +244,112 @@ class Monitoring(layers.Monitoring):
         )
 
     def _drift(self) -> None:
-        """SageMaker's monitor compares what was captured with the baseline that training left beside the champion.
+        """Our step compares what was captured with the baseline that training left beside the champion.
 
-        What a tenant with instances of its own asks is compared apart.
+        What a tenant with instances of its own asks is compared apart. Drift is told, and starts training again where
+        the workload says so; broken or absent data are told, as is a step that fails.
         """
-        self.drift_schedules = {
-            tenant: self._monitor(tenant) for tenant in (self.serving.endpoints if self._captures else (None,))
-        }
-        self.drift_schedule = self.drift_schedules[None]
-        self.drift_rule = self._tell(
-            "drift",
-            "The drift monitor found violations",
-            self._monitor_ended(ExitMessage=[{"prefix": "CompletedWithViolations"}]),
-        )
-        # A monitor that fails finds nothing, as one does that finds no drift.
+        self.drift_checks = {tenant: self._drift_check(tenant) for tenant in self._apart()}
+        self.drift_schedule = self.drift_checks[None].schedule
+        self.drift_rule = self._tell("drift", "What is asked has drifted", self._run_ended(drift_check.DRIFTED))
+        # A look that fails finds nothing, as one does that finds no drift.
         self.failure_rule = self._tell(
-            "drift-failed", "The drift monitor failed", self._monitor_ended(ProcessingJobStatus=["Failed", "Stopped"])
+            "drift-failed",
+            "No look for drift: the data are broken or absent, or the step failed",
+            self._run_ended(drift_check.BROKEN, drift_check.LOOK),
         )
-        self.realise("drift-detection", *self.drift_schedules.values())
+        self.realise("drift-detection", *(check.schedule for check in self.drift_checks.values()))
 
-    def _monitor(self, tenant: str | None) -> sagemaker.MonitoringSchedule:
-        context, part = self.context, self.serving.part("drift", tenant)
-        analyzer = sagemaker.get_prebuilt_ecr_image_output(
-            repository_name="sagemaker-model-monitor-analyzer", image_tag="", opts=pulumi.InvokeOptions(parent=self)
+    def _silence(self) -> None:
+        """A look that doesn't end in time, however it ends, is an alarm: of looks that never began nobody else tells.
+
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html: periods of an hour may
+        be as many as a week has.
+        """
+        hours = schedules.hours_to_look_back(self.context.workload.monitoring.drift.schedule) + LATE_HOURS
+        self.silence = [
+            self._silent(self.serving.part("drift-silent", tenant), check.pipeline, hours)
+            for tenant, check in self.drift_checks.items()
+        ]
+        self.realise("silence", *self.silence)
+
+    def _silent(self, part: str, pipeline: sagemaker.Pipeline, hours: int) -> cloudwatch.MetricAlarm:
+        ended = [
+            cloudwatch.MetricAlarmMetricQueryArgs(
+                id=metric.lower(),
+                metric=cloudwatch.MetricAlarmMetricQueryMetricArgs(
+                    namespace=RUNS,
+                    metric_name=f"Execution{metric}",
+                    dimensions={"PipelineName": pipeline.pipeline_name},
+                    stat="Sum",
+                    period=3600,
+                ),
+            )
+            for metric in ("Succeeded", "Failed")
+        ]
+        runs = cloudwatch.MetricAlarmMetricQueryArgs(
+            id="runs", expression="FILL(succeeded, 0) + FILL(failed, 0)", label="Looks that ended", return_data=True
         )
-        baseline = pulumi.Output.concat(
-            self.data.zones[Zone.MODELS], "/", routing.artifact_path(self._compared_with(tenant)), "/baseline"
-        )
-        definition = sagemaker.DataQualityJobDefinition(
-            context.logical(part),
-            role_arn=self.foundation.identities[Purpose.MONITORING],
-            data_quality_app_specification=sagemaker.DataQualityJobDefinitionDataQualityAppSpecificationArgs(
-                image_uri=analyzer.registry_path
-            ),
-            data_quality_baseline_config=sagemaker.DataQualityJobDefinitionDataQualityBaselineConfigArgs(
-                constraints_resource=sagemaker.DataQualityJobDefinitionDataQualityBaselineConfigConstraintsResourceArgs(
-                    s3_uri=pulumi.Output.concat(baseline, "/constraints.json")
-                ),
-                statistics_resource=sagemaker.DataQualityJobDefinitionDataQualityBaselineConfigStatisticsResourceArgs(
-                    s3_uri=pulumi.Output.concat(baseline, "/statistics.json")
-                ),
-            ),
-            data_quality_job_input=self._what_was_scored(tenant),
-            data_quality_job_output_config=sagemaker.DataQualityJobDefinitionDataQualityJobOutputConfigArgs(
-                kms_key_id=self.foundation.key,
-                monitoring_outputs=sagemaker.DataQualityJobDefinitionDataQualityJobOutputConfigMonitoringOutputsArgs(
-                    s3_output=sagemaker.DataQualityJobDefinitionDataQualityJobOutputConfigMonitoringOutputsS3OutputArgs(
-                        s3_uri=pulumi.Output.concat(self.data.zones[Zone.CURATED], "/drift")
-                    )
-                ),
-            ),
-            job_resources=sagemaker.DataQualityJobDefinitionJobResourcesArgs(
-                cluster_config=sagemaker.DataQualityJobDefinitionJobResourcesClusterConfigArgs(
-                    instance_count=1,
-                    instance_type=facts.JOB_INSTANCE_TYPE,
-                    volume_size_in_gb=facts.JOB_VOLUME_GIB,
-                    volume_kms_key_id=self.foundation.key,
-                )
-            ),
-            network_config=sagemaker.DataQualityJobDefinitionNetworkConfigArgs(
-                enable_network_isolation=True,
-                enable_inter_container_traffic_encryption=True,
-                vpc_config=sagemaker.DataQualityJobDefinitionNetworkConfigVpcConfigArgs(
-                    subnets=self.foundation.subnets, security_group_ids=[self.foundation.security_group.id]
-                ),
-            ),
-            stopping_condition=sagemaker.DataQualityJobDefinitionStoppingConditionArgs(max_runtime_in_seconds=3300),
-            tags=context.tags,
-            opts=self.child(depends_on=self.foundation.rights(Purpose.MONITORING)),
-        )
-        return sagemaker.MonitoringSchedule(
-            context.logical(part),
-            monitoring_schedule_config=sagemaker.MonitoringScheduleMonitoringScheduleConfigArgs(
-                monitoring_type="DataQuality",
-                monitoring_job_definition_name=definition.name,
-                schedule_config=sagemaker.MonitoringScheduleMonitoringScheduleConfigScheduleConfigArgs(
-                    schedule_expression=schedules.sagemaker_monitoring(context.workload.monitoring.drift.schedule)
-                ),
-            ),
-            tags=context.tags,
+        return cloudwatch.MetricAlarm(
+            self.context.logical(part),
+            alarm_description=f"No look for drift has ended in {hours} hours",
+            metric_queries=[*ended, runs],
+            threshold=1,
+            evaluation_periods=hours,
+            datapoints_to_alarm=hours,
+            comparison_operator="LessThanThreshold",
+            treat_missing_data="breaching",
+            alarm_actions=[self.topic.arn],
+            ok_actions=[self.topic.arn],
+            tags=self.context.tags,
             opts=self.child(),
         )
+
+    def _drift_check(self, tenant: str | None) -> ScheduledStep:
+        context, zones = self.context, self.data.zones
+        part = self.serving.part("drift", tenant)
+        scored = not self.serving.endpoints
+        step = drift_check.step(
+            context,
+            champion=self._compared_with(tenant),
+            models=zones[Zone.MODELS],
+            window=self._what_was_scored(tenant),
+            labels=pulumi.Output.concat(zones[Zone.CURATED], "/labels"),
+            reports=pulumi.Output.concat(zones[Zone.CURATED], "/", part),
+            scoring=context.workload.serving.schedule if scored else None,
+            alone=not scored and self._answers_alone(tenant),
+        )
+        return self._step(part, step, context.workload.monitoring.drift.schedule)
+
+    def _feedback(self) -> None:
+        """Usage and performance; a run that fails is an alarm."""
+        context, serving = self.context, self.serving
+        answered = []
+        if serving.endpoints:
+            answered.append(serving.captured if self._captures else self._what_was_scored(None))
+        if serving.batch_pipeline is not None:
+            answered.append(self._predictions)
+        self.feedback = Feedback(
+            context,
+            self.foundation,
+            self.data,
+            self.development.image,
+            answered=answered,
+            usd_per_hour=context.sizing.monthly_usd / HOURS_PER_MONTH if serving.endpoints else None,
+            opts=self.child(),
+        )
+        self.realise("usage", self.feedback.usage)
+        if self.feedback.performance is not None:
+            self.realise("model-quality", self.feedback.job.schedule)
+        self.alarms.append(self._failed_runs("feedback", self.feedback.job.pipeline))
+        self.realise("alarms", self.alarms[-1])
+
+    def _step(self, part: str, step: Step, cron: str) -> ScheduledStep:
+        return ScheduledStep(self.context, self.foundation, self.development.image, part, step, cron, opts=self.child())
+
+    def _apart(self) -> tuple[str | None, ...]:
+        """The tenants that are looked at apart, and None for all others."""
+        return tuple(self.serving.endpoints) if self._captures else (None,)
 
     def _tell(self, part: str, description: str, pattern: pulumi.Output[str]) -> cloudwatch.EventRule:
         """The owner is told of events of a pattern; returns the rule on them."""
@@ -339,28 +375,26 @@ class Monitoring(layers.Monitoring):
         own = (model for model in workload.models_in(Role.CHAMPION) if model.tenant == tenant)
         return next(own, workload.champion)
 
-    def _what_was_scored(self, tenant: str | None) -> sagemaker.DataQualityJobDefinitionDataQualityJobInputArgs:
-        """What an endpoint on instances captured, or what containers, a queue or a batch kept themselves.
+    def _answers_alone(self, tenant: str | None) -> bool:
+        """Whether an answer is of one version, and not of an ensemble; canaries and shadows are captured, too."""
+        champion, *_ = self.serving.endpoints[tenant].fleet.live
+        return routing.document(self.context.workload, champion.models)["ensemble"] is None
+
+    def _what_was_scored(self, tenant: str | None) -> pulumi.Output[str]:
+        """What an endpoint on instances captured, or what containers or a batch kept themselves.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html: others have no data capture.
         """
         if self._captures:
-            return sagemaker.DataQualityJobDefinitionDataQualityJobInputArgs(
-                endpoint_input=sagemaker.DataQualityJobDefinitionDataQualityJobInputEndpointInputArgs(
-                    endpoint_name=self.serving.endpoints[tenant].endpoint.name
-                )
-            )
-        batch = pulumi.Output.concat(self.data.zones[Zone.CURATED], "/predictions/captured")
-        return sagemaker.DataQualityJobDefinitionDataQualityJobInputArgs(
-            batch_transform_input=sagemaker.DataQualityJobDefinitionDataQualityJobInputBatchTransformInputArgs(
-                data_captured_destination_s3_uri=self.serving.captured if self.serving.endpoints else batch,
-                dataset_format=sagemaker.DataQualityJobDefinitionDataQualityJobInputBatchTransformInputDatasetFormatArgs(
-                    json=sagemaker.DataQualityJobDefinitionDataQualityJobInputBatchTransformInputDatasetFormatJsonArgs(
-                        line=True
-                    )
-                ),
-            )
-        )
+            return pulumi.Output.concat(self.serving.captured, "/", self.serving.endpoints[tenant].endpoint.name)
+        if self.serving.endpoints:
+            return pulumi.Output.concat(self.serving.captured, "/requests")
+        return self._predictions
+
+    @property
+    def _predictions(self) -> pulumi.Output[str]:
+        """What was scored in batches."""
+        return pulumi.Output.concat(self.data.zones[Zone.CURATED], "/predictions")
 
     def _retraining(self) -> None:
         """Drift, a schedule or both start the pipeline that trains the model in use again."""
@@ -400,20 +434,19 @@ class Monitoring(layers.Monitoring):
             *([self.retraining_schedule] if self.retraining_schedule else ()),
         ]
 
-    def _monitor_ended(self, **how: list[Any]) -> pulumi.Output[str]:
-        """The event of a monitor's processing job that ended in some way.
+    def _run_ended(self, *steps: str) -> pulumi.Output[str]:
+        """The event of a run of a drift check that ended at one of these steps.
 
-        Its detail is DescribeProcessingJob's answer, whose ExitMessage tells of violations
-        (https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html,
-        https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-interpreting-results.html).
+        https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html#eventbridge-pipeline-step
         """
         return pulumi.Output.json_dumps(
             {
                 "source": ["aws.sagemaker"],
-                "detail-type": ["SageMaker Processing Job State Change"],
+                "detail-type": ["SageMaker Model Building Pipeline Execution Step Status Change"],
                 "detail": {
-                    "MonitoringScheduleArn": [schedule.arn for schedule in self.drift_schedules.values()],
-                    **how,
+                    "pipelineArn": [check.pipeline.arn for check in self.drift_checks.values()],
+                    "stepName": list(steps),
+                    "currentStepStatus": ["Failed"],
                 },
             }
         )

@@ -10,7 +10,8 @@ from typing import Any
 
 import pulumi
 
-from ml_blueprints.aws import facts
+from ml_blueprints.aws import facts, policy
+from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.errors import BlueprintError, Problem
 
 # The steps that search are called by the candidate whose parameters they search.
@@ -61,6 +62,32 @@ def filled(source: str, job: Job, given: Mapping[str, pulumi.Input[str]]) -> pul
     return pulumi.Output.json_dumps(
         {**definition, "Parameters": kept, "Steps": _placed(definition["Steps"], job, values)}
     )
+
+
+def in_network(foundation: Foundation) -> dict[str, dict[str, Any]]:
+    """The conditions that hold jobs to the platform's network.
+
+    Which ones an action takes: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+    """
+    return {
+        "ForAllValues:StringEquals": {"sagemaker:VpcSecurityGroupIds": [foundation.security_group.id]},
+        "Null": {"sagemaker:VpcSecurityGroupIds": "false"},
+    }
+
+
+def may_run_jobs(foundation: Foundation, role: pulumi.Input[str], *kinds: str) -> list[policy.Statement]:
+    """What the role of a pipeline needs for jobs of some kinds (`processing`, `training`), which run under it, too.
+
+    They are called by the pipeline's run.
+    """
+    account = pulumi.Output.concat("arn:aws:sagemaker:", foundation.region, ":", foundation.account)
+    jobs = [pulumi.Output.concat(account, f":{kind}-job/pipelines-*") for kind in kinds]
+    described = [f"sagemaker:{verb}{kind.title()}Job" for verb in ("Describe", "Stop") for kind in kinds]
+    return [
+        policy.allow([f"sagemaker:Create{kind.title()}Job" for kind in kinds], jobs, **in_network(foundation)),
+        policy.allow(["sagemaker:AddTags", *described], jobs),
+        policy.allow(["iam:PassRole"], [role], StringEquals={"iam:PassedToService": "sagemaker.amazonaws.com"}),
+    ]
 
 
 def candidates(source: str) -> tuple[str, ...]:

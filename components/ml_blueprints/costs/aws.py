@@ -115,6 +115,7 @@ FREE: tuple[str, ...] = (
     "aws:apigateway/restApiPolicy:RestApiPolicy",
     "aws:apigateway/stage:Stage",
     "aws:appautoscaling/*",
+    "aws:athena/namedQuery:NamedQuery",
     "aws:budgets/budget:Budget",
     "aws:cloudwatch/eventRule:EventRule",
     "aws:cloudwatch/eventTarget:EventTarget",

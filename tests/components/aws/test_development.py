@@ -255,8 +255,15 @@ def test_pipelines_pass_on_the_training_identity_only(streaming, rights, allowed
         assert not allowed(streaming, purpose, "iam:PassRole")
 
 
-def test_monitoring_passes_the_identity_that_ingests_to_the_feature_job_only(streaming, rights):
-    (passing,) = [statement for statement in rights(streaming, "monitoring") if "iam:PassRole" in statement["Action"]]
-    (role,) = passing["Resource"]
-    assert ":role/fraud-detection-ingest-" in role
-    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "emr-serverless.amazonaws.com"}}
+def test_monitoring_passes_the_identity_that_ingests_to_the_feature_job_only_and_its_own_to_its_steps(
+    streaming, rights
+):
+    passing = {
+        statement["Condition"]["StringEquals"]["iam:PassedToService"]: statement["Resource"]
+        for statement in rights(streaming, "monitoring")
+        if "iam:PassRole" in statement["Action"]
+    }
+    assert set(passing) == {"emr-serverless.amazonaws.com", "sagemaker.amazonaws.com"}
+    for service, whose in (("emr-serverless", "ingest"), ("sagemaker", "monitoring")):
+        (role,) = passing[f"{service}.amazonaws.com"]
+        assert f":role/fraud-detection-{whose}-" in role

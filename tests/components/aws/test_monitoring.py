@@ -1,9 +1,17 @@
-"""The monitoring layer on AWS: alarms, the drift monitor, what starts training again, the budget."""
+"""The monitoring layer on AWS: alarms, looks for drift, feedback, what starts training again, the budget."""
 
+import argparse
 import json
 import re
+import sys
 
 import pytest
+import sqlglot
+from ml_pipelines.retraining import feedback
+from ml_pipelines.retraining.performance import performance_table
+from ml_pipelines.retraining.usage import usage
+from ml_pipelines.steps import drift
+from tests.components.aws.conftest import FENCE
 
 KEY = "arn:aws:kms:eu-west-1:210987654321:key/5ec0de00-da7a-4000-8000-000000000000"
 MONITOR = "arn:aws:iam::210987654321:role/house-monitoring"
@@ -11,8 +19,9 @@ ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 RULE = "aws:cloudwatch/eventRule:EventRule"
 TARGET = "aws:cloudwatch/eventTarget:EventTarget"
 SCHEDULE = "aws:scheduler/schedule:Schedule"
-DEFINITION = "aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition"
-MONITORING_SCHEDULE = "aws:sagemaker/monitoringSchedule:MonitoringSchedule"
+PIPELINE = "aws:sagemaker/pipeline:Pipeline"
+TABLE = "aws:glue/catalogTable:CatalogTable"
+HIVE = {"string": "string", "int64": "bigint", "double": "double", "timestamp[us]": "timestamp"}
 
 
 def alarms(built) -> dict[str, dict]:
@@ -20,8 +29,51 @@ def alarms(built) -> dict[str, dict]:
     return {
         alarm.name.removeprefix(prefix): alarm.inputs
         for alarm in built.of_type(ALARM)
-        if not alarm.name.startswith(f"{prefix}rollback-")
+        if not alarm.name.startswith((f"{prefix}rollback-", f"{prefix}drift-silent"))
     }
+
+
+def steps(built, part: str) -> list[dict]:
+    """The steps of one of monitoring's own pipelines."""
+    name = f"{built.platform.context.name}-{part}"
+    return json.loads(built.named(PIPELINE, name).inputs["pipelineDefinition"])["Steps"]
+
+
+def look(built, part: str = "drift") -> dict:
+    """The step that looks for drift."""
+    return steps(built, part)[0]
+
+
+def understood(step: dict, module, monkeypatch) -> argparse.Namespace:
+    """The options of a step, as the module that it runs understands them itself."""
+    found: list[argparse.Namespace] = []
+    parse = argparse.ArgumentParser.parse_args
+
+    def parse_and_end(parser, arguments):
+        found.append(parse(parser, arguments))
+        raise SystemExit
+
+    said = step["Arguments"]["AppSpecification"]
+    assert said["ContainerEntrypoint"] == ["python", "-m", module.__name__]
+    monkeypatch.setattr(sys, "argv", ["step", *said["ContainerArguments"]])
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_and_end)
+    with pytest.raises(SystemExit):
+        module.main()
+    (options,) = found
+    return options
+
+
+@pytest.fixture
+def experiment_with(once):
+    """Build a workload with one champion as an experiment, served by other words."""
+
+    def get(workload: str, serving: dict):
+        champion = {"name": "gradient-boosting", "version": "1.2.0", "role": "champion", "traffic": 100}
+        from_zero = {"scale_to_zero": True, "replicas": {"minimum": 0, "maximum": 4}}
+        changes = {"models": [champion], "serving": {**from_zero, **serving}}
+        return once(workload, changes, environment="experiment", experiment=FENCE)
+
+    return get
 
 
 def test_the_owner_is_told_on_an_encrypted_topic(house):
@@ -54,6 +106,7 @@ def test_every_live_variant_has_its_alarms_and_the_owner_is_told(hybrid):
         "router-throttles",
         "batch-failed",
         "retraining-failed",
+        "feedback-failed",
         "dead-letters",
         "events-behind",
         "archive-behind",
@@ -123,90 +176,148 @@ def test_the_owner_is_told_of_features_that_were_not_computed(request, named, pl
 
 def test_a_failed_run_that_nobody_watches_raises_an_alarm(batch):
     found = alarms(batch)
-    assert set(found) == {"batch-failed", "retraining-failed"}
-    for name in ("batch", "retraining"):
+    assert set(found) == {"batch-failed", "retraining-failed", "feedback-failed"}
+    for name in ("batch", "retraining", "feedback"):
         failed = found[f"{name}-failed"]
         assert failed["namespace"] == "AWS/Sagemaker/ModelBuildingPipeline"
         assert (failed["metricName"], failed["statistic"], failed["threshold"]) == ("ExecutionFailed", "Sum", 0)
         assert re.fullmatch(rf"credit-scoring-{name}-[0-9a-f]{{8}}", failed["dimensions"]["PipelineName"])
 
 
-def test_the_drift_monitor_is_isolated_encrypted_and_under_its_identity(house):
-    (definition,) = house.of_type(DEFINITION)
-    job = definition.inputs
-    assert job["roleArn"] == MONITOR
-    assert job["dataQualityJobOutputConfig"]["kmsKeyId"] == KEY
-    assert job["jobResources"]["clusterConfig"]["volumeKmsKeyId"] == KEY
-    network = job["networkConfig"]
-    assert network["enableNetworkIsolation"] is True
-    assert network["enableInterContainerTrafficEncryption"] is True
-    assert network["vpcConfig"]["subnets"] == ["subnet-0123456789abcdef1", "subnet-0123456789abcdef2"]
+def test_a_look_for_drift_is_in_the_network_encrypted_and_under_its_identity(house, named):
+    pipeline = named(house, PIPELINE, "fraud-detection-drift").inputs
+    job = look(house)["Arguments"]
+    assert pipeline["roleArn"] == job["RoleArn"] == MONITOR
+    assert job["ProcessingOutputConfig"]["KmsKeyId"] == KEY
+    assert job["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == KEY
+    network = job["NetworkConfig"]
+    assert network["EnableInterContainerTrafficEncryption"] is True
+    assert network["VpcConfig"]["Subnets"] == ["subnet-0123456789abcdef1", "subnet-0123456789abcdef2"]
+    # The step reads S3 by its URL, by the network's own way, which leads to S3 of this region.
+    assert network["EnableNetworkIsolation"] is False
+    assert job["Environment"] == {"AWS_DEFAULT_REGION": "eu-west-1"}
 
 
-def test_the_drift_monitor_waits_for_the_rights_of_its_identity(streaming):
-    (definition,) = streaming.of_type(DEFINITION)
-    waits_for = {urn.rpartition("::")[2] for urn in definition.depends_on}
-    assert {f"fraud-detection-monitoring-{grant}" for grant in ("lake", "network", "images")} <= waits_for
+@pytest.mark.parametrize("part", ["drift", "feedback"])
+def test_what_monitoring_runs_waits_for_the_rights_of_its_identity(streaming, named, part):
+    pipeline = named(streaming, PIPELINE, f"fraud-detection-{part}")
+    waits_for = {urn.rpartition("::")[2] for urn in pipeline.depends_on}
+    assert {f"fraud-detection-monitoring-{grant}" for grant in ("lake", "network", "images", "jobs")} <= waits_for
 
 
-def test_the_endpoints_requests_are_compared_with_the_champions_baseline(streaming):
-    (definition,) = streaming.of_type(DEFINITION)
+def test_monitoring_starts_jobs_of_runs_in_this_network_only(streaming, rights):
+    (creates,) = (one for one in rights(streaming, "monitoring") if "sagemaker:CreateProcessingJob" in one["Action"])
+    assert creates["Resource"] == ["arn:aws:sagemaker:eu-west-1:123456789012:processing-job/pipelines-*"]
+    assert creates["Condition"]["Null"] == {"sagemaker:VpcSecurityGroupIds": "false"}
+
+
+def test_the_endpoints_requests_are_compared_with_the_champions_baseline(streaming, monkeypatch):
+    told = understood(look(streaming), drift, monkeypatch)
     (endpoint,) = streaming.of_type("aws:sagemaker/endpoint:Endpoint")
-    source = definition.inputs["dataQualityJobInput"]["endpointInput"]
-    assert source["endpointName"] == endpoint.inputs["name"]
-    baseline = definition.inputs["dataQualityBaselineConfig"]
-    for resource, file in (("constraintsResource", "constraints"), ("statisticsResource", "statistics")):
-        assert re.fullmatch(
-            rf"s3://fraud-detection-models-[0-9a-f]+/gradient-boosting/1\.2\.0/baseline/{file}\.json",
-            baseline[resource]["s3Uri"],
-        )
+    assert (told.task, told.metric, told.threshold, told.hours) == (
+        "fraud-detection",
+        "population_stability_index",
+        0.2,
+        1,
+    )
+    assert told.window.endswith(f"/captured/{endpoint.inputs['name']}")
+    assert told.window.startswith("s3://fraud-detection-curated-")
+    # The shadow is captured, too.
+    assert told.model == "gradient-boosting/1.2.0"
+    assert told.labels == told.window.partition("/captured/")[0] + "/labels"
+    assert told.labels_within_days == 60
+    assert told.branch
+    job = look(streaming)["Arguments"]
+    (champion,) = job["ProcessingInputs"]
+    assert re.fullmatch(
+        r"s3://fraud-detection-models-[0-9a-f]+/gradient-boosting/1\.2\.0/drift_baseline\.json",
+        champion["S3Input"]["S3Uri"],
+    )
+    assert str(told.baseline) == champion["S3Input"]["LocalPath"] + "/drift_baseline.json"
+    (report,) = job["ProcessingOutputConfig"]["Outputs"]
+    assert str(told.to) == report["S3Output"]["LocalPath"] + "/drift.json"
+    assert report["S3Output"]["S3Uri"]["Std:Join"]["Values"][1:] == ["/run=", {"Get": "Execution.PipelineExecutionId"}]
 
 
-def test_batch_compares_what_is_kept_beside_the_scores(batch, named):
-    (definition,) = batch.of_type(DEFINITION)
-    source = definition.inputs["dataQualityJobInput"]["batchTransformInput"]
-    pipeline = named(batch, "aws:sagemaker/pipeline:Pipeline", "credit-scoring-batch").inputs["pipelineDefinition"]
+def test_batch_compares_what_was_scored_as_far_back_as_the_last_scoring(batch, named, monkeypatch):
+    told = understood(look(batch), drift, monkeypatch)
+    pipeline = named(batch, PIPELINE, "credit-scoring-batch").inputs["pipelineDefinition"]
     (output,) = json.loads(pipeline)["Steps"][-1]["Arguments"]["ProcessingOutputConfig"]["Outputs"]
-    scores = output["S3Output"]["S3Uri"]["Std:Join"]["Values"][0]
-    assert source["dataCapturedDestinationS3Uri"] == f"{scores}/captured"
+    assert told.window == output["S3Output"]["S3Uri"]["Std:Join"]["Values"][0]
+    assert told.hours == 24
+    assert told.model is None
+
+
+def test_an_ensembles_answers_are_of_no_single_version(once, monkeypatch):
+    told = understood(look(once("personalization")), drift, monkeypatch)
+    workload = once("personalization").platform.context.workload
+    assert (told.model is None) is bool(workload.serving.ensemble)
+
+
+def test_containers_that_keep_what_they_are_asked_are_looked_at_there(experiment_with, monkeypatch):
+    built = experiment_with("delivery_eta", {"inference": "serverless", "tenants": []})
+    told = understood(look(built), drift, monkeypatch)
+    assert told.window.endswith("/captured/requests")
+    assert told.model == "gradient-boosting/1.2.0"
 
 
 @pytest.mark.parametrize(
     ("workload", "expression"),
     [
-        ("fraud_detection", "cron(0 * ? * * *)"),
-        ("delivery_eta", "cron(0 0/2 ? * * *)"),
-        ("credit_scoring", "cron(0 6 ? * * *)"),
+        ("fraud_detection", "cron(0 * * * ? *)"),
+        ("delivery_eta", "cron(0 */2 * * ? *)"),
+        ("credit_scoring", "cron(0 6 * * ? *)"),
     ],
 )
-def test_the_drift_monitor_runs_on_its_schedule(once, named, workload, expression):
+def test_looks_for_drift_begin_on_their_schedule(once, named, workload, expression):
     built = once(workload)
     name = f"{built.platform.context.name}-drift"
-    schedule, definition = named(built, MONITORING_SCHEDULE, name), named(built, DEFINITION, name)
-    config = schedule.inputs["monitoringScheduleConfig"]
-    assert config["monitoringType"] == "DataQuality"
-    assert config["scheduleConfig"]["scheduleExpression"] == expression
-    assert definition.urn in schedule.depends_on
+    schedule, pipeline = named(built, SCHEDULE, name), named(built, PIPELINE, name)
+    assert schedule.inputs["scheduleExpression"] == expression
+    assert schedule.inputs["target"]["arn"].endswith(f":pipeline/{pipeline.inputs['pipelineName']}")
+    assert pipeline.urn in schedule.depends_on
 
 
-def test_what_a_tenant_with_instances_of_its_own_asks_is_watched_apart(hybrid, named):
-    definition = named(hybrid, DEFINITION, "delivery-eta-drift-partners").inputs
+def test_what_a_tenant_with_instances_of_its_own_asks_is_looked_at_apart(hybrid, named, monkeypatch):
+    told = understood(look(hybrid, "drift-partners"), drift, monkeypatch)
     endpoint = named(hybrid, "aws:sagemaker/endpoint:Endpoint", "delivery-eta-endpoint-partners")
-    assert definition["dataQualityJobInput"]["endpointInput"]["endpointName"] == endpoint.inputs["name"]
+    assert told.window.endswith(f"/captured/{endpoint.inputs['name']}")
+    of_partners = hybrid.platform.serving.endpoints["partners"].fleet.live[0].models[0]
+    assert told.model == f"{of_partners.name}/{of_partners.version}"
     pattern = json.loads(named(hybrid, RULE, "delivery-eta-drift").inputs["eventPattern"])
-    assert set(pattern["detail"]["MonitoringScheduleArn"]) == {
-        f"arn:aws:sagemaker:eu-west-1:123456789012:monitoring-schedule/{schedule.id}"
-        for schedule in hybrid.of_type(MONITORING_SCHEDULE)
+    assert set(pattern["detail"]["pipelineArn"]) == {
+        f"arn:aws:sagemaker:eu-west-1:123456789012:pipeline/{named(hybrid, PIPELINE, name).inputs['pipelineName']}"
+        for name in ("delivery-eta-drift", "delivery-eta-drift-partners")
     }
 
 
-def test_violations_start_the_retraining_pipeline_and_tell_the_owner(streaming, named):
+@pytest.mark.parametrize(
+    ("drifted", "passed", "end"), [(True, False, "Drifted"), (False, False, "Broken"), (False, True, None)]
+)
+def test_a_run_ends_where_the_report_says(streaming, named, drifted, passed, end):
+    _, *conditions = steps(streaming, "drift")
+    report = {"drifted": drifted, "passed": passed}
+    reached = []
+    for one in conditions:
+        assert one["Type"] == "Condition"
+        held = [
+            report[said["LeftValue"]["Std:JsonGet"]["Path"]] == said["RightValue"]
+            for said in one["Arguments"]["Conditions"]
+        ]
+        reached += [step["Name"] for step in one["Arguments"]["IfSteps"] if all(held)]
+    assert reached == ([end] if end else [])
+    (file,) = look(streaming)["PropertyFiles"]
+    assert (file["OutputName"], file["FilePath"]) == ("report", "drift.json")
+
+
+def test_drift_starts_the_retraining_pipeline_and_tells_the_owner(streaming, named):
     rule = named(streaming, RULE, "fraud-detection-drift")
     pattern = json.loads(rule.inputs["eventPattern"])
     assert pattern["source"] == ["aws.sagemaker"]
-    (monitor,) = pattern["detail"]["MonitoringScheduleArn"]
-    assert ":monitoring-schedule/fraud-detection-drift-" in monitor
-    assert pattern["detail"]["ExitMessage"] == [{"prefix": "CompletedWithViolations"}]
+    assert pattern["detail-type"] == ["SageMaker Model Building Pipeline Execution Step Status Change"]
+    (run_of,) = pattern["detail"]["pipelineArn"]
+    assert ":pipeline/fraud-detection-drift-" in run_of
+    assert (pattern["detail"]["stepName"], pattern["detail"]["currentStepStatus"]) == (["Drifted"], ["Failed"])
     training = named(streaming, TARGET, "fraud-detection-retraining")
     assert ":pipeline/fraud-detection-retraining-" in training.inputs["arn"]
     assert ":role/fraud-detection-monitoring-" in training.inputs["roleArn"]
@@ -217,17 +328,94 @@ def test_violations_start_the_retraining_pipeline_and_tell_the_owner(streaming, 
         assert rule.urn in target.depends_on
 
 
-def test_the_owner_is_told_of_a_monitor_that_fails_and_of_drift_that_starts_nothing(once, named):
+def test_the_owner_is_told_of_a_look_that_fails_and_of_drift_that_starts_nothing(once, named):
     built = once("churn")
-    for part, detail in (
-        ("drift", {"ExitMessage": [{"prefix": "CompletedWithViolations"}]}),
-        ("drift-failed", {"ProcessingJobStatus": ["Failed", "Stopped"]}),
-    ):
+    for part, ends in (("drift", ["Drifted"]), ("drift-failed", ["Broken", "Drift"])):
         rule = named(built, RULE, f"churn-{part}")
         told = named(built, TARGET, f"churn-{part}-alert")
-        assert detail.items() <= json.loads(rule.inputs["eventPattern"])["detail"].items()
+        assert json.loads(rule.inputs["eventPattern"])["detail"]["stepName"] == ends
         assert ":churn-alerts-" in told.inputs["arn"]
         assert rule.urn in told.depends_on
+
+
+@pytest.mark.parametrize(
+    ("workload", "part", "hours"),
+    [
+        ("fraud_detection", "drift-silent", 3),
+        ("credit_scoring", "drift-silent", 26),
+        ("delivery_eta", "drift-silent-partners", 4),
+    ],
+)
+def test_a_look_that_never_ends_is_an_alarm(once, named, workload, part, hours):
+    built = once(workload)
+    name = built.platform.context.name
+    silent = named(built, ALARM, f"{name}-{part}").inputs
+    assert (silent["evaluationPeriods"], silent["datapointsToAlarm"]) == (hours, hours)
+    assert silent["treatMissingData"] == "breaching"
+    assert (silent["comparisonOperator"], silent["threshold"]) == ("LessThanThreshold", 1)
+    *metrics, runs = silent["metricQueries"]
+    assert {one["metric"]["metricName"] for one in metrics} == {"ExecutionSucceeded", "ExecutionFailed"}
+    assert all(one["metric"]["period"] == 3600 for one in metrics)
+    assert runs["returnData"] is True
+    assert all(one["id"] in runs["expression"] for one in metrics)
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html: a week at most.
+    assert hours * 3600 <= 604_800
+    assert f":{name}-alerts-" in silent["alarmActions"][0]
+
+
+def test_feedback_counts_what_was_captured_and_joins_outcomes(streaming, named, monkeypatch):
+    (step,) = steps(streaming, "feedback")
+    told = understood(step, feedback, monkeypatch)
+    curated = told.to.removesuffix("/feedback")
+    assert told.requests == [f"{curated}/captured"]
+    assert (told.labels, told.days) == (f"{curated}/labels", 60)
+    sizing = streaming.platform.context.sizing
+    assert told.usd_per_hour == pytest.approx(sizing.monthly_usd / 730, abs=1e-4)
+    assert named(streaming, SCHEDULE, "fraud-detection-feedback").inputs["scheduleExpression"] == "cron(30 4 * * ? *)"
+    failed = alarms(streaming)["feedback-failed"]
+    assert failed["dimensions"]["PipelineName"].startswith("fraud-detection-feedback-")
+
+
+def test_feedback_counts_requests_and_batches_where_there_are_both(hybrid, monkeypatch):
+    (step,) = steps(hybrid, "feedback")
+    assert [place.rpartition("/")[2] for place in understood(step, feedback, monkeypatch).requests] == [
+        "captured",
+        "predictions",
+    ]
+
+
+def test_feedback_without_outcomes_counts_usage_alone(changed, monkeypatch):
+    built = changed("churn", lambda content: content["monitoring"]["feedback"].pop("labels_within_days"))
+    (step,) = steps(built, "feedback")
+    told = understood(step, feedback, monkeypatch)
+    assert (told.labels, told.days, told.usd_per_hour) == (None, 2, None)
+    (scored,) = told.requests
+    assert scored.endswith("/predictions")
+    assert "--labels" not in look(built)["Arguments"]["AppSpecification"]["ContainerArguments"]
+    assert "model-quality" not in built.platform.context.register.realised
+    assert [table.name for table in built.of_type(TABLE) if "performance" in table.name] == []
+
+
+@pytest.mark.parametrize("name", ["usage", "performance"])
+def test_usage_and_performance_are_tables_by_day_as_the_runtime_writes_them(streaming, named, name, tmp_path):
+    table = named(streaming, TABLE, f"fraud-detection-{name}").inputs
+    columns = {column["name"]: column["type"] for column in table["storageDescriptor"]["columns"]}
+    (tmp_path / "one.jsonl").write_text('{"at": 1, "entity": "a", "score": 0.5, "model": "m/1.0.0"}')
+    written = usage(tmp_path, 1.0) if name == "usage" else performance_table([])
+    assert columns == {field.name: HIVE[str(field.type)] for field in written.schema}
+    assert table["storageDescriptor"]["location"].endswith(f"/feedback/{name}/")
+    assert table["parameters"]["projection.enabled"] == "true"
+    assert table["parameters"]["storage.location.template"].endswith(f"/feedback/{name}/day=${{day}}/")
+
+
+def test_who_asked_how_much_is_a_saved_query(streaming, named):
+    query = named(streaming, "aws:athena/namedQuery:NamedQuery", "fraud-detection-who-asked").inputs
+    (workgroup,) = streaming.of_type("aws:athena/workgroup:Workgroup")
+    assert query["workgroup"] == workgroup.id
+    # Athena's words are those of Trino, which has its own parser.
+    (said,) = sqlglot.parse(query["query"], read="trino")
+    assert {table.name for table in said.find_all(sqlglot.exp.Table)} == {"usage"}
+    assert {"tenant", "model", "usd", "rows", "day"} <= {column.name for column in said.find_all(sqlglot.exp.Column)}
 
 
 @pytest.mark.parametrize(
@@ -256,6 +444,9 @@ def test_only_monitoring_starts_pipelines(hybrid, allowed):
     started = allowed(hybrid, "monitoring", "sagemaker:StartPipelineExecution")
     assert {arn.partition(":pipeline/")[2].rpartition("-")[0] for arn in started} == {
         "delivery-eta-batch",
+        "delivery-eta-drift",
+        "delivery-eta-drift-partners",
+        "delivery-eta-feedback",
         "delivery-eta-retraining",
     }
     for purpose in ("ingest", "training", "serving"):

@@ -52,7 +52,7 @@ def test_everything_that_takes_tags_has_them(request, platform):
         ("aws:sagemaker/pipeline:Pipeline", "training", {"key", "raw", "models", "images", "training", "signing"}),
         ("aws:sagemaker/model:Model", "gradient-boosting-1-2-0", {"models", "images", "serving", "workloads"}),
         ("aws:lambda/function:Function", "processor", {"features", "endpoint", "images", "ingest", "private-1"}),
-        ("aws:sagemaker/dataQualityJobDefinition:DataQualityJobDefinition", "drift", {"endpoint", "curated", "models"}),
+        ("aws:sagemaker/pipeline:Pipeline", "drift", {"endpoint", "curated", "models", "monitoring", "key"}),
         ("aws:cloudwatch/eventTarget:EventTarget", "retraining", {"retraining", "monitoring", "drift"}),
         ("aws:iam/rolePolicy:RolePolicy", "deployer", {"images", "training", "retraining"}),
     ],

@@ -173,8 +173,16 @@ def _signals(*kinds: str) -> Check:
     return mentions("properties.action.monitorDefinition.signals", rf"^({'|'.join(kinds)})$", "a signal")
 
 
+# A pipeline that looks for drift by a step of its own, and is started again and again. The baseline that training
+# leaves (`drift_baseline`) is no look.
+looks_for_drift = mentions("pipelineDefinition", r"(?i)\bdrift\b", "a look for drift")
+_by_time = related(dependents(STARTED_BY_TIME), "nothing starts it")
+
 # A monitor of whatever is scored in batches: it reads what was left in storage, which names nothing.
-_any_monitor = related(anywhere(SCHEDULE), _NO_MONITOR, _data_monitor)
+_any_monitor = one_relation(
+    related(anywhere(SCHEDULE), _NO_MONITOR, _data_monitor),
+    related(anywhere(AWS_PIPELINE), _NO_MONITOR, looks_for_drift, _by_time),
+)
 _any_workflow = related(anywhere(GCP_WORKFLOW), _NO_MONITOR, mentions("sourceContents", _DRIFT, "drift"), _starts_it)
 _monitor_of_workspace = related(
     chain(dependencies(AZURE_WORKSPACE), dependents(AZURE_SCHEDULE)), _NO_MONITOR, creates_monitor
@@ -187,6 +195,16 @@ _targets = either(dependents(EVENT_TARGET), naming(EVENT_TARGET, "rule", "name")
 # https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-interpreting-results.html
 _found = mentions("eventPattern", r"Completed", "an event of a job that found something")
 _alarms_of_monitor = naming(METRIC_ALARM, "dimensions.MonitoringSchedule", "name")
+# A pipeline that looks fails where it finds something.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
+_run_failed = all_of(
+    mentions("eventPattern", r"Pipeline Execution (Step )?Status Change", "an event of a run"),
+    mentions("eventPattern", r"Failed", "an event of a run that failed"),
+)
+_alarms_of_runs = either(
+    naming(METRIC_ALARM, "dimensions.PipelineName", "pipelineName"),
+    naming(METRIC_ALARM, "metricQueries[].metric.dimensions.PipelineName", "pipelineName"),
+)
 
 _trains_aws = related(
     dependencies(AWS_PIPELINE),
@@ -226,7 +244,15 @@ RULES = (
         Severity.HIGH,
         "Add a monitoring schedule on the data that the endpoint captures.",
         relations={
-            AWS_ENDPOINT: related(_schedules, _NO_MONITOR, _data_monitor),
+            AWS_ENDPOINT: one_relation(
+                related(_schedules, _NO_MONITOR, _data_monitor),
+                related(
+                    either(dependents(AWS_PIPELINE), naming(AWS_PIPELINE, "pipelineDefinition", "name")),
+                    _NO_MONITOR,
+                    looks_for_drift,
+                    _by_time,
+                ),
+            ),
             GCP_ENDPOINT: one_relation(
                 _gcp_watch(_DRIFT, _NO_MONITOR),
                 # https://cloud.google.com/monitoring/api/metrics_gcp_a_b#gcp-aiplatform
@@ -313,6 +339,13 @@ RULES = (
                 related(_rules, _NO_RETRAINING, _found, related(_targets, _NO_RETRAINING, then=_trains_aws)),
                 related(anywhere(STARTED_BY_TIME), _NO_RETRAINING, then=_trains_aws),
             ),
+            AWS_PIPELINE: where(
+                looks_for_drift,
+                one_relation(
+                    related(_rules, _NO_RETRAINING, _run_failed, related(_targets, _NO_RETRAINING, then=_trains_aws)),
+                    related(anywhere(STARTED_BY_TIME), _NO_RETRAINING, then=_trains_aws),
+                ),
+            ),
             GCP_WORKFLOW: where(
                 _is_drift_workflow,
                 one_relation(
@@ -359,6 +392,10 @@ RULES = (
                 _told(_found, _NOBODY),
                 aws_alarm(_alarms_of_monitor, (r"feature_baseline_drift",), _NOBODY),
             ),
+            AWS_PIPELINE: where(
+                looks_for_drift,
+                one_relation(_told(_run_failed, _NOBODY), aws_alarm(_alarms_of_runs, ("ExecutionFailed",), _NOBODY)),
+            ),
             GCP_WORKFLOW: where(_is_drift_workflow, gcp_alarm(_watches_drift_topic, r".", _NOBODY)),
             AZURE_SCHEDULE: where(
                 creates_monitor,
@@ -383,6 +420,16 @@ RULES = (
             SCHEDULE: one_relation(
                 _told(_failed, _SILENT),
                 related(_alarms_of_monitor, _SILENT, equals("treatMissingData", "breaching"), topic_is_heard),
+            ),
+            # A run that ends, however it ends, isn't silent; one that never began is.
+            AWS_PIPELINE: where(
+                looks_for_drift,
+                related(
+                    _alarms_of_runs,
+                    _SILENT,
+                    all_of(equals("treatMissingData", "breaching"), present("alarmActions")),
+                    topic_is_heard,
+                ),
             ),
             GCP_WORKFLOW: where(
                 _is_drift_workflow,
