@@ -11,20 +11,23 @@ from ml_blueprints.gcp import facts
 from ml_blueprints.layers import Zone
 from ml_blueprints.workload import Model, Role, Workload
 
-# The folders of the curated zone in which outcomes lie, and what was scored in batches.
+# The folders of the curated zone in which outcomes lie, what was asked and answered, and what was scored in batches.
 LABELS = "labels"
+CAPTURED = "captured/requests"
 PREDICTIONS = "predictions"
 
 
 @dataclass(frozen=True)
 class Check:
-    """A look for drift. tenant: the one that has versions of its own, whose champion it is of; None: that of all.
+    """A look for drift in what the champion of all is asked, or that of a tenant.
 
-    apart: whether only answers of this version are looked at, since others' are captured beside them.
+    captured: what of it is kept, in the curated zone. apart: whether only answers of this version are looked at, since
+    those of others lie beside them.
     """
 
     model: Model
     tenant: str | None
+    captured: str
     apart: bool
 
     @property
@@ -42,20 +45,34 @@ class Check:
         return bucket.apply(lambda name: facts.OBJECTS_URL.format(bucket=name, path=quote(self.report, safe="")))
 
 
-def of_workload(workload: Workload) -> tuple[Check, ...]:
-    """A look for the champion of all, and one for that of each tenant with versions of its own.
+def of_workload(workload: Workload, captures: bool) -> tuple[Check, ...]:
+    """A look for the champion of all, and one for each tenant with machines or versions of its own.
 
     An ensemble answers as one, under a name that no baseline is of: what it was asked is looked at as a whole.
     """
-    champions = {model.tenant: model for model in workload.models if model.role is Role.CHAMPION and model.tenant}
-    apart = bool(champions) and workload.serving.ensemble is None
-    theirs = (Check(model, tenant, True) for tenant, model in champions.items())
-    return (Check(workload.champion, None, apart), *theirs)
+    if not captures:
+        return (Check(workload.champion, None, PREDICTIONS, False),)
+    dedicated = {
+        tenant: Check(_champion(models), tenant, f"captured/{tenant}/requests", False)
+        for tenant, models in routing.of_dedicated_tenants(workload).items()
+    }
+    beside = {
+        model.tenant: Check(model, model.tenant, CAPTURED, True)
+        for model in workload.models_in(Role.CHAMPION)
+        if model.tenant and model.tenant not in dedicated
+    }
+    apart = bool(beside) and workload.serving.ensemble is None
+    return (Check(workload.champion, None, CAPTURED, apart), *beside.values(), *dedicated.values())
 
 
-def window(zones: Mapping[Zone, pulumi.Output[str]], captures: bool) -> pulumi.Output[str]:
-    """Where what was asked lies: kept by the service, or left by the batch."""
-    return pulumi.Output.concat(zones[Zone.CURATED], "/captured/requests" if captures else f"/{PREDICTIONS}")
+def _champion(models: tuple[Model, ...]) -> Model:
+    return next(model for model in models if model.role is Role.CHAMPION)
+
+
+def windows(workload: Workload, zones: Mapping[Zone, pulumi.Output[str]], captures: bool) -> list[pulumi.Output[str]]:
+    """All places where what was asked lies: kept by services, or left by batches."""
+    places = dict.fromkeys(check.captured for check in of_workload(workload, captures))
+    return [pulumi.Output.concat(zones[Zone.CURATED], f"/{place}") for place in places]
 
 
 def arguments(
@@ -69,7 +86,7 @@ def arguments(
         "--baseline",
         pulumi.Output.concat(mounted(zones[Zone.MODELS]), f"/{routing.artifact_path(check.model)}/drift_baseline.json"),
         "--window",
-        window(zones, captures),
+        pulumi.Output.concat(zones[Zone.CURATED], f"/{check.captured}"),
         "--hours",
         str(schedules.hours_to_look_back(looks.schedule, None if captures else workload.serving.schedule)),
         "--metric",

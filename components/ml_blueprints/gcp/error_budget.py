@@ -3,7 +3,7 @@
 import pulumi
 from pulumi_gcp import monitoring
 
-from ml_blueprints.gcp import alarm_conditions
+from ml_blueprints.gcp import alarm_conditions, metrics
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.layers import Context
 
@@ -28,7 +28,7 @@ class ErrorBudget(pulumi.ComponentResource):
         self,
         context: Context,
         foundation: Foundation,
-        requests: alarm_conditions.Requests,
+        requests: metrics.Requests,
         opts: pulumi.ResourceOptions | None = None,
     ):
         super().__init__("ml-blueprints:gcp:ErrorBudget", context.logical("answers"), None, opts)

@@ -90,9 +90,9 @@ class Feedback(pulumi.ComponentResource):
 
     def _run(self, job: pipeline_definition.Job, captures: bool, ready: list[pulumi.Resource]) -> None:
         context, feedback = self.context, self.context.workload.monitoring.feedback
+        windows = drift_check.windows(context.workload, self.zones, captures)
         told: list[pulumi.Input[str]] = [
-            "--requests",
-            drift_check.window(self.zones, captures),
+            *(word for window in windows for word in ("--requests", window)),
             "--days",
             str(feedback.labels_within_days or DAYS),
             "--to",

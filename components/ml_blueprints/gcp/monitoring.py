@@ -4,7 +4,7 @@ import pulumi
 from pulumi_gcp import billing, cloudscheduler, eventarc, monitoring, pubsub
 
 from ml_blueprints import layers, schedules
-from ml_blueprints.gcp import alarm_conditions, drift_check, facts, pipeline_definition, scheduled_run
+from ml_blueprints.gcp import alarm_conditions, drift_check, facts, metrics, pipeline_definition, scheduled_run
 from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.development import Development
 from ml_blueprints.gcp.error_budget import ErrorBudget
@@ -24,9 +24,9 @@ class Monitoring(layers.Monitoring):
     """Telemetry, drift, retraining and budget on Google Cloud.
 
     Native resources: `channel`, `alarms`, `drift_topic`, `drift_runs` (a workflow and its schedule for the champion of
-    all, and for each tenant with versions of its own), of which the first is `drift_pipeline` and `drift_schedule`;
-    `feedback` with its run and tables; `error_budget` where requests are answered; `drift_trigger` and
-    `retraining_schedule` (None unless asked for), `budget`.
+    all, and for each tenant with machines or versions of its own), of which the first is `drift_pipeline` and
+    `drift_schedule`; `feedback` with its run and tables; `error_budget` where requests are answered; `drift_trigger`
+    and `retraining_schedule` (None unless asked for), `budget`.
     """
 
     cloud = "gcp"
@@ -98,21 +98,21 @@ class Monitoring(layers.Monitoring):
 
     def _answers(self, error_rate: float, latency_ms: int | None) -> None:
         """What whoever asks gets: from the service that is asked, or from the endpoint where nothing is before it."""
-        if (service := self.serving.real_time) is not None:
-            requests = alarm_conditions.of_service(service.name)
-            latency = alarm_conditions.latency(service.name, latency_ms) if latency_ms else None
-        elif (online := self.serving.online) is not None:
-            requests = alarm_conditions.of_endpoint(online.endpoint.name)
-            latency = alarm_conditions.endpoint_latency(online.endpoint.name, latency_ms) if latency_ms else None
-        else:
+        requests = self._requests()
+        if requests is None:
             return
         self._alarm("errors", alarm_conditions.error_rate(requests, error_rate))
-        if latency is not None:
-            self._alarm("latency", latency)
+        if latency_ms:
+            self._alarm("latency", alarm_conditions.latency(requests, latency_ms))
         if "real-time-scoring" in self.context.register.asked:
             self.error_budget = ErrorBudget(self.context, self.foundation, requests, opts=self.child())
             self._alarm("error-budget", *self.error_budget.conditions)
             self.realise("error-budget", self.error_budget.objective)
+
+    def _requests(self) -> metrics.Requests | None:
+        if (service := self.serving.real_time) is not None:
+            return metrics.of_service(service.name)
+        return metrics.of_endpoint(self.serving.online.endpoint.name) if self.serving.online else None
 
     def _alarm(self, part: str, *conditions: monitoring.AlertPolicyConditionArgs) -> monitoring.AlertPolicy:
         """An alarm while all conditions hold."""
@@ -149,7 +149,7 @@ class Monitoring(layers.Monitoring):
             member=foundation.member(Purpose.MONITORING),
             opts=self.child(),
         )
-        for check in drift_check.of_workload(context.workload):
+        for check in drift_check.of_workload(context.workload, self.captures):
             # Training anew is for the champion of all: of a tenant's the owner is told, and decides.
             self.drift_runs.append(self._look(check, may_publish, self.drift_topic if check.tenant is None else None))
         self.drift_pipeline, self.drift_schedule = self.drift_runs[0].workflow, self.drift_runs[0].schedule

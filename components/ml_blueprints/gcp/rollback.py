@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from pulumi_gcp import eventarc, monitoring, workflows
 
-from ml_blueprints.gcp import alarm_conditions, containers, facts, topics
+from ml_blueprints.gcp import alarm_conditions, containers, facts, metrics, topics
 from ml_blueprints.gcp.endpoint import Endpoint
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.gcp.pipeline_definition import asked, workflow
@@ -96,11 +96,10 @@ class Rollback(pulumi.ComponentResource):
         """What the workload promises, held against one canary alone."""
         context, objectives = self.context, self.context.workload.monitoring
         endpoint, deployed = self.online.endpoint.name, self.online.deployments[canary.name].deployed_id
-        asked = alarm_conditions.of_endpoint(endpoint, deployed)
+        asked = metrics.of_endpoint(endpoint, deployed)
         conditions = [alarm_conditions.error_rate(asked, objectives.error_rate_objective)]
         if objectives.latency_objective_ms:
-            latency = objectives.latency_objective_ms
-            conditions.append(alarm_conditions.endpoint_latency(endpoint, latency, deployed))
+            conditions.append(alarm_conditions.latency(asked, objectives.latency_objective_ms))
         return monitoring.AlertPolicy(
             context.logical(f"{self.part}-{canary.name}"),
             display_name=f"{context.name}: canary {canary.first.name} {canary.first.version}",

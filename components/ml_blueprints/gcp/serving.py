@@ -126,8 +126,12 @@ class Serving(layers.Serving):
         """The endpoint of all, and one for each tenant with machines of its own: a pool takes no container of ours."""
         workload = self.context.workload
         held = {"endpoint": containers.shared(workload)}
+        captured = {"endpoint": self.captured}
         apart = containers.dedicated(workload)
-        held |= {f"endpoint-{tenant}": theirs for tenant, theirs in apart.items()}
+        for tenant, theirs in apart.items():
+            held[f"endpoint-{tenant}"] = theirs
+            # What they ask lies by itself, so that it is looked at by itself.
+            captured[f"endpoint-{tenant}"] = pulumi.Output.concat(self.captured, f"/{tenant}")
         endpoints = {
             part: Endpoint(
                 part,
@@ -135,7 +139,7 @@ class Serving(layers.Serving):
                 self.foundation,
                 theirs,
                 self.development.image,
-                {"MODELS": self.data.zones[Zone.MODELS], "CAPTURED": self.captured},
+                {"MODELS": self.data.zones[Zone.MODELS], "CAPTURED": captured[part]},
                 self.data.grants[Purpose.SERVING],
                 opts=self.child(),
             )

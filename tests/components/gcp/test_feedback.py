@@ -32,16 +32,22 @@ def told(named, monkeypatch):
 
 def test_the_job_counts_what_was_captured_and_joins_outcomes(streaming, told):
     said = told(streaming, "fraud-detection-feedback")
-    curated = said.requests.removesuffix("/captured/requests")
+    (requests,) = said.requests
+    curated = requests.removesuffix("/captured/requests")
     assert curated.startswith("gs://fraud-detection-curated")
     assert (said.labels, said.to, said.days) == (f"{curated}/labels", f"{curated}/feedback", 60)
     context = streaming.platform.context
     assert said.usd_per_hour == pytest.approx(context.sizing.monthly_usd / 730, abs=1e-4)
 
 
+def test_what_tenants_with_machines_of_their_own_asked_is_counted_too(hybrid, told):
+    places = told(hybrid, "delivery-eta-feedback").requests
+    assert [place.partition("/captured/")[2] for place in places] == ["requests", "partners/requests"]
+
+
 def test_a_batch_has_no_serving_to_divide_the_cost_of(batch, told):
     said = told(batch, "credit-scoring-feedback")
-    assert said.requests.endswith("/predictions")
+    assert [place.rpartition("/")[2] for place in said.requests] == ["predictions"]
     assert said.usd_per_hour is None
 
 

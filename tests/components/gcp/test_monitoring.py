@@ -210,23 +210,37 @@ def test_without_outcomes_none_are_looked_for(build, told):
     assert told(built, "churn-drift").labels_within_days is None
 
 
-def test_a_tenant_with_versions_of_its_own_has_a_look_of_its_own_and_starts_no_training(build, named, told):
-    model = {"name": "gradient-boosting", "version": "2.0.0", "role": "champion", "traffic": 100, "tenant": "partners"}
-    content = yaml.safe_load((WORKLOADS / "delivery_eta.yaml").read_text())
-    built = build("gcp", "delivery_eta", {"models": [*content["models"], model]})
-    theirs, all_others = told(built, "delivery-eta-drift-partners"), told(built, "delivery-eta-drift")
-    assert theirs.model == "gradient-boosting/2.0.0"
-    assert str(theirs.baseline).endswith("/gradient-boosting/2.0.0/drift_baseline.json")
+def test_a_tenant_with_machines_of_its_own_has_a_look_of_its_own_that_starts_no_training(hybrid, named, told):
+    theirs, all_others = told(hybrid, "delivery-eta-drift-partners"), told(hybrid, "delivery-eta-drift")
+    assert theirs.window == f"{all_others.window.removesuffix('/requests')}/partners/requests"
+    assert (theirs.model, all_others.model) == (None, None)
+    assert theirs.baseline == all_others.baseline
     assert str(theirs.to).endswith("/drift/partners/drift.json")
-    assert str(all_others.baseline).endswith(f"/{all_others.model}/drift_baseline.json")
-    assert all_others.model != theirs.model
-    source = named(built, WORKFLOW, "delivery-eta-drift-partners").inputs["sourceContents"]
+    # There its container keeps what it is asked.
+    captured = {
+        model.name: model.inputs["container"]["environment"]["CAPTURED"]
+        for model in hybrid.of_type("pulumi-python:dynamic/ml_blueprints:VertexModel")
+    }
+    (kept,) = {place for name, place in captured.items() if "endpoint-partners" in name}
+    assert f"{kept}/requests" == theirs.window
+    source = named(hybrid, WORKFLOW, "delivery-eta-drift-partners").inputs["sourceContents"]
     assert "topics.publish" not in source
     (judged,) = json.loads(source)["main"]["steps"][-1]["judge"]["switch"]
     assert judged["condition"] == "${not(report.body.passed)}"
     assert "raise" in judged
-    assert named(built, ALARM, "delivery-eta-drift-partners-failed")
-    assert named(built, ALARM, "delivery-eta-drift-partners-silence")
+    assert named(hybrid, ALARM, "delivery-eta-drift-partners-failed")
+    assert named(hybrid, ALARM, "delivery-eta-drift-partners-silence")
+
+
+def test_a_tenant_with_a_version_of_its_own_on_machines_of_all_is_told_apart_by_it(build, told):
+    model = {"name": "gradient-boosting", "version": "2.0.0", "role": "champion", "traffic": 100, "tenant": "orders"}
+    content = yaml.safe_load((WORKLOADS / "delivery_eta.yaml").read_text())
+    built = build("gcp", "delivery_eta", {"models": [*content["models"], model]})
+    theirs, all_others = told(built, "delivery-eta-drift-orders"), told(built, "delivery-eta-drift")
+    assert theirs.window == all_others.window
+    assert (theirs.model, all_others.model) == ("gradient-boosting/2.0.0", "gradient-boosting/4.0.0")
+    for said in (theirs, all_others):
+        assert str(said.baseline).endswith(f"/{said.model}/drift_baseline.json")
 
 
 @pytest.mark.parametrize(
