@@ -10,6 +10,7 @@ from ml_blueprints.aws import drift_check, policy, scheduled_step
 from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.development import Development
 from ml_blueprints.aws.endpoint import Endpoint
+from ml_blueprints.aws.error_budget import ErrorBudget
 from ml_blueprints.aws.feedback import Feedback
 from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.aws.scheduled_step import ScheduledStep, Step
@@ -34,9 +35,9 @@ RUNS = "AWS/Sagemaker/ModelBuildingPipeline"
 class Monitoring(layers.Monitoring):
     """Telemetry, drift, retraining and budget on AWS.
 
-    Native resources: `topic`, `subscription`, `alarms`, `features_rule`, `drift_checks` by tenant (None: of all that
-    have no instances of their own; its schedule is `drift_schedule`), `drift_rule`, `failure_rule`, `silence`,
-    `feedback`, `retraining_target` and `retraining_schedule` (None unless asked for), `budget`.
+    Native resources: `topic`, `subscription`, `alarms`, `error_budgets`, `features_rule`, `drift_checks` by tenant
+    (None: of all that have no instances of their own; its schedule is `drift_schedule`), `drift_rule`, `failure_rule`,
+    `silence`, `feedback`, `retraining_target` and `retraining_schedule` (None unless asked for), `budget`.
     """
 
     cloud = "aws"
@@ -56,6 +57,7 @@ class Monitoring(layers.Monitoring):
         self.retraining_schedule: scheduler.Schedule | None = None
         self._alerts()
         self._alarms()
+        self._error_budgets()
         self._features()
         scheduled_step.may_run(foundation)
         self._drift()
@@ -197,6 +199,15 @@ class Monitoring(layers.Monitoring):
                 statistic="Maximum",
             )
         )
+
+    def _error_budgets(self) -> None:
+        """Of each endpoint that is asked for answers at once; those of a queue may be asked for again."""
+        self.error_budgets: list[ErrorBudget] = []
+        if self.context.workload.serving.inference is Inference.ASYNCHRONOUS:
+            return
+        for endpoint in self.serving.endpoints.values():
+            self.error_budgets.append(ErrorBudget(self.context, endpoint, self.topic.arn, opts=self.child()))
+            self.realise("error-budget", self.error_budgets[-1].burning)
 
     def _features(self) -> None:
         """EMR Serverless tells of each run and how it ended; one that takes too long is cancelled.

@@ -67,10 +67,16 @@ def _rest_api(inputs: Inputs, usage: Usage) -> Iterator[Item]:
     yield Item(PRICE["api gateway request"], usage.requests)
 
 
+def _alarm(inputs: Inputs, usage: Usage) -> Iterator[Item]:
+    """Each metric that it looks at counts."""
+    metrics = [query for query in inputs.all("metric_queries") if found(query, "metric") is not None]
+    yield Item(PRICE["alarm"], max(len(metrics), 1))
+
+
 RULES: Mapping[str, Rule] = {
     "aws:apigateway/restApi:RestApi": _rest_api,
     "aws:cloudwatch/dashboard:Dashboard": one(PRICE["dashboard"]),
-    "aws:cloudwatch/metricAlarm:MetricAlarm": one(PRICE["alarm"]),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": _alarm,
     "aws:dynamodb/table:Table": _table,
     "aws:ec2/natGateway:NatGateway": each_hour(PRICE["nat gateway"]),
     "aws:ec2/vpcEndpoint:VpcEndpoint": _vpc_endpoint,
@@ -87,6 +93,7 @@ RULES: Mapping[str, Rule] = {
 BY_USE: Mapping[str, str] = {
     "aws:athena/workgroup:Workgroup": "by what queries read",
     "aws:cloudtrail/trail:Trail": "by events of access",
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": "no source for its month",
     "aws:cloudwatch/logGroup:LogGroup": "by what is logged",
     "aws:ec2/flowLog:FlowLog": "by what is logged",
     "aws:ecr/repository:Repository": "by the size of images",

@@ -29,7 +29,7 @@ def alarms(built) -> dict[str, dict]:
     return {
         alarm.name.removeprefix(prefix): alarm.inputs
         for alarm in built.of_type(ALARM)
-        if not alarm.name.startswith((f"{prefix}rollback-", f"{prefix}drift-silent"))
+        if not alarm.name.startswith((f"{prefix}rollback-", f"{prefix}drift-silent", f"{prefix}error-budget"))
     }
 
 

@@ -97,6 +97,12 @@ CASES = {
         2 * 730 * 0.219,
     ),
     "topic": ("gcp", "gcp:pubsub/topic:Topic", {}, GB * 40 / 1024),
+    "alarm on a share of two metrics": (
+        "aws",
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        {"metric_queries": [{"metric": {"stat": "Sum"}}, {"metric": {"stat": "Sum"}}, {"expression": "a / b"}]},
+        0.20,
+    ),
     "processing units": (
         "azure",
         "azure-native:eventhub:Namespace",
