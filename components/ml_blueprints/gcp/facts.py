@@ -387,6 +387,10 @@ COMMANDS = {
     "feedback": ("python", "-m", "ml_pipelines.retraining.feedback"),
 }
 
+# What the event processor is told to watch the stream without a baseline, and how its log tells of a change.
+WATCH = "learn"
+CHANGE_LINE = "ml_pipelines.streaming.watch: drift:"
+
 # Where a Spark batch is started and looked at.
 # https://cloud.google.com/dataproc-serverless/docs/reference/rest/v1/projects.locations.batches
 DATAPROC_URL = "https://dataproc.googleapis.com/v1/"

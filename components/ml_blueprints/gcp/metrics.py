@@ -71,6 +71,11 @@ def waiting(subscription: pulumi.Output[str]) -> pulumi.Output[str]:
     return subscription.apply(lambda name: filter_of(metric, "pubsub_subscription", resource_subscription_id=name))
 
 
+def logged(metric: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Lines of a Cloud Run service's log that a metric of ours counts."""
+    return metric.apply(lambda name: filter_of(f"logging.googleapis.com/user/{name}", REVISION))
+
+
 def filter_of(metric: str, resource: str, **labels: str) -> str:
     """A filter of time series; a label's name begins with what has it, `resource_` or `metric_`."""
     parts = [f'metric.type="{metric}"', f'resource.type="{resource}"']

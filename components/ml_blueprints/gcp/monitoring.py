@@ -1,10 +1,18 @@
-"""The monitoring layer on Google Cloud: alarms, a scheduled drift check, what starts training again, and the budget."""
+"""The monitoring layer on Google Cloud: alarms, drift, feedback, what starts training again, budget and dashboard."""
 
 import pulumi
-from pulumi_gcp import billing, cloudscheduler, eventarc, monitoring, pubsub
+from pulumi_gcp import billing, cloudscheduler, eventarc, logging, monitoring, pubsub
 
 from ml_blueprints import layers, schedules
-from ml_blueprints.gcp import alarm_conditions, drift_check, facts, metrics, pipeline_definition, scheduled_run
+from ml_blueprints.gcp import (
+    alarm_conditions,
+    dashboard,
+    drift_check,
+    facts,
+    metrics,
+    pipeline_definition,
+    scheduled_run,
+)
 from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.development import Development
 from ml_blueprints.gcp.error_budget import ErrorBudget
@@ -14,6 +22,7 @@ from ml_blueprints.gcp.scheduled_run import ScheduledRun
 from ml_blueprints.gcp.serving import Serving
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
+from ml_blueprints.workload import Mode
 
 # How long an event may wait for the processor, and for the archive, before somebody is told.
 PROCESSED_SECONDS = 60
@@ -26,7 +35,8 @@ class Monitoring(layers.Monitoring):
     Native resources: `channel`, `alarms`, `drift_topic`, `drift_runs` (a workflow and its schedule for the champion of
     all, and for each tenant with machines or versions of its own), of which the first is `drift_pipeline` and
     `drift_schedule`; `feedback` with its run and tables; `error_budget` where requests are answered; `drift_trigger`
-    and `retraining_schedule` (None unless asked for), `budget`.
+    and `retraining_schedule` (None unless asked for), `budget`; `changes` (lines of the event processor's log, where it
+    scores), `dashboard`.
     """
 
     cloud = "gcp"
@@ -49,6 +59,7 @@ class Monitoring(layers.Monitoring):
             *data.grants[Purpose.MONITORING],
         ]
         self.error_budget: ErrorBudget | None = None
+        self.changes: logging.Metric | None = None
         self.drift_trigger: eventarc.Trigger | None = None
         self.retraining_schedule: cloudscheduler.Job | None = None
         self._alerts()
@@ -57,6 +68,8 @@ class Monitoring(layers.Monitoring):
         self._feedback()
         self._retraining()
         self._budget()
+        self._stream_watch()
+        self._dashboard()
         self.give(
             alerts=self.channel.id,
             drift=self.drift_schedule.id,
@@ -260,3 +273,70 @@ class Monitoring(layers.Monitoring):
             opts=self.child(),
         )
         self.realise("budget", self.budget)
+
+    def _stream_watch(self) -> None:
+        """What the event processor says of changes in the stream is counted; nobody is woken by it."""
+        context, processor = self.context, self.serving.stream_processor
+        if Mode.STREAM not in self.serving.modes or processor is None:
+            return
+        self.changes = logging.Metric(
+            context.logical("changes"),
+            description=f"Changes that the watch over the stream of {context.workload.name} found",
+            filter=processor.name.apply(
+                lambda name: (
+                    f'resource.type="{metrics.REVISION}" AND resource.labels.service_name="{name}" '
+                    f'AND textPayload:"{facts.CHANGE_LINE}"'
+                )
+            ),
+            metric_descriptor=logging.MetricMetricDescriptorArgs(metric_kind="DELTA", value_type="INT64"),
+            opts=self.child(),
+        )
+
+    def _dashboard(self) -> None:
+        context, foundation = self.context, self.foundation
+        console, project = "https://console.cloud.google.com", foundation.project
+        links = {
+            "Spending": pulumi.Output.concat(console, "/billing/", foundation.billing_account, "/budgets"),
+            "Drift, as it was found last": pulumi.Output.concat(
+                console, "/storage/browser/_details/", self.data.buckets[Zone.CURATED].name, "/drift/drift.json"
+            ),
+            "Usage and performance": pulumi.Output.concat(
+                console, "/bigquery?page=dataset&p=", project, "&d=", self.feedback.dataset.dataset_id
+            ),
+        }
+        alarms = [alarm.name for alarm in self.alarms]
+        self.dashboard = monitoring.Dashboard(
+            context.logical("dashboard"),
+            dashboard_json=dashboard.page(context.name, self._charts(), alarms, links, context.tags),
+            opts=self.child(),
+        )
+        self.realise("dashboard", self.dashboard)
+
+    def _charts(self) -> list[dashboard.Chart]:
+        serving, data = self.serving, self.data
+        charts: list[dashboard.Chart] = []
+        if requests := self._requests():
+            # A router hides which version of the endpoint behind it answers.
+            behind = [serving.online, *serving.dedicated.values()] if serving.online else []
+            asked = [metrics.of_endpoint(one.endpoint.name) for one in behind] or [requests]
+            charts += dashboard.of_requests(asked)
+        if serving.event_source is not None:
+            charts.append(dashboard.of_waiting([data.archive.name, serving.event_source.name]))
+        if data.dead_letter_topic is not None:
+            charts.append(dashboard.of_messages("Dead letters", data.dead_letter_topic.name))
+        pipelines = [
+            serving.features.feature_pipeline,
+            self.development.training_pipeline,
+            self.development.retraining_pipeline,
+            serving.batch_pipeline,
+            self.feedback.run.workflow,
+        ]
+        charts.append(dashboard.of_runs("Runs that ended", [one.name for one in pipelines if one is not None]))
+        charts.append(dashboard.of_runs("Looks for drift", [run.workflow.name for run in self.drift_runs]))
+        charts.append(dashboard.of_messages("Drift that was found", self.drift_topic.name))
+        if self.changes is not None:
+            by = ("resource.label.revision_name",)
+            charts.append(
+                dashboard.Chart("Changes in the stream", [dashboard.Line(metrics.logged(self.changes.name), by=by)])
+            )
+        return charts

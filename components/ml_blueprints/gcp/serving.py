@@ -283,6 +283,7 @@ class Serving(layers.Serving):
                 ),
                 "SCORING_ENDPOINT": self._asked(),
                 "DECISIONS": self.decision_topic.id,
+                "WATCH": facts.WATCH,
             },
             [
                 topics.let_publish("decisions", self.decision_topic, ingest, self.context, self.child()),
