@@ -55,6 +55,7 @@ PATHS: Mapping[str, str] = {
         "app:Job": f"{_GROUP}/providers/Microsoft.App/jobs/{{jobName}}",
         "app:ManagedEnvironment": f"{_GROUP}/providers/Microsoft.App/managedEnvironments/{{environmentName}}",
         "applicationinsights:Component": f"{_GROUP}/providers/Microsoft.Insights/components/{{resourceName}}",
+        "applicationinsights:Workbook": f"{_GROUP}/providers/Microsoft.Insights/workbooks/{{resourceName}}",
         "authorization:RoleAssignment": (
             "/{scope}/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}"
         ),
