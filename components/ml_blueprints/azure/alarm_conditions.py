@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import pulumi
 from pulumi_azure_native import monitor
 
+from ml_blueprints.azure import request_logs
+
 # https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-machinelearningservices-workspaces-onlineendpoints-metrics
 ENDPOINT_METRICS = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints"
 # https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-machinelearningservices-workspaces-metrics
@@ -83,6 +85,28 @@ def error_rate(
                 time_aggregation="Maximum",
                 operator="GreaterThan",
                 threshold=objective,
+                failing_periods=monitor.ConditionFailingPeriodsArgs(
+                    number_of_evaluation_periods=1, min_failing_periods_to_alert=1
+                ),
+            )
+        ]
+    )
+
+
+def error_budget(requests: pulumi.Output[str], objective: float) -> monitor.ScheduledQueryRuleCriteriaArgs:
+    """The budget of errors (the share of requests that may fail) burns too fast, in an hour and at its end.
+
+    requests: a query of the logs (request_logs.py). A budget of 7% and more can't burn so fast.
+    """
+    return monitor.ScheduledQueryRuleCriteriaArgs(
+        all_of=[
+            monitor.ConditionArgs(
+                criterion_type="StaticThresholdCriterion",
+                query=request_logs.burn_rate(requests, objective),
+                metric_measure_column="BurnRate",
+                time_aggregation="Maximum",
+                operator="GreaterThan",
+                threshold=request_logs.BURN_RATE,
                 failing_periods=monitor.ConditionFailingPeriodsArgs(
                     number_of_evaluation_periods=1, min_failing_periods_to_alert=1
                 ),

@@ -16,8 +16,10 @@ from ml_blueprints.azure import (
     job_cluster,
     monitoring_job,
     pipeline_definition,
+    request_logs,
     retraining_workflow,
 )
+from ml_blueprints.azure.dashboard import Dashboard
 from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.development import Development
 from ml_blueprints.azure.drift_check import Look
@@ -35,7 +37,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
     Native resources: `action_group`, `alarms`, `compute` (of the checks), `drift_schedules` (that of the champion of
     all first, then those of tenants with instances of their own), `feedback_schedule`, `usage`, `performance` (None
     unless outcomes come), `drift_workflow`, `drift_topic`, `drift_subscription`, `retraining_schedule` (None unless
-    asked for), `budget`.
+    asked for), `budget`, `dashboard` (with its `workbook`).
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
         self._feedback()
         self._retraining()
         self._budget()
+        self._dashboard()
         self.realise("alarms", *self.alarms)
         self.give(
             alerts=self.action_group.id,
@@ -106,12 +109,34 @@ class Monitoring(AzureLayer, layers.Monitoring):
             for name in live:
                 condition = alarm_conditions.latency(name, objective)
                 self._metric_alarm(f"latency-{whose}{name}", online.endpoint.id, condition)
+        self._error_budget()
         self._metric_alarm("runs-failed", self.development.workspace.id, alarm_conditions.failed_runs())
         if self.data.dead_letter_hub is not None:
             condition = alarm_conditions.messages(self.data.dead_letter_hub.name)
             self._metric_alarm("dead-letters", self.data.namespace.id, condition)
         if (store := self.serving.features.online_store) is not None:
             self._metric_alarm("online-memory", store.cluster.id, alarm_conditions.memory(facts.MEMORY_ALARM))
+
+    def _error_budget(self) -> None:
+        """A budget that burns fast pages, for each endpoint, and for the app that is asked first."""
+        serving, objective = self.serving, self.context.workload.monitoring.error_rate_objective
+        asked = {
+            f"{online.tenant}-error-budget" if online.tenant else "error-budget": request_logs.of_endpoint(
+                online.endpoint.name,
+                [container.name for container in online.containers if container.role is not Role.SHADOW],
+            )
+            for online in serving.endpoints
+        }
+        asked |= {f"{app.part}-error-budget": request_logs.of_app(app.container_app.name) for app in serving.apps[-1:]}
+        for part, requests in asked.items():
+            alarm = self._log_alarm(
+                part,
+                f"Errors use up the budget of {self.context.workload.name} quickly",
+                alarm_conditions.error_budget(requests, objective),
+                often="PT5M",
+                window=request_logs.WINDOW,
+            )
+            self.realise("error-budget", alarm)
 
     def _metric_alarm(
         self,
@@ -399,3 +424,15 @@ class Monitoring(AzureLayer, layers.Monitoring):
             opts=self.child(ignore_changes=["timePeriod"]),
         )
         self.realise("budget", self.budget)
+
+    def _dashboard(self) -> None:
+        self.dashboard = Dashboard(
+            self.context,
+            self.foundation,
+            self.data,
+            self.serving,
+            self.development.workspace.id,
+            [look.experiment(self.context) for look in self.looks],
+            opts=self.child(),
+        )
+        self.realise("dashboard", self.dashboard.workbook)

@@ -99,9 +99,14 @@ class Serving(AzureLayer, layers.Serving):
         return [*([self.online] if self.online else []), *self.dedicated.values()]
 
     @property
+    def apps(self) -> list[ScoringApp]:
+        """The container apps that answer requests, the one that is asked first at the end."""
+        return [one for one in (self.scorer, self.router) if one is not None]
+
+    @property
     def answers_requests(self) -> bool:
         """Whether requests are answered while whoever asks waits for it."""
-        return self.online is not None or self.scorer is not None or self.router is not None
+        return self.online is not None or bool(self.apps)
 
     def asked(self, container: Container, tenant: str | None = None) -> str:
         """The URL of the folder with what a container was asked and answered."""
@@ -135,8 +140,8 @@ class Serving(AzureLayer, layers.Serving):
         front = self.api or self.router or self.scorer or self.online
         if front is None:
             return None, None
-        apps = [one.container_app.id for one in (self.scorer, self.router) if one]
-        return (self.online.endpoint.id if self.online else apps[0]), pulumi.Output.from_input(front.url)
+        where = self.online.endpoint.id if self.online else self.apps[0].container_app.id
+        return where, pulumi.Output.from_input(front.url)
 
     def _models(self) -> None:
         """One version in the registry for each that runs; training registers the others itself."""

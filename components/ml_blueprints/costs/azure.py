@@ -121,6 +121,7 @@ FREE: tuple[str, ...] = (
     "azure-native:apimanagement:Api[OPS]*",
     "azure-native:app:ContainerAppsAuthConfig",
     "azure-native:app:ManagedEnvironment",
+    "azure-native:applicationinsights:Workbook",
     "azure-native:authorization:*",
     "azure-native:consumption:Budget",
     "azure-native:eventgrid:SystemTopicEventSubscription",

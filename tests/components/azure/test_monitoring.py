@@ -28,6 +28,14 @@ def owners(built, token: str) -> list:
     return [alert for alert in built.of_type(token) if "-rollback" not in alert.name]
 
 
+@pytest.fixture
+def serverless(once):
+    """Streaming first, without instances that wait for requests."""
+    champion = {"name": "gradient-boosting", "version": "1.2.0", "role": "champion", "traffic": 100}
+    at_rest = {"inference": "serverless", "scale_to_zero": True, "replicas": {"minimum": 0, "maximum": 4}}
+    return once("fraud_detection", {"models": [champion], "serving": at_rest}, environment="staging")
+
+
 def alerts(built) -> dict[str, dict]:
     prefix = f"{built.platform.context.name}-"
     return {alert.name.removeprefix(prefix): alert.inputs for alert in owners(built, METRIC_ALERT)}
@@ -140,6 +148,45 @@ def test_errors_are_a_share_of_what_the_endpoint_logs(request, platform, share):
     assert alert.inputs["scopes"] == [logs.id]
     assert condition["threshold"] == share
     assert f"EndpointName == '{endpoint.inputs['endpointName']}'" in condition["query"]
+
+
+@pytest.mark.parametrize(
+    ("platform", "parts", "objective"),
+    [
+        ("streaming", {"error-budget": ["gradient-boosting-1-2-0"]}, 0.001),
+        (
+            "hybrid",
+            {
+                "error-budget": ["gradient-boosting-4-0-0", "gradient-boosting-4-1-0"],
+                "partners-error-budget": ["gradient-boosting-4-0-0"],
+                "router-error-budget": None,
+            },
+            0.01,
+        ),
+        ("serverless", {"scorer-error-budget": None}, 0.001),
+        ("batch", {}, 0.01),
+    ],
+)
+def test_a_budget_of_errors_that_burns_fast_in_an_hour_and_still_does_is_an_alarm(request, platform, parts, objective):
+    built = request.getfixturevalue(platform)
+    register = built.platform.context.register
+    prefix = f"{built.platform.context.name}-"
+    found = {one.name.removeprefix(prefix): one for one in owners(built, QUERY_ALERT) if "error-budget" in one.name}
+    assert set(found) == set(parts)
+    assert len(register.realised.get("error-budget", [])) == len(parts)
+    for part, deployments in parts.items():
+        (condition,) = found[part].inputs["criteria"]["allOf"]
+        query = condition["query"]
+        if deployments is None:
+            assert f"ContainerAppName == '{part.partition('-')[0]}-{built.platform.context.token}'" in query
+        else:
+            # A shadow's failures are nobody's.
+            names = ", ".join(f"'{name}'" for name in deployments)
+            assert f"DeploymentName in ({names})" in query
+        assert f"min_of(1.0 * Failures / Total, 1.0 * LateFailures / LateTotal) / {objective}" in query
+        assert "TimeGenerated > newest - 5m" in query
+        assert (condition["metricMeasureColumn"], condition["threshold"]) == ("BurnRate", 14.4)
+        assert (found[part].inputs["windowSize"], found[part].inputs["evaluationFrequency"]) == ("PT1H", "PT5M")
 
 
 @pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid"])
