@@ -8,6 +8,7 @@ What only a stack knows comes in as parameters (role, image, key, buckets), but 
 the stack puts them where `SUBNETS` stands.
 """
 
+import functools
 import json
 import logging
 import os
@@ -27,6 +28,7 @@ from sagemaker.core.workflow.functions import Join, JsonGet
 from sagemaker.core.workflow.parameters import ParameterString
 from sagemaker.core.workflow.pipeline_context import PipelineSession, _JobStepArguments, _ModelStepArguments
 from sagemaker.core.workflow.properties import PropertyFile
+from sagemaker.mlops.workflow import steps as native
 from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.model_step import ModelStep
@@ -51,6 +53,9 @@ from ml_pipelines.steps.trial import METRIC
 from ml_pipelines.steps.verdict import METRICS, VERDICT
 from ml_pipelines.tasks import TASKS
 from ml_pipelines.tasks.task import Candidate, Choice, Real, Whole
+
+# The SDK makes a client for each processing step, with sessions of boto3, to ask for the name of one of its methods.
+native.LocalSagemakerClient = functools.cache(native.LocalSagemakerClient)
 
 FOLDER = Path(__file__).parent / "compiled" / "sagemaker"
 
