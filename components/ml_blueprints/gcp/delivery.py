@@ -1,18 +1,25 @@
-"""The delivery layer on Google Cloud: a deploy account that only workflows of one repository may act as."""
+"""The delivery layer on Google Cloud: a deploy account that only workflows of one repository may act as, and states."""
 
 import pulumi
-from pulumi_gcp import artifactregistry, iam, serviceaccount
+from pulumi_gcp import artifactregistry, iam, kms, serviceaccount, storage
 
 from ml_blueprints import layers
-from ml_blueprints.gcp import facts
+from ml_blueprints.gcp import buckets, facts
 from ml_blueprints.gcp.development import Development
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.layers import Context
 from ml_blueprints.settings import Purpose
 
+# Days for which a state that was written over can be had back.
+STATE_VERSIONS_DAYS = 90
+
 
 class Delivery(layers.Delivery):
-    """Deployment by Git on Google Cloud. Native resources: `pool`, `issuer_provider`, `deploy_account`."""
+    """Deployment by Git on Google Cloud.
+
+    Native resources: `pool`, `issuer_provider`, `deploy_account`, `state`. `state_url` and `secrets_provider` say where
+    Pulumi keeps states, and by which key their secrets are encrypted.
+    """
 
     cloud = "gcp"
 
@@ -27,6 +34,7 @@ class Delivery(layers.Delivery):
         self.foundation, self.development = foundation, development
         self._federation()
         self._deploy_account()
+        self._state()
         self.give(deployer=self.deploy_account.email, issuer=facts.OIDC_ISSUERS[context.settings.delivery.provider])
 
     def _federation(self) -> None:
@@ -94,3 +102,37 @@ class Delivery(layers.Delivery):
                     member=self.deploy_account.member,
                     opts=self.child(),
                 )
+
+    def _state(self) -> None:
+        """Where the states of stacks can be kept: the deployer alone reads and writes them, and uses the key.
+
+        A key of the organisation's is its owner's to let be used.
+        """
+        context, foundation, lake = self.context, self.foundation, self.development.data.lake
+        self.state = buckets.bucket(
+            "state",
+            context,
+            foundation,
+            [],
+            self.child(depends_on=[lake.may_log]),
+            lake.logging("state"),
+            STATE_VERSIONS_DAYS,
+        )
+        storage.BucketIAMMember(
+            context.logical("state"),
+            bucket=self.state.name,
+            role=facts.ROLE_OBJECT_WRITER,
+            member=self.deploy_account.member,
+            opts=self.child(),
+        )
+        if context.settings.encryption.existing_key is None:
+            kms.CryptoKeyIAMMember(
+                context.logical("key-deployer"),
+                crypto_key_id=foundation.key,
+                role=facts.ROLE_KEY_USER,
+                member=self.deploy_account.member,
+                opts=self.child(),
+            )
+        self.state_url = self.state.url
+        self.secrets_provider = pulumi.Output.concat("gcpkms://", foundation.key)
+        self.realise("state-backend", self.state)

@@ -256,6 +256,7 @@ LOGGED_RESOURCES = (
     "apigateway.googleapis.com/Gateway",
     "audited_resource",
     "bigquery_dataset",
+    "bigquery_project",
     "cloud_dataproc_batch",
     "cloud_run_revision",
     "cloud_scheduler_job",
@@ -269,6 +270,11 @@ LOGGED_RESOURCES = (
     "workflows.googleapis.com/Workflow",
 )
 LOG_RETENTION_DAYS = 365
+
+# Services of which it is recorded who read and who wrote: models, features and events, registries, and secrets.
+# https://cloud.google.com/logging/docs/audit/configure-data-access
+AUDITED_SERVICES = ("aiplatform", "artifactregistry", "bigquery", "secretmanager", "storage")
+AUDITED = ("DATA_READ", "DATA_WRITE")
 
 # Who writes the usage logs of buckets. https://cloud.google.com/storage/docs/access-logs#delivery
 USAGE_LOG_WRITER = "group:cloud-storage-analytics@google.com"

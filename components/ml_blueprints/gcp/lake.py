@@ -4,20 +4,19 @@ import pulumi
 from pulumi_gcp import storage
 
 from ml_blueprints.gcp import facts
+from ml_blueprints.gcp.buckets import Rule, bucket
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.layers import Context, Zone
 
 # The folder of a zone in which runs of pipelines leave what their steps hand to one another.
 RUNS = "runs"
 
-Rule = tuple[str, storage.BucketLifecycleRuleConditionArgs]
-
 
 class Lake(pulumi.ComponentResource):
-    """The zones, a bucket for each, encrypted and versioned, and where their usage is logged.
+    """The zones, a bucket for each, and where their usage is logged.
 
     buckets: by zone. code: what jobs run, which stays. access_logs: usage logs of all of them, for as long as logs are
-    kept.
+    kept; may_log: the grant by which they are written.
     """
 
     def __init__(self, context: Context, foundation: Foundation, opts: pulumi.ResourceOptions | None = None):
@@ -36,47 +35,24 @@ class Lake(pulumi.ComponentResource):
 
         https://cloud.google.com/storage/docs/access-logs#delivery
         """
-        self.access_logs = self._bucket("access-logs", [_deleted(facts.LOG_RETENTION_DAYS)])
-        self._may_log = storage.BucketIAMMember(
+        ends = [_deleted(facts.LOG_RETENTION_DAYS)]
+        opts = pulumi.ResourceOptions(parent=self)
+        self.access_logs = bucket("access-logs", self.context, self.foundation, ends, opts)
+        self.may_log = storage.BucketIAMMember(
             self.context.logical("access-logs"),
             bucket=self.access_logs.name,
             role=facts.ROLE_OBJECT_CREATOR,
             member=facts.USAGE_LOG_WRITER,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=opts,
         )
+
+    def logging(self, part: str) -> storage.BucketLoggingArgs:
+        """Where the usage of a bucket is logged."""
+        return storage.BucketLoggingArgs(log_bucket=self.access_logs.name, log_object_prefix=part)
 
     def _logged(self, part: str, rules: list[Rule]) -> storage.Bucket:
-        return self._bucket(
-            part, rules, storage.BucketLoggingArgs(log_bucket=self.access_logs.name, log_object_prefix=part)
-        )
-
-    def _bucket(self, part: str, rules: list[Rule], logging: storage.BucketLoggingArgs | None = None) -> storage.Bucket:
-        """A bucket whose old versions go after a month."""
-        tidy: list[Rule] = [
-            ("Delete", storage.BucketLifecycleRuleConditionArgs(days_since_noncurrent_time=30, with_state="ARCHIVED")),
-            ("AbortIncompleteMultipartUpload", storage.BucketLifecycleRuleConditionArgs(age=7)),
-        ]
-        return storage.Bucket(
-            self.context.logical(part),
-            location=self.foundation.region,
-            # An experiment ends with all that it holds.
-            force_destroy=self.context.settings.experiment is not None,
-            uniform_bucket_level_access=True,
-            public_access_prevention="enforced",
-            versioning=storage.BucketVersioningArgs(enabled=True),
-            encryption=storage.BucketEncryptionArgs(default_kms_key_name=self.foundation.key),
-            lifecycle_rules=[
-                storage.BucketLifecycleRuleArgs(
-                    action=storage.BucketLifecycleRuleActionArgs(type=action), condition=condition
-                )
-                for action, condition in (*tidy, *rules)
-            ],
-            logging=logging,
-            labels=self.context.tags | {"zone": part},
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[*self.foundation.ready, *([self._may_log] if logging else [])]
-            ),
-        )
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[self.may_log])
+        return bucket(part, self.context, self.foundation, rules, opts, self.logging(part))
 
 
 def _deleted(days: int, *prefixes: str) -> Rule:

@@ -1,7 +1,7 @@
 """The monitoring layer on Google Cloud: alarms, drift, feedback, what starts training again, budget and dashboard."""
 
 import pulumi
-from pulumi_gcp import billing, cloudscheduler, eventarc, logging, monitoring, pubsub
+from pulumi_gcp import billing, cloudscheduler, eventarc, logging, monitoring, projects, pubsub
 
 from ml_blueprints import layers, schedules
 from ml_blueprints.gcp import (
@@ -36,7 +36,7 @@ class Monitoring(layers.Monitoring):
     all, and for each tenant with machines or versions of its own), of which the first is `drift_pipeline` and
     `drift_schedule`; `feedback` with its run and tables; `error_budget` where requests are answered; `drift_trigger`
     and `retraining_schedule` (None unless asked for), `budget`; `changes` (lines of the event processor's log, where it
-    scores), `dashboard`.
+    scores), `dashboard`, `audit_configs`.
     """
 
     cloud = "gcp"
@@ -70,6 +70,7 @@ class Monitoring(layers.Monitoring):
         self._budget()
         self._stream_watch()
         self._dashboard()
+        self._audit_trail()
         self.give(
             alerts=self.channel.id,
             drift=self.drift_schedule.id,
@@ -340,3 +341,22 @@ class Monitoring(layers.Monitoring):
                 dashboard.Chart("Changes in the stream", [dashboard.Line(metrics.logged(self.changes.name), by=by)])
             )
         return charts
+
+    def _audit_trail(self) -> None:
+        """Who read and who wrote, nobody exempted, in the platform's log bucket for as long as logs are kept.
+
+        A project has one configuration for each service: stacks that share a project write the same.
+        """
+        self.audit_configs = [
+            projects.IAMAuditConfig(
+                self.context.logical(f"audit-{service}"),
+                project=self.foundation.project,
+                service=f"{service}.googleapis.com",
+                audit_log_configs=[
+                    projects.IAMAuditConfigAuditLogConfigArgs(log_type=log_type) for log_type in facts.AUDITED
+                ],
+                opts=self.child(depends_on=[self.foundation.log_sink]),
+            )
+            for service in facts.AUDITED_SERVICES
+        ]
+        self.realise("audit-trail", *self.audit_configs)

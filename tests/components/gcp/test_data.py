@@ -64,7 +64,7 @@ def test_data_goes_when_its_retention_ends_and_models_and_code_stay(streaming, n
 
 
 def test_the_catalog_has_the_contracts_columns_and_those_of_arrival(house, named):
-    (dataset,) = house.of_type("gcp:bigquery/dataset:Dataset")
+    dataset = named(house, "gcp:bigquery/dataset:Dataset", "fraud-detection-catalog")
     assert dataset.inputs["defaultEncryptionConfiguration"] == {"kmsKeyName": KEY}
     assert dataset.inputs["datasetId"].replace("_", "").isalnum()
     table = named(house, TABLE, "fraud-detection-raw").inputs

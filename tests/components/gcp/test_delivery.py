@@ -1,5 +1,8 @@
 """The delivery layer on Google Cloud: whose tokens are trusted, and what the deploy account may do."""
 
+import asyncio
+
+import pulumi
 import pytest
 
 PROVIDER = "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider"
@@ -80,3 +83,37 @@ def test_the_deploy_account_uploads_pipelines_for_those_who_start_one_by_hand(st
     uploads = named(streaming, grant, "fraud-detection-deployer-pipelines").inputs
     assert "fraud-detection-pipelines" in uploads["repository"]
     assert uploads["role"] == "roles/artifactregistry.writer"
+
+
+def test_states_are_kept_where_the_deployer_alone_reads_and_writes_them(streaming, named):
+    bucket = named(streaming, "gcp:storage/bucket:Bucket", "fraud-detection-state")
+    assert bucket.inputs["versioning"] == {"enabled": True}
+    assert (
+        bucket.inputs["encryption"]["defaultKmsKeyName"]
+        == named(streaming, "gcp:kms/cryptoKey:CryptoKey", "fraud-detection-key").id
+    )
+    assert (bucket.inputs["publicAccessPrevention"], bucket.inputs["uniformBucketLevelAccess"]) == ("enforced", True)
+    grants = [
+        (one.inputs["role"], one.inputs["member"])
+        for one in streaming.of_type("gcp:storage/bucketIAMMember:BucketIAMMember")
+        if one.inputs["bucket"] == bucket.id
+    ]
+    ((role, member),) = grants
+    assert role == "roles/storage.objectUser"
+    assert member.startswith("serviceAccount:deploy-")
+    # A state that is written over can be had back; the newest is never deleted.
+    assert {rule["condition"].get("withState") for rule in bucket.inputs["lifecycleRules"]} == {"ARCHIVED", None}
+
+
+def test_pulumi_is_told_where_states_are_and_by_which_key_secrets_are_encrypted(streaming, house, named):
+    delivery = streaming.platform.delivery
+    told = asyncio.get_event_loop().run_until_complete(
+        pulumi.Output.all(delivery.state_url, delivery.secrets_provider).future()
+    )
+    bucket = named(streaming, "gcp:storage/bucket:Bucket", "fraud-detection-state").id
+    key = named(streaming, "gcp:kms/cryptoKey:CryptoKey", "fraud-detection-key").id
+    assert told == [f"gs://{bucket}", f"gcpkms://{key}"]
+    grant = named(streaming, "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember", "fraud-detection-key-deployer").inputs
+    assert grant["member"].startswith("serviceAccount:deploy-")
+    # The organisation's own key is its owner's to let be used.
+    assert not house.of_type("gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember")

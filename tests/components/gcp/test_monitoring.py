@@ -293,3 +293,20 @@ def test_the_budget_counts_what_carries_the_workloads_label(streaming):
     assert budget.inputs["billingAccount"]
     (channel,) = streaming.of_type("gcp:monitoring/notificationChannel:NotificationChannel")
     assert budget.inputs["allUpdatesRule"]["monitoringNotificationChannels"] == [channel.id]
+
+
+def test_who_reads_and_writes_is_recorded_and_nobody_exempted(streaming):
+    audited = [config.inputs for config in streaming.of_type("gcp:projects/iAMAuditConfig:IAMAuditConfig")]
+    assert {config["service"] for config in audited} == {
+        f"{service}.googleapis.com"
+        for service in ("aiplatform", "artifactregistry", "bigquery", "secretmanager", "storage")
+    }
+    for config in audited:
+        assert config["auditLogConfigs"] == [{"logType": "DATA_READ"}, {"logType": "DATA_WRITE"}]
+
+
+def test_what_is_recorded_is_kept_in_the_platforms_own_bucket(streaming):
+    (sink,) = streaming.of_type("gcp:logging/projectSink:ProjectSink")
+    # As what each service's records come: https://cloud.google.com/logging/docs/audit/services
+    for kind in ("audited_resource", "bigquery_dataset", "bigquery_project", "gcs_bucket"):
+        assert f'resource.type="{kind}"' in sink.inputs["filter"]
