@@ -473,6 +473,9 @@ _MONITORING = (
         aws=("aws:cloudtrail/trail:Trail",),
         gcp=("gcp:projects/iAMAuditConfig:IAMAuditConfig",),
         azure=("azure-native:monitor:DiagnosticSetting",),
+        elsewhere={"azure": Layer.DATA},
+        note="Logs of a resource of Azure have one way to a place: the layer that makes the lake and the registry of "
+        "models makes that, too.",
     ),
     Capability(
         "retraining-trigger",
