@@ -61,7 +61,9 @@ def _bigtable(inputs: Inputs, usage: Usage) -> Iterator[Item]:
 
 
 def _bigquery_table(inputs: Inputs, usage: Usage) -> Iterator[Item]:
-    """The table of events holds what is kept; the others are derived from it."""
+    """The table of events holds what is kept; the others are derived from it, or are files that lie elsewhere."""
+    if inputs.get("external_data_configuration"):
+        return
     if not inputs.name.endswith("-raw"):
         raise NotPriced("its size is known to nobody yet")
     yield Item(PRICE["bigquery"], kept(usage))
@@ -108,8 +110,10 @@ BY_USE: Mapping[str, str] = {
     "gcp:cloudscheduler/job:Job": "no source beyond the free jobs",
     "gcp:compute/routerNat:RouterNat": "by what passes through it",
     "gcp:dataplex/datascan:Datascan": "by the length of scans",
+    "gcp:logging/metric:Metric": "by what is counted",
     "gcp:logging/projectBucketConfig:ProjectBucketConfig": "by what is logged",
     "gcp:monitoring/alertPolicy:AlertPolicy": "no source for its conditions",
+    "gcp:projects/iAMAuditConfig:IAMAuditConfig": "by what is read and written, of which each is a line of the logs",
     "gcp:storage/bucket:Bucket": "its size is known to nobody yet",
     "gcp:vertex/aiFeatureOnlineStore:AiFeatureOnlineStore": "no source for its nodes",
     "gcp:vertex/aiTensorboard:AiTensorboard": "by what is kept in it",
@@ -125,6 +129,7 @@ FREE: tuple[str, ...] = (
     "gcp:*[iI]AMMember:*",
     "gcp:*[iI]amMember:*",
     "gcp:bigquery/dataset:Dataset",
+    "gcp:bigquery/routine:Routine",
     "gcp:bigtable/appProfile:AppProfile",
     "gcp:bigtable/gCPolicy:GCPolicy",
     "gcp:bigtable/table:Table",
@@ -139,8 +144,12 @@ FREE: tuple[str, ...] = (
     "gcp:iam/*",
     "gcp:kms/keyRing:KeyRing",
     "gcp:logging/projectSink:ProjectSink",
+    "gcp:monitoring/customService:CustomService",
+    "gcp:monitoring/dashboard:Dashboard",
     "gcp:monitoring/notificationChannel:NotificationChannel",
-    "gcp:projects/*",
+    "gcp:monitoring/slo:Slo",
+    "gcp:projects/iAMCustomRole:IAMCustomRole",
+    "gcp:projects/service*",
     "gcp:pubsub/schema:Schema",
     "gcp:serviceaccount/*",
     "gcp:storage/bucketObject:BucketObject",
