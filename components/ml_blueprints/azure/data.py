@@ -41,12 +41,12 @@ RUNS = "runs/"
 class Data(AzureLayer, layers.Data):
     """Lake, catalog, contract and event stream on Azure.
 
-    Native resources: `account`, `containers` by zone, `dependencies`, `workspace_component` with its `workspace`,
-    `image` (the platform's, in the workspace), `publisher` (of what lies where only the network reaches),
-    `feature_identity` (under which features are computed), `datastores` by zone, `data_asset`, `data_version`,
-    `namespace`, `contract_registry` with its group `contracts` and the `run` that fills it, and for streams `hub`,
-    `consumer_group`, `checkpoints`, `dead_letter_hub`; `capture` is where hubs are kept, `reads` what a reader of the
-    stream waits for.
+    Native resources: `account` with its `access_log`, `containers` by zone, `dependencies`, `workspace_component` with
+    its `workspace`, `image` (the platform's, in the workspace), `publisher` (of what lies where only the network
+    reaches), `feature_identity` (under which features are computed), `datastores` by zone, `data_asset`,
+    `data_version`, `namespace`, `contract_registry` with its group `contracts` and the `run` that fills it, and for
+    streams `hub`, `consumer_group`, `checkpoints`, `dead_letter_hub`; `capture` is where hubs are kept, `reads` what a
+    reader of the stream waits for.
 
     Microsoft Purview is left out: an account catalogs a whole tenant, so that the organisation has it, or not, and
     registers the lake there.
@@ -64,6 +64,7 @@ class Data(AzureLayer, layers.Data):
         self._catalog()
         self._contract(stream)
         self._rights()
+        self.realise("audit-trail", self.access_log, self.workspace_component.access_log)
         if stream:
             self._archive()
             self._stream()
@@ -97,7 +98,7 @@ class Data(AzureLayer, layers.Data):
 
     def _lake(self) -> None:
         context, foundation = self.context, self.foundation
-        self.account = private_account(
+        self.account, self.access_log = private_account(
             context,
             LAKE,
             foundation.group,

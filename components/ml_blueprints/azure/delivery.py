@@ -1,4 +1,6 @@
-"""The delivery layer on Azure: a deploy identity that only workflows of one repository and environment may act as."""
+"""The delivery layer on Azure: who may deploy and who may look, as workflows of one repository alone, and states."""
+
+from collections.abc import Mapping
 
 import pulumi
 from pulumi_azure_native import managedidentity
@@ -8,13 +10,20 @@ from ml_blueprints.azure import facts
 from ml_blueprints.azure.development import Development
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
+from ml_blueprints.azure.state_backend import StateBackend
 from ml_blueprints.layers import Context
+
+# The environment whose workflows may look at what an environment has is called so after it.
+AUDIT = "audit"
 
 
 class Delivery(AzureLayer, layers.Delivery):
-    """Deployment by Git on Azure. Native resources: `deploy_identity`, `credential`, `grants`.
+    """Deployment by Git on Azure.
 
-    `deployer` is the client id of the identity, which is what a workflow signs in with.
+    Native resources: `deploy_identity`, `credential`, `grants`, `audit_identity`, `state` (with `account` and `key`).
+
+    `deployer` and `auditor` are the client ids of the identities, which is what a workflow signs in with. `state_url`
+    and `secrets_provider` say where Pulumi keeps states, and by which key their secrets are encrypted.
     """
 
     def __init__(
@@ -26,48 +35,74 @@ class Delivery(AzureLayer, layers.Delivery):
     ):
         super().__init__(context, opts)
         self.foundation, self.development = foundation, development
-        self._federation()
+        environment = context.settings.environment
+        self.deploy_identity, self.credential = self._trusting("deployer", environment)
+        self.audit_identity, _ = self._trusting("auditor", f"{environment}-{AUDIT}")
+        self.realise("federated-deployment", self.credential)
         self._rights()
+        self._state()
+        self.auditor = self.audit_identity.client_id
         self.give(
             deployer=self.deploy_identity.client_id, issuer=facts.OIDC_ISSUERS[context.settings.delivery.provider]
         )
 
-    def _federation(self) -> None:
+    def _trusting(
+        self, part: str, environment: str
+    ) -> tuple[managedidentity.UserAssignedIdentity, managedidentity.FederatedIdentityCredential]:
         """An identity of the platform's own, which takes the tokens of one subject."""
         context, foundation, delivery = self.context, self.foundation, self.context.settings.delivery
-        self.deploy_identity = managedidentity.UserAssignedIdentity(
-            context.logical("deployer"),
+        identity = managedidentity.UserAssignedIdentity(
+            context.logical(part),
             resource_group_name=foundation.group,
             location=foundation.location,
             tags=context.tags,
             opts=self.child(),
         )
-        self.credential = managedidentity.FederatedIdentityCredential(
-            context.logical("deployer"),
+        return identity, managedidentity.FederatedIdentityCredential(
+            context.logical(part),
             resource_group_name=foundation.group,
-            resource_name_=self.deploy_identity.name,
+            resource_name_=identity.name,
             federated_identity_credential_resource_name=delivery.provider,
             issuer=facts.OIDC_ISSUERS[delivery.provider],
             audiences=[facts.OIDC_AUDIENCE],
             subject=facts.OIDC_SUBJECTS[delivery.provider].format(
-                repository=delivery.repository, environment=context.settings.environment
+                repository=delivery.repository, environment=environment
             ),
-            opts=pulumi.ResourceOptions(parent=self.deploy_identity),
+            opts=pulumi.ResourceOptions(parent=identity),
         )
-        self.realise("federated-deployment", self.credential)
 
     def _rights(self) -> None:
-        """A deployment pushes images, publishes pipelines and models, starts runs, and shares models to be taken on."""
+        """A deployment pushes images, publishes pipelines and models, starts runs, and shares models to be taken on.
+
+        An auditor reads what the platform's resource group has, and no data.
+        """
         foundation, development = self.foundation, self.development
         deploys = foundation.role("deploy", "deploy", facts.DEPLOY_ACTIONS)
-        scopes = {
+        scopes: dict[str, tuple[pulumi.Input[str], pulumi.Input[str]]] = {
             "images": (development.registry_account.id, facts.ROLE_IMAGE_PUSH),
             "workspace": (development.workspace.id, deploys),
         }
         if development.promotion:
             shares = foundation.role("share", "share models", facts.SHARE_ACTIONS)
             scopes["promotion"] = (development.promotion.registry.id, shares)
-        self.grants = [
-            foundation.assign(f"deployer-{part}", self.deploy_identity.principal_id, role, scope, self.child())
-            for part, (scope, role) in scopes.items()
+        self.grants = self._granted("deployer", self.deploy_identity, scopes)
+        self._granted("auditor", self.audit_identity, {"group": (foundation.resource_group.id, facts.ROLE_READER)})
+
+    def _granted(
+        self,
+        part: str,
+        identity: managedidentity.UserAssignedIdentity,
+        scopes: Mapping[str, tuple[pulumi.Input[str], pulumi.Input[str]]],
+    ) -> list[pulumi.Resource]:
+        return [
+            self.foundation.assign(f"{part}-{name}", identity.principal_id, role, scope, self.child())
+            for name, (scope, role) in scopes.items()
         ]
+
+    def _state(self) -> None:
+        """The deployer reads and writes states; the auditor, who compares them with what is there, reads them."""
+        self.state = StateBackend(self.context, self.foundation, opts=self.child())
+        self.state.let_write("deployer", self.deploy_identity.principal_id)
+        self.state.let_read("auditor", self.audit_identity.principal_id)
+        self.state_url, self.secrets_provider = self.state.url, self.state.secrets_provider
+        self.realise("state-backend", self.state.container)

@@ -26,6 +26,7 @@ LIMITS = Limits(
 
 # Built-in roles, each granted on one resource.
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
+ROLE_READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"  # Reader
 ROLE_KEY_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"  # Key Vault Crypto Service Encryption User
 ROLE_VAULT_READER = "4633458b-17de-408a-b874-0445c86b69e6"  # Key Vault Secrets User
 ROLE_VAULT_ADMINISTRATOR = "00482a5a-887f-4fb3-b363-3b7fe8e74483"  # Key Vault Administrator
@@ -100,6 +101,10 @@ FEATURE_JOB_ACTIONS = (
     f"{_ML}/metadata/artifacts/write",
     f"{_ML}/metrics/resource/write",
 )
+# What a secrets provider of Pulumi's does with a key (https://gocloud.dev/howto/secrets/#azure).
+_KEYS = "Microsoft.KeyVault/vaults/keys"
+DECRYPT_ACTIONS = (f"{_KEYS}/read", f"{_KEYS}/decrypt/action")
+ENCRYPT_ACTIONS = (*DECRYPT_ACTIONS, f"{_KEYS}/encrypt/action")
 DEPLOY_ACTIONS = (
     *START_ACTIONS,
     f"{_ML}/components/write",
@@ -177,6 +182,9 @@ WATCHER_GROUP = "NetworkWatcherRG"
 WATCHER = "NetworkWatcher_{location}"
 
 LOG_RETENTION_DAYS = 365
+
+# Days for which a state that was written over can be had back.
+STATE_VERSIONS_DAYS = 90
 
 # Throughput of one processing unit of the Premium tier, which is the one that takes a customer-managed key: about 5
 # to 10 MB a second. Events of our contracts have less than 1 kB.

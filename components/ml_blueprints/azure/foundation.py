@@ -30,7 +30,8 @@ class Foundation(AzureLayer, layers.Foundation):
 
     Native resources: `resource_group`, `vault`, `vault_key` (None if a key is brought along), `encryption_identity`,
     `log_workspace`, `log_account` (network flows), `network_component` (network, subnets, endpoints), and by purpose
-    `user_identities`. `encryption` is the key as services take it; `subscription`, `tenant` and `location` are facts.
+    `user_identities`. `encryption` is the key as services take it; `subscription`, `tenant` and
+    `location` are facts.
 
     What is encrypted with the key depends on `ready`: the identity for encryption may use it by then.
     """
@@ -111,8 +112,10 @@ class Foundation(AzureLayer, layers.Foundation):
             opts=opts,
         )
 
-    def role(self, part: str, title: str, actions: Sequence[str]) -> pulumi.Output[str]:
-        """The id of a role of the platform's own, which holds these actions and nothing else."""
+    def role(
+        self, part: str, title: str, actions: Sequence[str], data_actions: Sequence[str] | None = None
+    ) -> pulumi.Output[str]:
+        """The id of a role of the platform's own, which holds these actions, also on data, and nothing else."""
         return authorization.RoleDefinition(
             self.context.logical(part),
             # Names of roles are unique in a tenant.
@@ -120,7 +123,7 @@ class Foundation(AzureLayer, layers.Foundation):
             role_type="CustomRole",
             scope=self.resource_group.id,
             assignable_scopes=[self.resource_group.id],
-            permissions=[authorization.PermissionArgs(actions=list(actions))],
+            permissions=[authorization.PermissionArgs(actions=list(actions), data_actions=data_actions)],
             opts=self.child(),
         ).id
 
@@ -130,9 +133,9 @@ class Foundation(AzureLayer, layers.Foundation):
         self.realise("private-service-access", endpoint)
         return endpoint
 
-    def keep_logs(self, part: str, resource: pulumi.CustomResource) -> None:
+    def keep_logs(self, part: str, resource: pulumi.CustomResource) -> monitor.DiagnosticSetting:
         """Send all logs of a resource to the log workspace."""
-        monitor.DiagnosticSetting(
+        return monitor.DiagnosticSetting(
             self.context.logical(f"{part}-logs"),
             resource_uri=resource.id,
             workspace_id=self.log_workspace.id,
@@ -263,7 +266,7 @@ class Foundation(AzureLayer, layers.Foundation):
             for capability in ("private-network", "flow-logs"):
                 context.register.brought(capability)
             return
-        self.log_account = private_account(
+        self.log_account, _ = private_account(
             context,
             "flows",
             self.group,

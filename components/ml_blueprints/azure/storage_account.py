@@ -23,11 +23,12 @@ def private_account(
     logs: pulumi.Input[str],
     hierarchical: bool,
     opts: pulumi.ResourceOptions,
-) -> storage.StorageAccount:
-    """A storage account that is reached by private endpoints only; `hierarchical` makes it a data lake.
+    versions: bool = False,
+) -> tuple[storage.StorageAccount, monitor.DiagnosticSetting]:
+    """A storage account that is reached by private endpoints only, and its log; `hierarchical` makes it a data lake.
 
-    Who reads, writes and deletes blobs is logged in a workspace (its id). What is deleted is kept for a month. Versions
-    are not: accounts with a hierarchical namespace have none.
+    Who reads, writes and deletes blobs is logged in a workspace (its id). What is deleted is kept for a month; what is
+    written over only with `versions`, which accounts with a hierarchical namespace don't have.
     https://learn.microsoft.com/azure/storage/blobs/data-lake-storage-known-issues and
     https://learn.microsoft.com/azure/storage/blobs/soft-delete-blob-overview
     """
@@ -72,9 +73,10 @@ def private_account(
         blob_services_name="default",
         delete_retention_policy=kept,
         container_delete_retention_policy=kept,
+        is_versioning_enabled=True if versions else None,
         opts=pulumi.ResourceOptions(parent=account),
     )
-    monitor.DiagnosticSetting(
+    log = monitor.DiagnosticSetting(
         context.logical(f"{part}-blob-logs"),
         resource_uri=service.id,
         workspace_id=logs,
@@ -82,7 +84,7 @@ def private_account(
         # The account's ids aren't known in a preview; by this a policy sees even there whose logs they are.
         opts=pulumi.ResourceOptions(parent=service, depends_on=[account]),
     )
-    return account
+    return account, log
 
 
 def delete_after(
@@ -95,6 +97,27 @@ def delete_after(
 ) -> storage.ManagementPolicy:
     """Delete what lies under some prefixes of an account (container and path) so many days after it was written."""
     deleted = storage.DateAfterModificationArgs(days_after_modification_greater_than=days)
+    actions = storage.ManagementPolicyActionArgs(base_blob=storage.ManagementPolicyBaseBlobArgs(delete=deleted))
+    return _policy(context, part, group, account, actions, list(prefixes))
+
+
+def delete_versions_after(
+    context: Context, part: str, group: pulumi.Input[str], account: storage.StorageAccount, days: int
+) -> storage.ManagementPolicy:
+    """Delete what was written over so many days after that version was made."""
+    deleted = storage.DateAfterCreationArgs(days_after_creation_greater_than=days)
+    actions = storage.ManagementPolicyActionArgs(version=storage.ManagementPolicyVersionArgs(delete=deleted))
+    return _policy(context, part, group, account, actions, None)
+
+
+def _policy(
+    context: Context,
+    part: str,
+    group: pulumi.Input[str],
+    account: storage.StorageAccount,
+    actions: storage.ManagementPolicyActionArgs,
+    prefixes: list[str] | None,
+) -> storage.ManagementPolicy:
     return storage.ManagementPolicy(
         context.logical(part),
         resource_group_name=group,
@@ -107,12 +130,8 @@ def delete_after(
                     enabled=True,
                     type=storage.RuleType.LIFECYCLE,
                     definition=storage.ManagementPolicyDefinitionArgs(
-                        filters=storage.ManagementPolicyFilterArgs(
-                            blob_types=["blockBlob"], prefix_match=list(prefixes)
-                        ),
-                        actions=storage.ManagementPolicyActionArgs(
-                            base_blob=storage.ManagementPolicyBaseBlobArgs(delete=deleted)
-                        ),
+                        filters=storage.ManagementPolicyFilterArgs(blob_types=["blockBlob"], prefix_match=prefixes),
+                        actions=actions,
                     ),
                 )
             ]

@@ -22,7 +22,7 @@ class Dependencies(pulumi.ComponentResource):
         super().__init__("ml-blueprints:azure:Dependencies", context.logical("dependencies"), None, opts)
         self.context, self.foundation = context, foundation
         self.identity = foundation.identity("workspaces")
-        self.account = private_account(
+        self.account, _ = private_account(
             context,
             "mlstore",
             foundation.group,
@@ -130,7 +130,8 @@ class Workspace(pulumi.ComponentResource):
 
     kind: `Default` or `FeatureStore`. identities: ids of identities under which its serverless Spark may act, which are
     attached to it (https://learn.microsoft.com/azure/machine-learning/how-to-submit-spark-jobs). workspace: the
-    resource; `name` and `id` are its own. outbound_rules: the ways out of its managed network.
+    resource; `name` and `id` are its own. outbound_rules: the ways out of its managed network. access_log: who uses its
+    models, data and runs.
     """
 
     def __init__(
@@ -150,7 +151,7 @@ class Workspace(pulumi.ComponentResource):
         self._workspace(dependencies, kind, identities, feature_store)
         self.name, self.id = self.workspace.name, self.workspace.id
         foundation.private_endpoint(part, self.id, "amlworkspace")
-        foundation.keep_logs(part, self.workspace)
+        self.access_log = foundation.keep_logs(part, self.workspace)
         self.register_outputs({"workspaceId": self.id})
 
     def reach(self, part: str, target: pulumi.Input[str], service: str, spark: bool = False) -> pulumi.Resource:

@@ -19,6 +19,7 @@ IDENTITIES = {
 
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 ROLES = {
+    "acdd72a7-3385-48ef-bd42-f606fba81ae7": "Reader",
     "e147488a-f6f5-4113-8e2d-b22465e65bf6": "Key Vault Crypto Service Encryption User",
     "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
     "00482a5a-887f-4fb3-b363-3b7fe8e74483": "Key Vault Administrator",

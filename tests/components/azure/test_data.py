@@ -185,3 +185,18 @@ def test_the_workspace_publishes_contracts_and_ingest_reads_them(streaming, gran
 
 def test_batch_sends_no_events_and_reads_none(batch, granted):
     assert not [scope for _, scope in granted(batch, "ingest") if scope.startswith("EventHub")]
+
+
+@pytest.mark.parametrize("platform", ["streaming", "batch", "house"])
+def test_who_reads_and_writes_features_and_models_is_in_the_logs(request, named, platform):
+    built = request.getfixturevalue(platform)
+    context = built.platform.context
+    (logs,) = built.of_type("azure-native:operationalinsights:Workspace")
+    trail = {made.pulumi_resource_name for made in context.register.realised["audit-trail"]}
+    kept = [one.inputs for one in built.of_type("azure-native:monitor:DiagnosticSetting") if one.name in trail]
+    lake = named(built, "azure-native:storage:StorageAccount", f"{context.name}-lake")
+    registry = named(built, "azure-native:machinelearningservices:Workspace", f"ml-{context.token}")
+    assert {one["resourceUri"] for one in kept} == {f"{lake.id}/blobServices/default", registry.id}
+    for one in kept:
+        assert (one["workspaceId"], one["logs"]) == (logs.id, [{"categoryGroup": "allLogs", "enabled": True}])
+    assert logs.inputs["retentionInDays"] == 365

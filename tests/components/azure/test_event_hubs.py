@@ -63,7 +63,7 @@ def test_a_namespace_is_closed_and_takes_identities_only(request, platform):
 def test_a_namespace_is_encrypted_with_the_key(streaming, named, identity, waits_for):
     (namespace,) = streaming.of_type(NAMESPACE)
     vault = named(streaming, "azure-native:keyvault:Vault", f"vault-{streaming.platform.context.token}")
-    (key,) = streaming.of_type("azure-native:keyvault:Key")
+    key = named(streaming, "azure-native:keyvault:Key", "fraud-detection-key")
     assert namespace.inputs["encryption"] == {
         "keySource": "Microsoft.KeyVault",
         "requireInfrastructureEncryption": True,

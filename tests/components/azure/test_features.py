@@ -200,7 +200,7 @@ def test_the_latest_values_are_encrypted_with_a_version_of_the_key(request, iden
     if platform == "house":
         assert encryption["keyEncryptionKeyUrl"] == "https://house-keys.vault.azure.net/keys/data/0123456789abcdef"
     else:
-        (key,) = built.of_type("azure-native:keyvault:Key")
+        key = built.named("azure-native:keyvault:Key", f"{built.platform.context.name}-key")
         assert f"/keys/{key.id.rpartition('/')[2]}/" in encryption["keyEncryptionKeyUrl"]
     user = identity(built, "encryption")
     assert encryption["keyEncryptionKeyIdentity"] == {

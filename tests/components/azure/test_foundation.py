@@ -43,14 +43,15 @@ def test_the_vaults_names_keep_to_24_characters(streaming):
 
 @pytest.mark.parametrize(("platform", "days"), [("streaming", 365), ("other", 90)])
 def test_the_key_rotates_as_the_settings_say_and_outlives_its_rotation(request, platform, days):
-    (key,) = request.getfixturevalue(platform).of_type(KEY)
+    built = request.getfixturevalue(platform)
+    key = built.named(KEY, f"{built.platform.context.name}-key")
     policy = key.inputs["properties"]["rotationPolicy"]
     assert policy["lifetimeActions"] == [{"action": {"type": "rotate"}, "trigger": {"timeAfterCreate": f"P{days}D"}}]
     assert policy["attributes"]["expiryTime"] == f"P{days + 30}D"
 
 
 def test_the_key_wraps_keys_and_does_nothing_else(streaming):
-    (key,) = streaming.of_type(KEY)
+    key = streaming.named(KEY, "fraud-detection-key")
     assert key.inputs["properties"]["keyOps"] == ["wrapKey", "unwrapKey"]
     assert key.inputs["properties"]["kty"] == "RSA"
     assert key.inputs["properties"]["keySize"] >= 3072
@@ -61,7 +62,8 @@ def test_one_identity_may_use_the_key_and_nothing_more(streaming, granted):
 
 
 def test_an_existing_key_is_used_and_our_identity_may_use_it(house, named):
-    assert not house.of_type(KEY)
+    # That of states is no key of data.
+    assert [key.name for key in house.of_type(KEY)] == ["fraud-detection-state-key"]
     grant = named(house, GRANT, "fraud-detection-use-key").inputs
     assert grant["scope"].endswith("/resourceGroups/house/providers/Microsoft.KeyVault/vaults/house-keys/keys/data")
     assert grant["roleDefinitionId"].endswith("/e147488a-f6f5-4113-8e2d-b22465e65bf6")
@@ -83,6 +85,7 @@ def test_each_purpose_has_an_identity_of_its_own(streaming, identity):
         "workspaces",
         "materialization",
         "deployer",
+        "auditor",
     }
 
 
@@ -138,6 +141,7 @@ def test_existing_identities_are_used_and_get_no_roles(house, granted):
         "workspaces",
         "materialization",
         "deployer",
+        "auditor",
     }
     owners = {grant.name.removeprefix("fraud-detection-").partition("-")[0] for grant in house.of_type(GRANT)}
     assert not owners & set(Purpose)
@@ -175,7 +179,7 @@ def test_what_has_logs_sends_all_of_them(request, platform, parts):
     (logs,) = built.of_type("azure-native:operationalinsights:Workspace")
     settings = built.of_type("azure-native:monitor:DiagnosticSetting")
     parts += ["events", "features", "images", "ml", "retraining", "signing", "vault"]
-    parts += ["flows-blob", "lake-blob", "mlstore-blob"]
+    parts += ["flows-blob", "lake-blob", "mlstore-blob", "state-blob"]
     assert {entry.name for entry in settings} == {f"{built.platform.context.name}-{part}-logs" for part in parts}
     assert len(settings) == len(parts)
     for setting in settings:

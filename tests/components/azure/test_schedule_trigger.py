@@ -60,7 +60,9 @@ def workload(**retraining):
         name="w",
         features=SimpleNamespace(schedule="0 1 * * *"),
         serving=SimpleNamespace(schedule=None),
-        monitoring=SimpleNamespace(drift=SimpleNamespace(schedule="0 6 * * *")),
+        monitoring=SimpleNamespace(
+            drift=SimpleNamespace(schedule="0 6 * * *"), feedback=SimpleNamespace(schedule="0 5 * * *")
+        ),
         retraining=SimpleNamespace(schedule="0 1 1 * *", **retraining),
     )
 

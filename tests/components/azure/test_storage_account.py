@@ -5,7 +5,7 @@ import re
 import pytest
 
 ACCOUNT = "azure-native:storage:StorageAccount"
-ACCOUNTS = pytest.mark.parametrize("part", ["lake", "mlstore", "flows"])
+ACCOUNTS = pytest.mark.parametrize("part", ["lake", "mlstore", "flows", "state"])
 
 
 @ACCOUNTS
@@ -31,7 +31,7 @@ def test_accounts_take_identities_and_no_keys(streaming, named, part):
 def test_accounts_are_encrypted_with_the_key_under_the_identity_for_it(streaming, named, identity, waits_for, part):
     account = named(streaming, ACCOUNT, f"fraud-detection-{part}")
     vault = named(streaming, "azure-native:keyvault:Vault", f"vault-{streaming.platform.context.token}")
-    (key,) = streaming.of_type("azure-native:keyvault:Key")
+    key = named(streaming, "azure-native:keyvault:Key", "fraud-detection-key")
     encryption = account.inputs["encryption"]
     assert encryption["keySource"] == "Microsoft.Keyvault"
     assert encryption["keyVaultProperties"] == {
@@ -57,6 +57,7 @@ def test_only_the_lake_has_a_hierarchy(streaming):
         "fraud-detection-lake": True,
         "fraud-detection-mlstore": False,
         "fraud-detection-flows": False,
+        "fraud-detection-state": False,
     }
 
 
@@ -79,5 +80,5 @@ def test_names_are_legal_and_the_platforms_own(streaming, batch):
         return {account.inputs["accountName"] for account in built.of_type(ACCOUNT)}
 
     assert all(re.fullmatch(r"[a-z0-9]{3,24}", name) for name in names(streaming))
-    assert len(names(streaming)) == 3
+    assert len(names(streaming)) == 4
     assert not names(streaming) & names(batch)

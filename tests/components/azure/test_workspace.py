@@ -31,7 +31,7 @@ def test_workspaces_are_closed_and_their_stores_take_identities(streaming, works
 def test_workspaces_are_encrypted_with_our_key(streaming, named, workspace, identity, part):
     inputs = workspace(streaming, part).inputs
     vault = named(streaming, "azure-native:keyvault:Vault", f"vault-{streaming.platform.context.token}")
-    (key,) = streaming.of_type("azure-native:keyvault:Key")
+    key = named(streaming, "azure-native:keyvault:Key", "fraud-detection-key")
     user = identity(streaming, "encryption")
     assert inputs["encryption"]["status"] == "Enabled"
     assert inputs["encryption"]["identity"] == {"userAssignedIdentity": user}
