@@ -107,8 +107,9 @@ class Dashboard(pulumi.ComponentResource):
             yield workbook.metrics(
                 "Replicas of the event processor", APP_METRICS, processor.id, ("Replicas",), workbook.MAXIMUM
             )
-            changes = processor.name.apply(lambda name: _CHANGES.format(app=name))
-            yield self.page.chart("Changes that the watch over the stream told", changes)
+            if self.serving.decision_hub is not None:
+                changes = processor.name.apply(lambda name: _CHANGES.format(app=name))
+                yield self.page.chart("Changes that the watch over the stream told", changes)
         if (store := self.serving.features.online_store) is not None:
             yield workbook.metrics(
                 "Memory of the online features in percent",

@@ -356,6 +356,8 @@ class Serving(AzureLayer, layers.Serving):
                 **routing.environment(context.workload, context.settings, routing.deployed(context.workload)),
                 "SCORING_ENDPOINT": asked,
                 "DECISIONS": hub.name,
+                # Sudden changes of what is decided are told in the log; the baseline's drift is monitoring's to find.
+                "WATCH": "learn",
             },
             [*may_score, *may_decide],
         )

@@ -4,6 +4,7 @@ import json
 import uuid
 
 import pytest
+from ml_pipelines.streaming.environment import LEARN
 
 APP = "azure-native:app:ContainerApp"
 ENVIRONMENT = "azure-native:app:ManagedEnvironment"
@@ -127,6 +128,7 @@ def test_decisions_go_to_a_hub_of_their_own_that_only_ingest_writes_to(streaming
     hub = named(streaming, "azure-native:eventhub:EventHub", "fraud-detection-decisions").inputs
     events = named(streaming, "azure-native:eventhub:EventHub", "fraud-detection-events").inputs
     assert told(processor)["DECISIONS"] == hub["eventHubName"] == "decisions"
+    assert told(processor)["WATCH"] == LEARN
     assert hub["partitionCount"] == events["partitionCount"]
     assert hub["captureDescription"]["destination"]["archiveNameFormat"].startswith("decisions/")
     assert "RoleAssignment ingest-decisions" in waits_for(streaming, processor)
@@ -181,7 +183,7 @@ def test_its_name_keeps_to_32_characters(processor):
 def test_where_requests_are_scored_the_processor_only_keeps_features(request, granted, platform):
     built = request.getfixturevalue(platform)
     app = built.named(APP, f"{built.platform.context.name}-processor")
-    assert not {"SCORING_ENDPOINT", "DECISIONS", "ML_BLUEPRINTS_ROUTING"} & told(app).keys()
+    assert not {"SCORING_ENDPOINT", "DECISIONS", "WATCH", "ML_BLUEPRINTS_ROUTING"} & told(app).keys()
     assert {"STATE", "FEATURE_STORE", "EVENTS", "DEAD_LETTERS", "CHECKPOINTS"} <= told(app).keys()
     assert not [hub for hub in built.of_type("azure-native:eventhub:EventHub") if hub.name.endswith("-decisions")]
     assert "score" not in {role for role, _ in granted(built, "ingest")}
