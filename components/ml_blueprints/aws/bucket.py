@@ -11,10 +11,11 @@ from ml_blueprints.layers import Context
 
 
 class PrivateBucket(NamedTuple):
-    """A bucket, and how it encrypts, for what must wait for that."""
+    """A bucket, how it encrypts, and whom it lets in, for what must wait for that."""
 
     bucket: s3.Bucket
     encryption: s3.BucketServerSideEncryptionConfiguration
+    policy: s3.BucketPolicy
 
 
 def private_bucket(
@@ -60,7 +61,7 @@ def private_bucket(
         restrict_public_buckets=True,
         opts=inside,
     )
-    s3.BucketPolicy(
+    let_in = s3.BucketPolicy(
         name,
         bucket=bucket.id,
         policy=policy.document(
@@ -74,7 +75,7 @@ def private_bucket(
         opts=pulumi.ResourceOptions(parent=bucket, depends_on=[closed]),
     )
     _retention(name, bucket, days, passing or {})
-    return PrivateBucket(bucket, encryption_configuration)
+    return PrivateBucket(bucket, encryption_configuration, let_in)
 
 
 def _retention(name: str, bucket: s3.Bucket, days: int | None, passing: Mapping[str, int]) -> None:

@@ -145,7 +145,21 @@ class Foundation(layers.Foundation):
                 "*",
                 StringEquals={"aws:SourceAccount": self.account},
             ),
+            *self._used_by_trails(),
             *self._decrypting_elsewhere(),
+        )
+
+    def _used_by_trails(self) -> tuple[policy.Statement, ...]:
+        """Trails of this account write what they record under the key.
+
+        https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html
+        """
+        trails = pulumi.Output.concat("arn:aws:cloudtrail:*:", self.account, ":trail/*")
+        service, ours = ["cloudtrail.amazonaws.com"], {"ArnLike": {"aws:SourceArn": trails}}
+        context = {"StringLike": {"kms:EncryptionContext:aws:cloudtrail:arn": trails}}
+        return (
+            policy.allow_service(service, ["kms:GenerateDataKey*"], "*", **ours, **context),
+            policy.allow_service(service, ["kms:DescribeKey"], "*", **ours),
         )
 
     def _decrypting_elsewhere(self) -> tuple[policy.Statement, ...]:
@@ -184,12 +198,12 @@ class Foundation(layers.Foundation):
         self.boundary = iam.Policy(
             self.context.logical("boundary"),
             description=f"The most that a role of {self.context.name} may be granted",
-            policy=policy.document(policy.allow(facts.BOUNDARY_ACTIONS, ["*"], **self._until())),
+            policy=policy.document(policy.allow(facts.BOUNDARY_ACTIONS, ["*"], **self.until())),
             tags=self.context.tags,
             opts=self.child(),
         )
 
-    def _until(self) -> dict[str, dict[str, str]]:
+    def until(self) -> dict[str, dict[str, str]]:
         """The condition on all rights: those of an experiment end with it, whatever is left of its resources."""
         experiment = self.context.settings.experiment
         return {"DateLessThanEquals": {"aws:CurrentTime": f"{experiment.expires_on}T23:59:59Z"}} if experiment else {}

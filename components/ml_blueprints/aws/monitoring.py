@@ -1,12 +1,14 @@
 """The monitoring layer on AWS: alarms, looks for drift in what was captured, what starts training again, the budget."""
 
+import json
 from collections.abc import Mapping
 
 import pulumi
-from pulumi_aws import budgets, cloudwatch, lambda_, sagemaker, scheduler, sns
+from pulumi_aws import budgets, cloudwatch, costexplorer, lambda_, sagemaker, scheduler, sns
 
 from ml_blueprints import layers, routing, schedules
-from ml_blueprints.aws import drift_check, policy, scheduled_step
+from ml_blueprints.aws import dashboard, drift_check, policy, scheduled_step
+from ml_blueprints.aws.audit_trail import AuditTrail
 from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.development import Development
 from ml_blueprints.aws.endpoint import Endpoint
@@ -27,9 +29,9 @@ ARCHIVED_SECONDS = 600
 # Hours beyond its interval that a look for drift may take before it counts as silent.
 LATE_HOURS = 2
 
-# The namespace of pipelines' metrics in its own spelling, in which the case counts.
-# https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
-RUNS = "AWS/Sagemaker/ModelBuildingPipeline"
+
+# Which part of a month's budget must be lost before an anomaly of spending is told.
+ANOMALY_PART = 20
 
 
 class Monitoring(layers.Monitoring):
@@ -65,6 +67,10 @@ class Monitoring(layers.Monitoring):
         self._feedback()
         self._retraining()
         self._budget()
+        self._anomalies()
+        self._dashboard()
+        self.audit_trail = AuditTrail(context, foundation, data, opts=self.child())
+        self.realise("audit-trail", self.audit_trail.trail)
         self.give(
             alerts=self.topic.arn,
             drift=self.drift_schedule.arn,
@@ -115,11 +121,8 @@ class Monitoring(layers.Monitoring):
                         statistic="Sum",
                     )
                 )
-        # Nobody watches what a schedule or drift starts; a verdict that says no fails the run, too.
-        runs = {"retraining": self.development.retraining_pipeline, "batch": self.serving.batch_pipeline}
-        for name, pipeline in runs.items():
-            if pipeline is not None:
-                self.alarms.append(self._failed_runs(name, pipeline))
+        for name, pipeline in self._unwatched_runs().items():
+            self.alarms.append(self._failed_runs(name, pipeline))
         if self.data.dead_letter_queue is not None:
             self.alarms.append(
                 self._alarm(
@@ -138,7 +141,7 @@ class Monitoring(layers.Monitoring):
     def _failed_runs(self, name: str, pipeline: sagemaker.Pipeline) -> cloudwatch.MetricAlarm:
         return self._alarm(
             f"{name}-failed",
-            RUNS,
+            dashboard.RUNS,
             "ExecutionFailed",
             {"PipelineName": pipeline.pipeline_name},
             threshold=0,
@@ -289,7 +292,7 @@ class Monitoring(layers.Monitoring):
             cloudwatch.MetricAlarmMetricQueryArgs(
                 id=metric.lower(),
                 metric=cloudwatch.MetricAlarmMetricQueryMetricArgs(
-                    namespace=RUNS,
+                    namespace=dashboard.RUNS,
                     metric_name=f"Execution{metric}",
                     dimensions={"PipelineName": pipeline.pipeline_name},
                     stat="Sum",
@@ -438,6 +441,50 @@ class Monitoring(layers.Monitoring):
             )
         self.realise("retraining-trigger", *self._triggers())
 
+    def _changes(self) -> dashboard.Counted | None:
+        """How many changes the watch over the stream has told, a line of the processor's log for each.
+
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntaxForMetricFilters.html
+        """
+        if self.serving.decisions is None:
+            return None
+        counted = dashboard.Counted(f"ml-blueprints/{self.context.name}-{self.context.token}", "Changes")
+        cloudwatch.LogMetricFilter(
+            self.context.logical("changes"),
+            log_group_name=self.foundation.log_group.name,
+            pattern='{ $.message = "drift: *" }',
+            metric_transformation=cloudwatch.LogMetricFilterMetricTransformationArgs(
+                namespace=counted.namespace, name=counted.name, value="1", default_value="0"
+            ),
+            opts=self.child(),
+        )
+        return counted
+
+    def _dashboard(self) -> None:
+        letters, looks = self.data.dead_letter_queue, self.drift_checks
+        alarms = [*self.alarms, *self.silence, *(budget.burning for budget in self.error_budgets)]
+        self.dashboard = cloudwatch.Dashboard(
+            self.context.logical("dashboard"),
+            dashboard_name=f"{self.context.name}-{self.context.token}",
+            dashboard_body=dashboard.body(
+                self.context,
+                self.foundation.region,
+                self.serving,
+                letters.name if letters else None,
+                self._changes(),
+                {**self._unwatched_runs(), "feedback": self.feedback.job.pipeline},
+                {self.serving.part("drift", tenant): check.pipeline for tenant, check in looks.items()},
+                [alarm.arn for alarm in alarms],
+            ),
+            opts=self.child(),
+        )
+        self.realise("dashboard", self.dashboard)
+
+    def _unwatched_runs(self) -> dict[str, sagemaker.Pipeline]:
+        """Nobody watches what a schedule or drift starts; a verdict that says no fails the run, too."""
+        batch = {"batch": self.serving.batch_pipeline} if self.serving.batch_pipeline is not None else {}
+        return {"retraining": self.development.retraining_pipeline, **batch}
+
     def _triggers(self) -> list[cloudwatch.EventRule | scheduler.Schedule]:
         """What starts training again."""
         return [
@@ -487,3 +534,40 @@ class Monitoring(layers.Monitoring):
             opts=self.child(),
         )
         self.realise("budget", self.budget)
+
+    def _anomalies(self) -> None:
+        """Spending that is unlike that of the days before, though the budget isn't used up yet.
+
+        By the workload's tag, of which an account may have many; the tag must be one of its cost allocation tags.
+        https://docs.aws.amazon.com/cost-management/latest/userguide/getting-started-ad.html
+        """
+        context = self.context
+        name = f"{context.name}-{context.token}"
+        self.anomalies = costexplorer.AnomalyMonitor(
+            context.logical("anomalies"),
+            name=name,
+            monitor_type="CUSTOM",
+            # The provider compares with what the API answers, which names what isn't said, too.
+            monitor_specification=json.dumps(
+                dict.fromkeys(("And", "CostCategories", "Dimensions", "Not", "Or"))
+                | {"Tags": {"Key": "workload", "MatchOptions": None, "Values": [context.workload.name]}}
+            ),
+            tags=context.tags,
+            opts=self.child(),
+        )
+        costexplorer.AnomalySubscription(
+            context.logical("anomalies"),
+            name=name,
+            frequency="DAILY",
+            monitor_arn_lists=[self.anomalies.arn],
+            subscribers=[costexplorer.AnomalySubscriptionSubscriberArgs(type="EMAIL", address=context.workload.owner)],
+            threshold_expression=costexplorer.AnomalySubscriptionThresholdExpressionArgs(
+                dimension=costexplorer.AnomalySubscriptionThresholdExpressionDimensionArgs(
+                    key="ANOMALY_TOTAL_IMPACT_ABSOLUTE",
+                    match_options=["GREATER_THAN_OR_EQUAL"],
+                    values=[str(max(context.monthly_usd // ANOMALY_PART, 1))],
+                )
+            ),
+            tags=context.tags,
+            opts=self.child(),
+        )

@@ -152,6 +152,8 @@ class Serving(layers.Serving):
         if endpoint is not None:
             self.decisions = self._decisions()
             environment |= {"SCORING_ENDPOINT": endpoint.endpoint.name, "DECISIONS": self.decisions.name}
+            # Changes in the stream are in the log; ranks are learned of the first events.
+            environment |= {"WATCH": "learn"}
         self._rights_of_the_processor(endpoint)
         self.stream_processor = lambda_.Function(
             context.logical("processor"),

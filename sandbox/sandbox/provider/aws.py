@@ -64,13 +64,29 @@ _FORMATS: Mapping[str, tuple[str, str | None]] = {
         "{resourceId}",
         "arn:aws:application-autoscaling:{region}:{account}:scalable-target/{hex}",
     ),
+    "aws:athena/namedQuery:NamedQuery": ("{uuid}", None),
     "aws:athena/workgroup:Workgroup": ("{name}", "arn:aws:athena:{region}:{account}:workgroup/{name}"),
     "aws:budgets/budget:Budget": ("{account}:{name}", "arn:aws:budgets::{account}:budget/{name}"),
+    "aws:cloudtrail/trail:Trail": ("{arn}", "arn:aws:cloudtrail:{region}:{account}:trail/{name}"),
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": (
+        "{alarmName}",
+        "arn:aws:cloudwatch:{region}:{account}:alarm:{alarmName}",
+    ),
+    "aws:cloudwatch/dashboard:Dashboard": (
+        "{dashboardName}",
+        "arn:aws:cloudwatch::{account}:dashboard/{dashboardName}",
+    ),
     "aws:cloudwatch/eventRule:EventRule": ("{name}", "arn:aws:events:{region}:{account}:rule/{name}"),
     "aws:cloudwatch/eventTarget:EventTarget": ("{rule}-{hex}", None),
     "aws:cloudwatch/logGroup:LogGroup": ("{name}", "arn:aws:logs:{region}:{account}:log-group:{name}"),
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": ("{name}", None),
     _LOG_STREAM: ("{name}", "arn:aws:logs:{region}:{account}:log-group:{logGroupName}:log-stream:{name}"),
     "aws:cloudwatch/metricAlarm:MetricAlarm": ("{name}", "arn:aws:cloudwatch:{region}:{account}:alarm:{name}"),
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": ("{arn}", "arn:aws:ce::{account}:anomalymonitor/{uuid}"),
+    "aws:costexplorer/anomalySubscription:AnomalySubscription": (
+        "{arn}",
+        "arn:aws:ce::{account}:anomalysubscription/{uuid}",
+    ),
     "aws:dynamodb/table:Table": ("{name}", "arn:aws:dynamodb:{region}:{account}:table/{name}"),
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": (
         "sg-{hex}",
@@ -525,7 +541,8 @@ class Aws(Cloud):
         bucket = _S3_URI.fullmatch(identifier)
         if ":execute-api:" in identifier:
             return identifier.partition("/")[0]
-        return bucket[1] if bucket else identifier.removesuffix(":*")
+        # Streams of a group's logs, and objects of a bucket, by how their names begin.
+        return bucket[1] if bucket else identifier.removesuffix(":*").removesuffix("/")
 
     def _is_own_arn(self, text: str) -> bool:
         """ARNs of this account's things, which S3's don't name; the account's root and issuers exist by themselves."""

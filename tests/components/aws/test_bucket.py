@@ -23,7 +23,7 @@ def test_who_uses_a_bucket_is_logged_in_a_bucket_for_that_alone(request, platfor
     buckets = {bucket.name.removeprefix(prefix): bucket for bucket in built.of_type(BUCKET)}
     logs = buckets.pop("access-logs")
     logged = {logging.name.removeprefix(prefix): logging for logging in built.of_type(LOGGING)}
-    assert set(logged) == set(buckets) == {"raw", "curated", "features", "models"}
+    assert set(logged) == set(buckets) == {"raw", "curated", "features", "models", "audit", "state"}
     for zone, logging in logged.items():
         assert logging.inputs["bucket"] == buckets[zone].id
         assert logging.inputs["targetBucket"] == logs.id
@@ -47,7 +47,7 @@ def test_logs_have_the_keys_of_s3_since_it_delivers_to_no_others(house, named):
     (rule,) = named(house, ENCRYPTION, LOGS).inputs["rules"]
     assert rule["applyServerSideEncryptionByDefault"] == {"sseAlgorithm": "AES256"}
     others = [encryption for encryption in house.of_type(ENCRYPTION) if encryption.name != LOGS]
-    assert len(others) == 4
+    assert len(others) == 6
     for encryption in others:
         (rule,) = encryption.inputs["rules"]
         assert rule["applyServerSideEncryptionByDefault"]["kmsMasterKeyId"] == KEY

@@ -465,3 +465,15 @@ def test_the_budget_counts_what_carries_the_workloads_tag_and_the_owner_is_told(
         (100, "FORECASTED"),
     ]
     assert all(rule["subscriberEmailAddresses"] == ["payments-risk@example.com"] for rule in notifications)
+
+
+def test_spending_that_is_unlike_before_is_told_before_a_budget_is_used_up(streaming):
+    (watched,) = streaming.of_type("aws:costexplorer/anomalyMonitor:AnomalyMonitor")
+    (told,) = streaming.of_type("aws:costexplorer/anomalySubscription:AnomalySubscription")
+    tags = json.loads(watched.inputs["monitorSpecification"])["Tags"]
+    assert (tags["Key"], tags["Values"]) == ("workload", ["fraud-detection"])
+    assert watched.inputs["monitorType"] == "CUSTOM"
+    assert told.inputs["subscribers"] == [{"type": "EMAIL", "address": "payments-risk@example.com"}]
+    assert told.inputs["monitorArnLists"] == [watched.id]
+    # A twentieth of 6,000 USD.
+    assert told.inputs["thresholdExpression"]["dimension"]["values"] == ["300"]
