@@ -17,6 +17,17 @@ def statements(document: str) -> list[dict]:
     return json.loads(document)["Statement"]
 
 
+def of_all(built):
+    """The boundary of all identities but the auditor's (test_delivery.py)."""
+    return built.named("aws:iam/policy:Policy", f"{built.platform.context.name}-boundary")
+
+
+def grants(built):
+    """What is granted to identities under that boundary."""
+    name = f"{built.platform.context.name}-auditor"
+    return [grant for grant in built.of_type(GRANT) if grant.name not in (name, f"{name}-state")]
+
+
 def test_the_key_rotates_as_the_settings_say(once):
     (key,) = once("credit_scoring", encryption={"rotation_days": 90}).of_type(KMS_KEY)
     assert key.inputs["enableKeyRotation"] is True
@@ -33,7 +44,7 @@ def test_the_key_has_an_alias_of_this_platform(streaming):
 
 def test_the_account_administers_the_key_and_services_use_it_for_this_account_only(streaming):
     (key,) = streaming.of_type(KMS_KEY)
-    account, logs, alerts = statements(key.inputs["policy"])
+    account, logs, alerts, *_of_trails = statements(key.inputs["policy"])
     assert account["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
     assert logs["Principal"] == {"Service": ["logs.eu-west-1.amazonaws.com"]}
     assert logs["Condition"] == {
@@ -84,11 +95,14 @@ SERVING_TENANTS = {"router", "authorizer", "access-log", "rollback", "rollback-s
 )
 def test_every_role_is_under_the_boundary(request, platform, of_services):
     built = request.getfixturevalue(platform)
-    (boundary,) = built.of_type("aws:iam/policy:Policy")
+    boundary = of_all(built)
     roles = built.of_type(ROLE)
     prefix = f"{built.platform.context.name}-"
-    assert {role.name.removeprefix(prefix) for role in roles} == {*Purpose, *of_services, "deployer"}
-    for role in roles:
+    named = {role.name.removeprefix(prefix): role for role in roles}
+    assert set(named) == {*Purpose, *of_services, "audit", "deployer", "auditor"}
+    # Whoever compares what is there with its state has a boundary of its own (test_delivery.py).
+    del named["auditor"]
+    for role in named.values():
         assert f"policy/{prefix}boundary" in role.inputs["permissionsBoundary"]
         assert boundary.urn in role.depends_on
 
@@ -96,11 +110,11 @@ def test_every_role_is_under_the_boundary(request, platform, of_services):
 @pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid"])
 def test_what_is_granted_is_within_the_boundary(request, platform):
     built = request.getfixturevalue(platform)
-    (boundary,) = built.of_type("aws:iam/policy:Policy")
+    boundary = of_all(built)
     (most,) = statements(boundary.inputs["policy"])
     granted = {
         action
-        for grant in built.of_type(GRANT)
+        for grant in grants(built)
         for statement in statements(grant.inputs["policy"])
         for action in statement["Action"]
     }
@@ -109,12 +123,12 @@ def test_what_is_granted_is_within_the_boundary(request, platform):
 
 
 def test_the_boundary_has_nothing_of_streams_and_spark_that_no_platform_grants(streaming, batch, hybrid):
-    (boundary,) = streaming.of_type("aws:iam/policy:Policy")
+    boundary = of_all(streaming)
     (most,) = statements(boundary.inputs["policy"])
     granted = {
         action
         for built in (streaming, batch, hybrid)
-        for grant in built.of_type(GRANT)
+        for grant in grants(built)
         for statement in statements(grant.inputs["policy"])
         for action in statement["Action"]
     }
@@ -154,7 +168,7 @@ WITHOUT_RESOURCE = {
 
 @pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid"])
 def test_no_grant_has_a_wildcard_where_aws_takes_a_name(request, platform):
-    for grant in request.getfixturevalue(platform).of_type(GRANT):
+    for grant in grants(request.getfixturevalue(platform)):
         for statement in statements(grant.inputs["policy"]):
             assert statement["Effect"] == "Allow"
             assert not [action for action in statement["Action"] if "*" in action]
@@ -189,10 +203,11 @@ def test_jobs_encrypt_volumes_and_results_and_make_their_log_groups(streaming, r
 
 
 def test_existing_identities_are_used_and_get_no_rights(house):
-    # Firehose and Lake Formation have identities of their own, which no purpose stands for; the deployer deploys.
-    ours = ["fraud-detection-archive", "fraud-detection-deployer", "fraud-detection-lake-formation"]
-    assert [role.name for role in house.of_type(ROLE)] == ours
-    assert [grant.name for grant in house.of_type(GRANT)] == ours
+    # Services that act by themselves have identities of their own, which no purpose stands for; the others deploy.
+    ours = {f"fraud-detection-{part}" for part in ("archive", "audit", "auditor", "deployer", "lake-formation")}
+    states = {f"fraud-detection-{part}-state" for part in ("auditor", "deployer")}
+    assert {role.name for role in house.of_type(ROLE)} == ours
+    assert {grant.name for grant in house.of_type(GRANT)} == ours | states
 
 
 def test_one_existing_identity_leaves_the_others_new(once, named):
@@ -206,11 +221,13 @@ def test_one_existing_identity_leaves_the_others_new(once, named):
 
 
 def test_logs_are_encrypted_and_kept_for_a_year(streaming):
-    (group,) = streaming.of_type("aws:cloudwatch/logGroup:LogGroup")
+    groups = streaming.of_type("aws:cloudwatch/logGroup:LogGroup")
     (key,) = streaming.of_type(KMS_KEY)
-    assert group.inputs["retentionInDays"] == 365
-    assert group.inputs["kmsKeyId"].startswith("arn:aws:kms:")
-    assert key.urn in group.depends_on
+    assert {group.name for group in groups} == {"fraud-detection-logs", "fraud-detection-audit"}
+    for group in groups:
+        assert group.inputs["retentionInDays"] == 365
+        assert group.inputs["kmsKeyId"].startswith("arn:aws:kms:")
+        assert key.urn in group.depends_on
 
 
 def test_the_longest_name_fits_a_sagemaker_model():
@@ -220,10 +237,10 @@ def test_the_longest_name_fits_a_sagemaker_model():
 
 
 def test_rights_of_an_experiment_end_with_it(streaming, experiment):
-    (boundary,) = streaming.of_type("aws:iam/policy:Policy")
+    boundary = of_all(streaming)
     (most,) = statements(boundary.inputs["policy"])
     assert "Condition" not in most
-    (boundary,) = experiment().of_type("aws:iam/policy:Policy")
+    boundary = of_all(experiment())
     (most,) = statements(boundary.inputs["policy"])
     # To the end of the last day; every role of the platform is under this boundary.
     assert most["Condition"] == {"DateLessThanEquals": {"aws:CurrentTime": "2099-01-31T23:59:59Z"}}
