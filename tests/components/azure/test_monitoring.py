@@ -403,6 +403,16 @@ def test_the_check_looks_where_the_champions_container_writes(request, named, mo
     assert understood(check(built, named, part)["command"], monkeypatch).window == f"{written}/requests/"
 
 
+def test_without_instances_that_wait_what_the_app_captured_is_looked_at(serverless, named, monkeypatch):
+    (container,) = named(serverless, "azure-native:app:ContainerApp", "fraud-detection-scorer").inputs["template"][
+        "containers"
+    ]
+    written = {variable["name"]: variable.get("value") for variable in container["env"]}["CAPTURED"]
+    assert understood(check(serverless, named)["command"], monkeypatch).window == f"{written}/requests/"
+    given = understood(check(serverless, named, "feedback")["command"], monkeypatch, feedback_step.main)
+    assert given.requests == [f"{written}/requests/"]
+
+
 def test_batch_scoring_leaves_what_the_check_looks_at(batch, named, monkeypatch):
     job = named(batch, SCHEDULE, "credit-scoring-batch").inputs["properties"]["action"]["jobDefinition"]
     zone, _, folder = path(job["outputs"]["scores"]["uri"]).partition("/paths/")
