@@ -5,6 +5,7 @@ from pulumi_gcp import artifactregistry, iam, kms, serviceaccount, storage
 
 from ml_blueprints import layers
 from ml_blueprints.gcp import buckets, facts
+from ml_blueprints.gcp.auditor import Auditor
 from ml_blueprints.gcp.development import Development
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.layers import Context
@@ -17,8 +18,8 @@ STATE_VERSIONS_DAYS = 90
 class Delivery(layers.Delivery):
     """Deployment by Git on Google Cloud.
 
-    Native resources: `pool`, `issuer_provider`, `deploy_account`, `state`. `state_url` and `secrets_provider` say where
-    Pulumi keeps states, and by which key their secrets are encrypted.
+    Native resources: `pool`, `issuer_provider`, `deploy_account`; `auditor` with its own; `state`. `state_url` and
+    `secrets_provider` say where Pulumi keeps states, and by which key their secrets are encrypted.
     """
 
     cloud = "gcp"
@@ -34,6 +35,9 @@ class Delivery(layers.Delivery):
         self.foundation, self.development = foundation, development
         self._federation()
         self._deploy_account()
+        self.auditor = Auditor(context, foundation, opts=self.child())
+        # Definitions of pipelines and code of jobs are objects that stacks own.
+        self.auditor.let_read("auditor-code", development.data.lake.code)
         self._state()
         self.give(deployer=self.deploy_account.email, issuer=facts.OIDC_ISSUERS[context.settings.delivery.provider])
 
@@ -104,7 +108,7 @@ class Delivery(layers.Delivery):
                 )
 
     def _state(self) -> None:
-        """Where the states of stacks can be kept: the deployer alone reads and writes them, and uses the key.
+        """Where the states of stacks can be kept: the deployer alone writes them, and the auditor reads them.
 
         A key of the organisation's is its owner's to let be used.
         """
@@ -125,7 +129,10 @@ class Delivery(layers.Delivery):
             member=self.deploy_account.member,
             opts=self.child(),
         )
+        self.auditor.let_read("auditor-state", self.state)
+        self.auditor.let_lock("auditor-locks", self.state)
         if context.settings.encryption.existing_key is None:
+            self.auditor.let_decrypt("key-auditor")
             kms.CryptoKeyIAMMember(
                 context.logical("key-deployer"),
                 crypto_key_id=foundation.key,

@@ -1,5 +1,7 @@
 """Facts of Google Cloud that the layers rely on, each with its source."""
 
+from collections.abc import Mapping, Sequence
+
 from ml_blueprints.compiled_pipelines import CompiledPipelines
 from ml_blueprints.limits import Limits
 from ml_blueprints.settings import Purpose
@@ -81,6 +83,7 @@ OTHER_AGENTS = ("dataplex",)
 
 # Predefined roles, each granted on one resource. https://cloud.google.com/iam/docs/roles-permissions
 ROLE_KEY_USER = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+ROLE_DECRYPTER = "roles/cloudkms.cryptoKeyDecrypter"
 ROLE_ACT_AS = "roles/iam.serviceAccountUser"
 ROLE_FEDERATED = "roles/iam.workloadIdentityUser"
 ROLE_OBJECT_READER = "roles/storage.objectViewer"
@@ -236,6 +239,110 @@ DEPLOYER_PERMISSIONS = (
     "workflows.operations.get",
     "workflows.workflows.get",
     "workflows.workflows.update",
+)
+
+# What reading a resource takes, by its type, and nothing that is kept in it: so a stack is compared with what is there.
+# Objects are read by a grant on their bucket, and budgets by one on the billing account. An API key's value is in
+# the state as well. https://cloud.google.com/iam/docs/permissions-reference
+GET_PERMISSIONS: Mapping[str, Sequence[str]] = {
+    "apigateway/api": ("apigateway.apis.get",),
+    "apigateway/apiConfig": ("apigateway.apiconfigs.get",),
+    "apigateway/gateway": ("apigateway.gateways.get",),
+    "artifactregistry/repository": ("artifactregistry.repositories.get",),
+    "artifactregistry/repositoryIamMember": ("artifactregistry.repositories.getIamPolicy",),
+    "bigquery/dataset": ("bigquery.datasets.get",),
+    "bigquery/datasetIamMember": ("bigquery.datasets.getIamPolicy",),
+    "bigquery/iamMember": ("bigquery.tables.getIamPolicy",),
+    "bigquery/routine": ("bigquery.routines.get",),
+    "bigquery/table": ("bigquery.tables.get",),
+    "bigtable/appProfile": ("bigtable.appProfiles.get",),
+    "bigtable/gCPolicy": ("bigtable.tables.get",),
+    "bigtable/instance": ("bigtable.clusters.get", "bigtable.clusters.list", "bigtable.instances.get"),
+    "bigtable/table": ("bigtable.tables.get",),
+    "bigtable/tableIamMember": ("bigtable.tables.getIamPolicy",),
+    "cloudrunv2/service": ("run.services.get",),
+    "cloudrunv2/serviceIamMember": ("run.services.getIamPolicy",),
+    "cloudscheduler/job": ("cloudscheduler.jobs.get",),
+    "cloudtasks/queue": ("cloudtasks.queues.get",),
+    "compute/address": ("compute.addresses.get",),
+    "compute/firewall": ("compute.firewalls.get",),
+    "compute/forwardingRule": ("compute.forwardingRules.get",),
+    "compute/globalAddress": ("compute.globalAddresses.get",),
+    "compute/globalForwardingRule": ("compute.globalForwardingRules.get",),
+    "compute/network": ("compute.networks.get",),
+    "compute/networkAttachment": ("compute.networkAttachments.get",),
+    "compute/route": ("compute.routes.get",),
+    "compute/router": ("compute.routers.get",),
+    "compute/routerNat": ("compute.routers.get",),
+    "compute/subnetwork": ("compute.subnetworks.get",),
+    "dataplex/aspectType": ("dataplex.aspectTypes.get",),
+    "dataplex/datascan": ("dataplex.datascans.get",),
+    "dataplex/entry": ("dataplex.entries.get",),
+    "dataplex/entryGroup": ("dataplex.entryGroups.get",),
+    "dataplex/entryType": ("dataplex.entryTypes.get",),
+    "dns/managedZone": ("dns.managedZones.get",),
+    "dns/recordSet": ("dns.resourceRecordSets.get", "dns.resourceRecordSets.list"),
+    "eventarc/trigger": ("eventarc.triggers.get",),
+    "iam/workloadIdentityPool": ("iam.workloadIdentityPools.get",),
+    "iam/workloadIdentityPoolProvider": ("iam.workloadIdentityPoolProviders.get",),
+    "kms/cryptoKey": ("cloudkms.cryptoKeys.get",),
+    "kms/cryptoKeyIAMMember": ("cloudkms.cryptoKeys.getIamPolicy",),
+    "kms/keyRing": ("cloudkms.keyRings.get",),
+    "logging/metric": ("logging.logMetrics.get",),
+    "logging/projectBucketConfig": ("logging.buckets.get",),
+    "logging/projectSink": ("logging.sinks.get",),
+    "monitoring/alertPolicy": ("monitoring.alertPolicies.get",),
+    "monitoring/customService": ("monitoring.services.get",),
+    "monitoring/dashboard": ("monitoring.dashboards.get",),
+    "monitoring/notificationChannel": ("monitoring.notificationChannels.get",),
+    "monitoring/slo": ("monitoring.slos.get",),
+    "projects/apiKey": ("apikeys.keys.get", "apikeys.keys.getKeyString"),
+    "projects/iAMAuditConfig": ("resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy"),
+    "projects/iAMCustomRole": ("iam.roles.get",),
+    "projects/iAMMember": ("resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy"),
+    "projects/service": ("serviceusage.services.get", "serviceusage.services.list"),
+    "projects/serviceIdentity": ("serviceusage.services.get",),
+    "pubsub/schema": ("pubsub.schemas.get",),
+    "pubsub/schemaIamMember": ("pubsub.schemas.getIamPolicy",),
+    "pubsub/subscription": ("pubsub.subscriptions.get",),
+    "pubsub/subscriptionIAMMember": ("pubsub.subscriptions.getIamPolicy",),
+    "pubsub/topic": ("pubsub.topics.get",),
+    "pubsub/topicIAMMember": ("pubsub.topics.getIamPolicy",),
+    "secretmanager/secret": ("secretmanager.secrets.get",),
+    "secretmanager/secretIamMember": ("secretmanager.secrets.getIamPolicy",),
+    "serviceaccount/account": ("iam.serviceAccounts.get",),
+    "serviceaccount/iAMMember": ("iam.serviceAccounts.getIamPolicy",),
+    "storage/bucket": ("storage.buckets.get",),
+    "storage/bucketIAMMember": ("storage.buckets.getIamPolicy",),
+    "vertex/aiEndpoint": ("aiplatform.endpoints.get",),
+    "vertex/aiEndpointIamMember": ("aiplatform.endpoints.getIamPolicy",),
+    "vertex/aiFeatureGroup": ("aiplatform.featureGroups.get",),
+    "vertex/aiFeatureGroupFeature": ("aiplatform.features.get",),
+    "vertex/aiFeatureOnlineStore": ("aiplatform.featureOnlineStores.get",),
+    "vertex/aiFeatureOnlineStoreFeatureview": ("aiplatform.featureViews.get",),
+    "vertex/aiFeatureOnlineStoreFeatureviewIamMember": ("aiplatform.featureViews.getIamPolicy",),
+    "vertex/aiTensorboard": ("aiplatform.tensorboards.get",),
+    "workbench/instance": ("notebooks.instances.get",),
+    "workbench/instanceIamMember": ("notebooks.instances.getIamPolicy",),
+    "workflows/workflow": ("workflows.workflows.get",),
+    # Models, deployments and traffic, which providers of our own read.
+    "dynamic/ml_blueprints": ("aiplatform.endpoints.get", "aiplatform.models.get"),
+}
+# What looking for things that no stack owns lists (delivery/ml_delivery/shadow/gcp.py).
+LIST_PERMISSIONS = tuple(
+    f"aiplatform.{kind}.list"
+    for kind in (
+        "deploymentResourcePools",
+        "endpoints",
+        "featureGroups",
+        "featureOnlineStores",
+        "indexEndpoints",
+        "models",
+        "notebookRuntimes",
+        "persistentResources",
+        "reasoningEngines",
+        "tensorboards",
+    )
 )
 
 # Domains of Google's APIs, of Artifact Registry, of Cloud Run and of notebooks, which resolve to the private endpoint.
@@ -444,4 +551,9 @@ OIDC_REPOSITORY_CLAIMS = {"github": "repository", "gitlab": "project_path"}
 OIDC_CONDITIONS = {
     "github": "assertion.environment == '{environment}'",
     "gitlab": "assertion.ref_type == 'branch' && assertion.ref == 'main'",
+}
+# The same for whoever only looks. On GitLab a job of `main` that deploys has another environment.
+OIDC_AUDIT_CONDITIONS = {
+    "github": "assertion.environment == '{environment}-audit'",
+    "gitlab": f"{OIDC_CONDITIONS['gitlab']} && assertion.environment == '{{environment}}-audit'",
 }

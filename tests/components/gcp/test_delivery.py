@@ -29,16 +29,17 @@ POOL = "gcp:iam/workloadIdentityPool:WorkloadIdentityPool"
 )
 def test_only_tokens_of_the_repository_are_trusted(build, provider, issuer, claim, condition):
     built = build("gcp", "credit_scoring", delivery={"provider": provider, "repository": "example/ml-platform"})
-    (trusted,) = built.of_type(PROVIDER)
+    trusted = built.named(PROVIDER, "credit-scoring-deploy")
     assert trusted.inputs["oidc"] == {"issuerUri": issuer}
     assert trusted.inputs["attributeMapping"] == {"google.subject": "assertion.sub", "attribute.repository": claim}
     assert trusted.inputs["attributeCondition"] == condition
     assert built.platform.delivery.issuer == issuer
 
 
-def test_the_pool_is_the_platforms_own(streaming):
-    (pool,) = streaming.of_type(POOL)
-    (provider,) = streaming.of_type(PROVIDER)
+@pytest.mark.parametrize("part", ["deploy", "audit"])
+def test_the_pool_is_the_platforms_own(streaming, named, part):
+    pool = named(streaming, POOL, f"fraud-detection-{part}")
+    provider = named(streaming, PROVIDER, f"fraud-detection-{part}")
     name = pool.inputs["workloadIdentityPoolId"]
     assert 4 <= len(name) <= 32
     assert not name.startswith("gcp-")
@@ -85,7 +86,7 @@ def test_the_deploy_account_uploads_pipelines_for_those_who_start_one_by_hand(st
     assert uploads["role"] == "roles/artifactregistry.writer"
 
 
-def test_states_are_kept_where_the_deployer_alone_reads_and_writes_them(streaming, named):
+def test_states_are_kept_where_the_deployer_alone_writes_them(streaming, named):
     bucket = named(streaming, "gcp:storage/bucket:Bucket", "fraud-detection-state")
     assert bucket.inputs["versioning"] == {"enabled": True}
     assert (
@@ -94,13 +95,14 @@ def test_states_are_kept_where_the_deployer_alone_reads_and_writes_them(streamin
     )
     assert (bucket.inputs["publicAccessPrevention"], bucket.inputs["uniformBucketLevelAccess"]) == ("enforced", True)
     grants = [
-        (one.inputs["role"], one.inputs["member"])
+        (one.inputs["role"], one.inputs["member"], one.inputs.get("condition"))
         for one in streaming.of_type("gcp:storage/bucketIAMMember:BucketIAMMember")
         if one.inputs["bucket"] == bucket.id
     ]
-    ((role, member),) = grants
-    assert role == "roles/storage.objectUser"
-    assert member.startswith("serviceAccount:deploy-")
+    writers = [member for role, member, condition in grants if role == "roles/storage.objectUser" and not condition]
+    assert [member.partition("-")[0] for member in writers] == ["serviceAccount:deploy"]
+    others = {member.partition("-")[0] for _, member, _ in grants if member not in writers}
+    assert others == {"serviceAccount:audit"}
     # A state that is written over can be had back; the newest is never deleted.
     assert {rule["condition"].get("withState") for rule in bucket.inputs["lifecycleRules"]} == {"ARCHIVED", None}
 

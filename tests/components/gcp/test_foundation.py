@@ -43,15 +43,15 @@ def test_the_key_rotates_as_the_settings_say(build):
 
 def test_each_service_that_encrypts_may_use_the_key_and_nothing_more(streaming, batch):
     users = {grant.name.removeprefix("fraud-detection-key-") for grant in streaming.of_type(KEY_GRANT)}
-    assert users == {
+    # Secrets in the states of stacks.
+    assert {"auditor", "deployer"} <= users
+    assert users - {"auditor", "deployer"} == {
         "aiplatform",
         "artifactregistry",
         "bigquery",
         "bigtableadmin",
         "compute",
         "dataproc",
-        # Secrets in the states of stacks.
-        "deployer",
         "logging",
         "pubsub",
         "run",
@@ -60,7 +60,8 @@ def test_each_service_that_encrypts_may_use_the_key_and_nothing_more(streaming, 
         "workflows",
     }
     for grant in streaming.of_type(KEY_GRANT):
-        assert grant.inputs["role"] == "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+        uses = "Decrypter" if grant.name.endswith("-auditor") else "EncrypterDecrypter"
+        assert grant.inputs["role"] == f"roles/cloudkms.cryptoKey{uses}"
         assert grant.inputs["member"].startswith("serviceAccount:")
     of_batch = {grant.name for grant in batch.of_type(KEY_GRANT)}
     assert not {"credit-scoring-key-run", "credit-scoring-key-bigtableadmin"} & of_batch
@@ -90,7 +91,7 @@ def test_each_purpose_has_an_account_of_its_own(streaming):
     accounts = {
         account.name: account.inputs["accountId"]
         for account in streaming.of_type("gcp:serviceaccount/account:Account")
-        if account.name not in ("fraud-detection-deployer", "fraud-detection-features")
+        if account.name.removeprefix("fraud-detection-") not in ("auditor", "deployer", "features")
     }
     assert set(accounts) == {f"fraud-detection-{purpose}" for purpose in Purpose}
     assert len(set(accounts.values())) == len(Purpose)
@@ -122,9 +123,10 @@ def test_vertex_ai_may_attach_jobs_and_change_nothing_else_of_the_network(stream
 
 def test_existing_identities_are_used_and_get_no_rights_on_the_project(house):
     accounts = [account.name for account in house.of_type("gcp:serviceaccount/account:Account")]
-    assert accounts == ["fraud-detection-deployer", "fraud-detection-features"]
+    assert accounts == ["fraud-detection-auditor", "fraud-detection-deployer", "fraud-detection-features"]
     assert set(permissions(house)) == {
         "fraud-detection-attach-jobs",
+        "fraud-detection-auditor",
         "fraud-detection-deployer",
         "fraud-detection-features",
         "fraud-detection-ingest-predict",
