@@ -1,13 +1,13 @@
 """The monitoring layer on AWS: alarms, looks for drift in what was captured, what starts training again, the budget."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pulumi
 from pulumi_aws import budgets, cloudwatch, costexplorer, lambda_, sagemaker, scheduler, sns
 
 from ml_blueprints import layers, routing, schedules
-from ml_blueprints.aws import dashboard, drift_check, policy, scheduled_step
+from ml_blueprints.aws import dashboard, drift_check, fleets, policy, scheduled_step
 from ml_blueprints.aws.audit_trail import AuditTrail
 from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.development import Development
@@ -260,17 +260,26 @@ class Monitoring(layers.Monitoring):
     def _drift(self) -> None:
         """Our step compares what was captured with the baseline that training left beside the champion.
 
-        What a tenant with instances of its own asks is compared apart. Drift is told, and starts training again where
-        the workload says so; broken or absent data are told, as is a step that fails.
+        What a tenant with instances or a version of its own asks is compared apart. Drift is told, and that of all
+        starts training again where the workload says so; broken or absent data are told, as is a step that fails.
         """
         self.drift_checks = {tenant: self._drift_check(tenant) for tenant in self._apart()}
-        self.drift_schedule = self.drift_checks[None].schedule
-        self.drift_rule = self._tell("drift", "What is asked has drifted", self._run_ended(drift_check.DRIFTED))
+        of_all, *of_tenants = self.drift_checks.values()
+        self.drift_schedule = of_all.schedule
+        self.drift_rule = self._tell(
+            "drift", "What is asked has drifted", self._run_ended([of_all], [drift_check.DRIFTED])
+        )
+        if of_tenants:
+            self._tell(
+                "drift-tenants",
+                "What a tenant asks has drifted",
+                self._run_ended(of_tenants, [drift_check.DRIFTED]),
+            )
         # A look that fails finds nothing, as one does that finds no drift.
         self.failure_rule = self._tell(
             "drift-failed",
             "No look for drift: the data are broken or absent, or the step failed",
-            self._run_ended(drift_check.BROKEN, drift_check.LOOK),
+            self._run_ended([of_all, *of_tenants], [drift_check.BROKEN, drift_check.LOOK]),
         )
         self.realise("drift-detection", *(check.schedule for check in self.drift_checks.values()))
 
@@ -282,7 +291,7 @@ class Monitoring(layers.Monitoring):
         """
         hours = schedules.hours_to_look_back(self.context.workload.monitoring.drift.schedule) + LATE_HOURS
         self.silence = [
-            self._silent(self.serving.part("drift-silent", tenant), check.pipeline, hours)
+            self._silent(_part("drift-silent", tenant), check.pipeline, hours)
             for tenant, check in self.drift_checks.items()
         ]
         self.realise("silence", *self.silence)
@@ -321,7 +330,7 @@ class Monitoring(layers.Monitoring):
 
     def _drift_check(self, tenant: str | None) -> ScheduledStep:
         context, zones = self.context, self.data.zones
-        part = self.serving.part("drift", tenant)
+        part = _part("drift", tenant)
         scored = not self.serving.endpoints
         step = drift_check.step(
             context,
@@ -361,9 +370,11 @@ class Monitoring(layers.Monitoring):
     def _step(self, part: str, step: Step, cron: str) -> ScheduledStep:
         return ScheduledStep(self.context, self.foundation, self.development.image, part, step, cron, opts=self.child())
 
-    def _apart(self) -> tuple[str | None, ...]:
-        """The tenants that are looked at apart, and None for all others."""
-        return tuple(self.serving.endpoints) if self._captures else (None,)
+    def _apart(self) -> list[str | None]:
+        """None for all, and the tenants that are looked at apart."""
+        endpoints = self.serving.endpoints
+        own = [model.tenant for model in self.context.workload.models_in(Role.CHAMPION)] if endpoints else []
+        return list(dict.fromkeys((None, *endpoints, *own)))
 
     def _tell(self, part: str, description: str, pattern: pulumi.Output[str]) -> cloudwatch.EventRule:
         """The owner is told of events of a pattern; returns the rule on them."""
@@ -391,8 +402,14 @@ class Monitoring(layers.Monitoring):
 
     def _answers_alone(self, tenant: str | None) -> bool:
         """Whether an answer is of one version, and not of an ensemble; canaries and shadows are captured, too."""
-        champion, *_ = self.serving.endpoints[tenant].fleet.live
+        if self._compared_with(tenant).tenant is not None:
+            return True
+        champion, *_ = self._asked_by(tenant).fleet.live
         return routing.document(self.context.workload, champion.models)["ensemble"] is None
+
+    def _asked_by(self, tenant: str | None) -> Endpoint:
+        """The endpoint of a tenant, or the one that it shares."""
+        return self.serving.endpoints.get(tenant) or self.serving.endpoints[None]
 
     def _what_was_scored(self, tenant: str | None) -> pulumi.Output[str]:
         """What an endpoint on instances captured, or what containers or a batch kept themselves.
@@ -400,7 +417,7 @@ class Monitoring(layers.Monitoring):
         https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html: others have no data capture.
         """
         if self._captures:
-            return pulumi.Output.concat(self.serving.captured, "/", self.serving.endpoints[tenant].endpoint.name)
+            return pulumi.Output.concat(self.serving.captured, "/", self._asked_by(tenant).endpoint.name)
         if self.serving.endpoints:
             return pulumi.Output.concat(self.serving.captured, "/requests")
         return self._predictions
@@ -473,7 +490,7 @@ class Monitoring(layers.Monitoring):
                 letters.name if letters else None,
                 self._changes(),
                 {**self._unwatched_runs(), "feedback": self.feedback.job.pipeline},
-                {self.serving.part("drift", tenant): check.pipeline for tenant, check in looks.items()},
+                {_part("drift", tenant): check.pipeline for tenant, check in looks.items()},
                 [alarm.arn for alarm in alarms],
             ),
             opts=self.child(),
@@ -492,8 +509,8 @@ class Monitoring(layers.Monitoring):
             *([self.retraining_schedule] if self.retraining_schedule else ()),
         ]
 
-    def _run_ended(self, *steps: str) -> pulumi.Output[str]:
-        """The event of a run of a drift check that ended at one of these steps.
+    def _run_ended(self, checks: Sequence[ScheduledStep], steps: Sequence[str]) -> pulumi.Output[str]:
+        """The event of a run of one of some drift checks that ended at one of some steps.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html#eventbridge-pipeline-step
         """
@@ -502,7 +519,7 @@ class Monitoring(layers.Monitoring):
                 "source": ["aws.sagemaker"],
                 "detail-type": ["SageMaker Model Building Pipeline Execution Step Status Change"],
                 "detail": {
-                    "pipelineArn": [check.pipeline.arn for check in self.drift_checks.values()],
+                    "pipelineArn": [check.pipeline.arn for check in checks],
                     "stepName": list(steps),
                     "currentStepStatus": ["Failed"],
                 },
@@ -571,3 +588,8 @@ class Monitoring(layers.Monitoring):
             tags=context.tags,
             opts=self.child(),
         )
+
+
+def _part(name: str, tenant: str | None) -> str:
+    """The name of a part that a tenant has for itself, or that all others have."""
+    return f"{name}-{fleets.short(tenant)}" if tenant else name

@@ -119,10 +119,6 @@ class Serving(layers.Serving):
             self.realise("api", self.api.api)
             self.realise("tenant-quotas", *self.api.plans.values())
 
-    def part(self, name: str, tenant: str | None) -> str:
-        """The name of a part that each endpoint has for itself."""
-        return self.endpoints[tenant].fleet.part(name) if self.endpoints else name
-
     def _url(self, shared: Endpoint) -> pulumi.Output[str]:
         """Where predictions are requested: of the API, else of the router, else of the endpoint itself.
 

@@ -55,10 +55,11 @@ def understood(step: dict, module, monkeypatch) -> argparse.Namespace:
 
     said = step["Arguments"]["AppSpecification"]
     assert said["ContainerEntrypoint"] == ["python", "-m", module.__name__]
-    monkeypatch.setattr(sys, "argv", ["step", *said["ContainerArguments"]])
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_and_end)
-    with pytest.raises(SystemExit):
-        module.main()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "argv", ["step", *said["ContainerArguments"]])
+        patch.setattr(argparse.ArgumentParser, "parse_args", parse_and_end)
+        with pytest.raises(SystemExit):
+            module.main()
     (options,) = found
     return options
 
@@ -284,11 +285,33 @@ def test_what_a_tenant_with_instances_of_its_own_asks_is_looked_at_apart(hybrid,
     assert told.window.endswith(f"/captured/{endpoint.inputs['name']}")
     of_partners = hybrid.platform.serving.endpoints["partners"].fleet.live[0].models[0]
     assert told.model == f"{of_partners.name}/{of_partners.version}"
-    pattern = json.loads(named(hybrid, RULE, "delivery-eta-drift").inputs["eventPattern"])
-    assert set(pattern["detail"]["pipelineArn"]) == {
+    of_all, of_partners = (
         f"arn:aws:sagemaker:eu-west-1:123456789012:pipeline/{named(hybrid, PIPELINE, name).inputs['pipelineName']}"
         for name in ("delivery-eta-drift", "delivery-eta-drift-partners")
-    }
+    )
+    # What is trained is what all ask; of a tenant's drift people are told.
+    for part, pipelines in (
+        ("drift", [of_all]),
+        ("drift-tenants", [of_partners]),
+        ("drift-failed", [of_all, of_partners]),
+    ):
+        pattern = json.loads(named(hybrid, RULE, f"delivery-eta-{part}").inputs["eventPattern"])
+        assert pattern["detail"]["pipelineArn"] == pipelines
+        assert ":delivery-eta-alerts-" in named(hybrid, TARGET, f"delivery-eta-{part}-alert").inputs["arn"]
+    training = named(hybrid, TARGET, "delivery-eta-retraining").inputs
+    assert training["rule"] == named(hybrid, RULE, "delivery-eta-drift").id
+
+
+def test_answers_of_a_tenants_own_version_on_instances_of_all_are_looked_at_apart(once, named, monkeypatch):
+    champion = {"name": "gradient-boosting", "version": "4.0.0", "role": "champion", "traffic": 100}
+    own = {"name": "kiosk-boosting", "version": "1.0.0", "role": "champion", "traffic": 100, "tenant": "kiosk"}
+    serving = {"tenants": [{"name": "kiosk", "requests_per_second": 10}]}
+    built = once("delivery_eta", {"models": [champion, own], "serving": serving})
+    told = understood(look(built, "drift-kiosk"), drift, monkeypatch)
+    assert told.window == understood(look(built), drift, monkeypatch).window
+    assert told.model == "kiosk-boosting/1.0.0"
+    (baseline,) = look(built, "drift-kiosk")["Arguments"]["ProcessingInputs"]
+    assert baseline["S3Input"]["S3Uri"].endswith("/kiosk-boosting/1.0.0/drift_baseline.json")
 
 
 @pytest.mark.parametrize(

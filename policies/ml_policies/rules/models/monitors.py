@@ -174,8 +174,8 @@ def _signals(*kinds: str) -> Check:
 
 
 # A pipeline that looks for drift by a step of its own, and is started again and again. The baseline that training
-# leaves (`drift_baseline`) is no look.
-looks_for_drift = mentions("pipelineDefinition", r"(?i)\bdrift\b", "a look for drift")
+# leaves (`drift_baseline`, `drift-baseline`) is no look.
+looks_for_drift = mentions("pipelineDefinition", r"(?i)(?<![\w-])drift(?![\w-])", "a look for drift")
 _by_time = related(dependents(STARTED_BY_TIME), "nothing starts it")
 
 # A monitor of whatever is scored in batches: it reads what was left in storage, which names nothing.
@@ -341,8 +341,14 @@ RULES = (
             ),
             AWS_PIPELINE: where(
                 looks_for_drift,
+                # Of a tenant's drift people are told; what is trained is what all ask.
                 one_relation(
-                    related(_rules, _NO_RETRAINING, _run_failed, related(_targets, _NO_RETRAINING, then=_trains_aws)),
+                    related(
+                        anywhere(EVENT_RULE),
+                        _NO_RETRAINING,
+                        _run_failed,
+                        related(_targets, _NO_RETRAINING, then=_trains_aws),
+                    ),
                     related(anywhere(STARTED_BY_TIME), _NO_RETRAINING, then=_trains_aws),
                 ),
             ),
