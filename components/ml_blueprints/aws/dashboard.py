@@ -80,7 +80,7 @@ def body(
     across = _COLUMNS // _WIDTH
     for place, properties in enumerate(shown):
         at = {"x": place % across * _WIDTH, "y": (place // across + 1) * _HEIGHT, "width": _WIDTH, "height": _HEIGHT}
-        widgets.append({"type": "metric", **at, "properties": {**properties, "region": region}})
+        widgets.append({"type": "metric", **at, "properties": properties | {"region": region}})
     return pulumi.Output.json_dumps({"widgets": widgets})
 
 
