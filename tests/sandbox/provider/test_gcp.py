@@ -226,7 +226,19 @@ def test_a_service_may_be_switched_on_twice_and_a_binding_made_twice(gcp) -> Non
     for name in ("first", "second"):
         gcp.make("gcp:projects/service:Service", {"service": "aiplatform.googleapis.com"}, name)
         gcp.make(MEMBER, {"bucket": "lake", "role": "roles/storage.objectViewer", "member": "allUsers"}, name)
-    assert len(gcp.store.find()) == 3
+        # The policy of a project has one configuration of audit logs for each service.
+        audited = {"service": "storage.googleapis.com", "auditLogConfigs": [{"logType": "DATA_READ"}]}
+        gcp.make("gcp:projects/iAMAuditConfig:IAMAuditConfig", {"project": PROJECT, **audited}, name)
+    assert len(gcp.store.find()) == 4
+
+
+def test_an_objective_is_of_a_service_that_exists_and_is_named_by_its_whole_path(gcp) -> None:
+    objective = {"service": "answers", "sloId": "errors", "goal": 0.99, "rollingPeriodDays": 30}
+    with pytest.raises(CloudError, match="answers"):
+        gcp.make("gcp:monitoring/slo:Slo", objective)
+    gcp.make("gcp:monitoring/customService:CustomService", {"serviceId": "answers"}, "service")
+    made = gcp.make("gcp:monitoring/slo:Slo", objective)
+    assert made.outputs["name"] == f"projects/{PROJECT}/services/answers/serviceLevelObjectives/errors"
 
 
 @pytest.mark.parametrize(

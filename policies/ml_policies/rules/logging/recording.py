@@ -48,6 +48,10 @@ _AUDIT_CONFIGS = (
 )
 
 
+def _audited(kind: str) -> Check:
+    return some("auditLogConfigs[]", equals("logType", kind), f"logs of {kind}")
+
+
 def _kept(value: Any, parameters: Mapping[str, Any]) -> str | None:
     """Days of retention, where none, 0 and -1 stand for ever."""
     days = parameters["days"]
@@ -350,6 +354,7 @@ RULES = (
         "Who reads and writes stored data is logged.",
         Severity.MEDIUM,
         "Let a bucket of its own take the access logs; on Azure send the logs of the blob service to the workspace.",
+        checks=dict.fromkeys(_AUDIT_CONFIGS, all_of(*(_audited(kind) for kind in ("DATA_READ", "DATA_WRITE")))),
         # A bucket that takes the logs of others has none of its own: they would be logs of writing logs.
         relations={
             "aws:s3/bucket:Bucket": one_relation(
