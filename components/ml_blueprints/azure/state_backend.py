@@ -5,6 +5,7 @@ from pulumi_azure_native import keyvault, storage
 
 from ml_blueprints.azure import facts
 from ml_blueprints.azure.foundation import Foundation
+from ml_blueprints.azure.private_vault import private_vault
 from ml_blueprints.azure.storage_account import delete_versions_after, private_account
 from ml_blueprints.layers import Context
 
@@ -12,7 +13,7 @@ STATE = "state"
 
 
 class StateBackend(pulumi.ComponentResource):
-    """`account` with its `container`, and `key`. `url` and `secrets_provider` are as Pulumi takes them.
+    """`account` with its `container`, `vault` with its `key`; `url` and `secrets_provider`, as Pulumi takes them.
 
     The key isn't the one of data at rest: services wrap keys with that, and Pulumi encrypts. A state names the version
     that encrypted its own key, so that no version expires; `pulumi stack change-secrets-provider` goes to the newest.
@@ -68,11 +69,12 @@ class StateBackend(pulumi.ComponentResource):
 
     def _key(self) -> None:
         context, foundation = self.context, self.foundation
+        self.vault = private_vault(context, foundation, STATE, pulumi.ResourceOptions(parent=self))
         rotation = f"P{context.settings.encryption.rotation_days}D"
         self.key = keyvault.Key(
             context.logical("state-key"),
             resource_group_name=foundation.group,
-            vault_name=foundation.vault.name,
+            vault_name=self.vault.name,
             properties=keyvault.KeyPropertiesArgs(
                 kty=keyvault.JsonWebKeyType.RSA,
                 key_size=3072,

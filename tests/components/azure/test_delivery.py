@@ -103,7 +103,8 @@ def test_pulumi_is_told_where_states_are_and_by_which_key(request, named, resolv
     told = resolved(lambda: {"url": delivery.state_url, "key": delivery.secrets_provider})
     account = named(built, "azure-native:storage:StorageAccount", "fraud-detection-state").id.rpartition("/")[2]
     assert told["url"] == f"azblob://state?storage_account={account}"
-    vault = named(built, "azure-native:keyvault:Vault", f"vault-{built.platform.context.token}").id.rpartition("/")[2]
+    # The workspaces' identity manages all that is in their own vault.
+    vault = named(built, "azure-native:keyvault:Vault", f"state-{built.platform.context.token}").id.rpartition("/")[2]
     name = key.id.rpartition("/")[2]
     assert re.fullmatch(rf"azurekeyvault://{vault}\.vault\.azure\.net/keys/{name}/[0-9a-f]{{32}}", told["key"])
 

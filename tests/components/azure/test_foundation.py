@@ -36,7 +36,7 @@ def test_the_vault_is_closed_and_nothing_in_it_can_be_purged(workspaces_vault):
 def test_the_vaults_names_keep_to_24_characters(streaming):
     token = streaming.platform.context.token
     names = [vault.name for vault in streaming.of_type(VAULT)]
-    assert set(names) == {f"vault-{token}", f"signing-{token}"}
+    assert set(names) == {f"vault-{token}", f"signing-{token}", f"state-{token}"}
     # Auto-naming adds eight characters.
     assert all(len(name) + 8 <= 24 for name in names)
 
@@ -178,7 +178,7 @@ def test_what_has_logs_sends_all_of_them(request, platform, parts):
     built = request.getfixturevalue(platform)
     (logs,) = built.of_type("azure-native:operationalinsights:Workspace")
     settings = built.of_type("azure-native:monitor:DiagnosticSetting")
-    parts += ["events", "features", "images", "ml", "retraining", "signing", "vault"]
+    parts += ["events", "features", "images", "ml", "retraining", "signing", "state", "vault"]
     parts += ["flows-blob", "lake-blob", "mlstore-blob", "state-blob"]
     assert {entry.name for entry in settings} == {f"{built.platform.context.name}-{part}-logs" for part in parts}
     assert len(settings) == len(parts)

@@ -22,6 +22,7 @@ EVERYWHERE = {
     "lake-blob": ("blob", "StorageAccount lake"),
     "lake-dfs": ("dfs", "StorageAccount lake"),
     "mlstore-blob": ("blob", "StorageAccount mlstore"),
+    "state": ("vault", "Vault state"),
     "state-blob": ("blob", "StorageAccount state"),
     "mlstore-file": ("file", "StorageAccount mlstore"),
     "images": ("registry", "Registry images"),
