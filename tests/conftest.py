@@ -11,6 +11,7 @@ import sys
 from collections.abc import Generator
 
 import pytest
+from xdist.remote import Producer
 from xdist.scheduler.loadgroup import LoadGroupScheduling
 
 sys.dont_write_bytecode = False
@@ -56,6 +57,6 @@ class _Dealer(LoadGroupScheduling):
         return scope if scope.startswith(_ONE_BY_ONE) else scope.partition("::")[0]
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config) -> _Dealer | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Dealer | None:
     """How tests are dealt out with `--dist loadgroup`."""
-    return _Dealer(config) if config.getoption("dist") == "loadgroup" else None
+    return _Dealer(config, log) if config.getoption("dist") == "loadgroup" else None

@@ -77,7 +77,7 @@ def tables() -> list[tuple[Rule, str, Mapping[str, Any]]]:
     return [
         (RULES[id_], type_, table)
         for file in sorted(CASES.glob("*.yaml"))
-        for id_, types in (yaml.safe_load(file.read_text()) or {}).items()
+        for id_, types in (yaml.load(file.read_text(), yaml.CSafeLoader) or {}).items()
         for type_, table in types.items()
     ]
 
