@@ -19,7 +19,7 @@ from ml_policies.checks import (
     when,
 )
 from ml_policies.policy_documents import Statement, Truth, all_true, is_not
-from ml_policies.relations import belonging, dependents, itself, one_relation, related
+from ml_policies.relations import anywhere, belonging, dependents, itself, one_relation, related
 from ml_policies.rule import Parameter, Relation, Rule, Severity
 from ml_policies.rules.identity.documents import no_statement
 from ml_policies.rules.identity.limits import CALLERS, NETWORKS, limited_by
@@ -87,6 +87,21 @@ def _asked_by_identities(switch: str) -> Check:
         equals(switch, True, default=False, source=_NETWORK_ACCESS),
     )
 
+
+# A trail tells of what is done to objects only where it says so.
+# https://docs.aws.amazon.com/awscloudtrail/latest/userguide/logging-data-events-with-cloudtrail.html
+_records_data = any_of(
+    some(
+        "advancedEventSelectors[]",
+        some(
+            "fieldSelectors[]",
+            all_of(equals("field", "eventCategory"), some("equals[]", equals("", "Data"), "events of data")),
+            "events of data",
+        ),
+        "a selector of events of data",
+    ),
+    some("eventSelectors[]", present("dataResources"), "a selector of events of data"),
+)
 
 _INGESTION = equals("publicNetworkAccessForIngestion", "Disabled", default="Enabled", source=_NETWORK_ACCESS)
 
@@ -353,10 +368,14 @@ RULES = (
         "MLB-LOG-010",
         "Who reads and writes stored data is logged.",
         Severity.MEDIUM,
-        "Let a bucket of its own take the access logs; on Azure send the logs of the blob service to the workspace.",
+        "Let a bucket of its own take access logs, a trail events of data, a workspace those of Azure's blob service.",
         checks=dict.fromkeys(_AUDIT_CONFIGS, all_of(*(_audited(kind) for kind in ("DATA_READ", "DATA_WRITE")))),
         # A bucket that takes the logs of others has none of its own: they would be logs of writing logs.
         relations={
+            "aws:cloudtrail/trail:Trail": one_relation(
+                itself(_records_data),
+                related(anywhere("aws:cloudtrail/trail:Trail"), "a trail of events of data", _records_data),
+            ),
             "aws:s3/bucket:Bucket": one_relation(
                 related(
                     belonging("aws:s3/bucketLogging:BucketLogging", "bucket", "bucket"),
