@@ -22,7 +22,8 @@ REPORT, DRIFTED = "drift.json", "drifted.json"
 
 @dataclass(frozen=True)
 class Look:
-    """What is looked at: what a model was asked, as the URL of its folder, or what was scored in batches.
+    """What is looked at: what a container was asked, as the URL of its folder, or what was scored in batches; of that,
+    what the model answered.
 
     tenant: whose alone it is, None: all others'. labels: the URL of outcomes, where some come. scoring: when batches
     are scored, where nobody asks.
@@ -46,11 +47,12 @@ class Look:
     def command(self, context: Context) -> str:
         """What the job runs. It fails where something pages, by which the owner is told; its reports stay.
 
-        Training makes the champion of all anew, so that drift in what another model is asked doesn't start it.
+        Training makes the champion of all anew, by what all ask: what one tenant asks doesn't start it.
         """
         workload = context.workload
         drift, report = workload.monitoring.drift, "${{outputs.report}}"
-        own = self.tenant is not None and workload.serving.ensemble is None
+        # What an ensemble answers has its method's name.
+        named = self.scoring is None and (workload.serving.ensemble is None or self.model.tenant is not None)
         return monitoring_job.command(
             facts.COMMANDS["drift"],
             {
@@ -62,9 +64,9 @@ class Look:
                 "hours": schedules.hours_to_look_back(drift.schedule, self.scoring),
                 "metric": drift.metric,
                 "threshold": drift.threshold,
-                "model": routing.artifact_path(self.model) if own else None,
+                "model": routing.artifact_path(self.model) if named else None,
                 "to": f"{report}/{REPORT}",
-                "drifted": f"{report}/{DRIFTED}" if self.model == workload.champion else None,
+                "drifted": f"{report}/{DRIFTED}" if self.tenant is None else None,
             },
         )
 

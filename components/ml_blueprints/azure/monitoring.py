@@ -35,7 +35,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
     """Telemetry, drift, feedback, retraining and budget on Azure.
 
     Native resources: `action_group`, `alarms`, `compute` (of the checks), `drift_schedules` (that of the champion of
-    all first, then those of tenants with instances of their own), `feedback_schedule`, `usage`, `performance` (None
+    all first, then those of tenants), `feedback_schedule`, `usage`, `performance` (None
     unless outcomes come), `drift_workflow`, `drift_topic`, `drift_subscription`, `retraining_schedule` (None unless
     asked for), `budget`, `dashboard` (with its `workbook`).
     """
@@ -214,12 +214,18 @@ class Monitoring(AzureLayer, layers.Monitoring):
         )
 
     def _looks(self) -> Iterator[Look]:
-        """What the champion of all was asked, and those of tenants with instances of their own; or what was scored."""
+        """What the champion of all was asked, and the champions of tenants; or what was scored in batches.
+
+        Those of tenants that share instances are in the champion's container.
+        """
         serving, workload = self.serving, self.context.workload
         labels = self._labels if workload.monitoring.feedback.labels_within_days else None
         champion = containers.shared(workload)[0]
         if serving.answers_requests:
             yield Look(workload.champion, serving.asked(champion), labels)
+            for model in routing.of_sharing_tenants(workload):
+                if model.role is Role.CHAMPION:
+                    yield Look(model, serving.asked(champion), labels, tenant=model.tenant)
         else:
             (scored,) = serving.answered
             yield Look(workload.champion, scored, labels, scoring=workload.serving.schedule)
