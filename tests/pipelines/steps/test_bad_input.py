@@ -4,6 +4,7 @@ Each case goes through the whole local pipeline on a real data set; some through
 """
 
 import hashlib
+import shutil
 import subprocess
 import sys
 
@@ -206,9 +207,18 @@ def test_the_pipeline_stops_by_name_and_registers_nothing(case, spoil, tmp_path,
     assert left <= allowed.get(said[0].rstrip(": "), {"validation", "log.parquet"})
 
 
-def test_the_champion_stays_as_it_was(spoil, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """What a run on data as they are leaves."""
+    folder = tmp_path_factory.mktemp("trained")
+    assert local.main(["credit-scoring", "--to", str(folder), "--trials", "1"]) == 0
+    return folder
+
+
+@pytest.mark.xdist_group("trained")
+def test_the_champion_stays_as_it_was(trained, spoil, tmp_path, capsys):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     arguments = ["credit-scoring", "--to", str(tmp_path), "--trials", "1"]
-    assert local.main(arguments) == 0
     before = files(tmp_path / "registry")
     for case in ("empty set", "all-missing column", "leak in a gap"):
         spoil(CASES[case][1])
@@ -216,14 +226,14 @@ def test_the_champion_stays_as_it_was(spoil, tmp_path, capsys):
         assert files(tmp_path / "registry") == before
 
 
-def test_a_category_that_nobody_saw_is_no_error_and_gets_a_score(tmp_path):
+@pytest.mark.xdist_group("trained")
+def test_a_category_that_nobody_saw_is_no_error_and_gets_a_score(trained, tmp_path):
     task = TASKS["credit-scoring"]
-    assert local.main([task.name, "--to", str(tmp_path), "--trials", "1"]) == 0
-    test = pq.read_table(tmp_path / task.name / "data" / "test.parquet")
+    test = pq.read_table(trained / task.name / "data" / "test.parquet")
     asked = tmp_path / "asked.parquet"
     unseen = ["a tent"] * len(test)
     pq.write_table(test.set_column(test.column_names.index("home"), "home", pa.array(unseen)), asked)
-    model = newest(tmp_path / "registry", task)
+    model = newest(trained / "registry", task)
     answer = step(
         "batch_score", "--task", task.name, "--model", model, "--environment", "experiment", "--inputs", asked
     )("--to", tmp_path / "scores.parquet")

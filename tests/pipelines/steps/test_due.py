@@ -112,13 +112,13 @@ def test_what_is_due_is_what_will_be_learned_from(name):
 def test_who_was_active_may_be_shown_what_is_popular_and_new():
     log, task = history("personalization").log, TASKS["personalization"]
     known = examples(log, None, task)
-    compared = 0
-    for row in log.slice(2000).to_pylist()[::40]:
+    ratings, compared = log.to_pylist(), 0
+    for row in ratings[2000::40]:
         # Just before a rating is given, it may be among what is due, with the same inputs.
         asked = examples_due(log, task, row["event_time"] - 1)
         only = known.filter(pc.equal(known["example_id"], row["event_id"]))
         compared += same(asked, only, task, ("user_id", "item_id"))
-        rated = {one["item_id"] for one in log.to_pylist() if one["arrived_at"] < row["event_time"]}
+        rated = {one["item_id"] for one in ratings if one["arrived_at"] < row["event_time"]}
         assert rated.issuperset(asked["item_id"].to_pylist())
     assert compared > 5
 
