@@ -474,8 +474,8 @@ _MONITORING = (
         gcp=("gcp:projects/iAMAuditConfig:IAMAuditConfig",),
         azure=("azure-native:monitor:DiagnosticSetting",),
         elsewhere={"azure": Layer.DATA},
-        note="Logs of a resource of Azure have one way to a place: the layer that makes the lake and the registry of "
-        "models makes that, too.",
+        note="Logs of a resource of Azure have one way to a place: the data layer, which makes the lake and the "
+        "registry of models, makes that, too.",
     ),
     Capability(
         "retraining-trigger",
@@ -520,12 +520,9 @@ CAPABILITIES: Mapping[str, Capability] = {
 }
 
 
-_NOT_YET = {"silence", "model-quality", "usage", "error-budget", "dashboard", "audit-trail", "state-backend"}
-
-
 def asked_by(architecture: ArchitectureKind, workload: Workload) -> frozenset[str]:
     """The ids of the capabilities that a platform of this architecture needs for this workload."""
-    asked = set(CAPABILITIES) - _NOT_YET
+    asked = set(CAPABILITIES)
     serving = workload.serving
     if architecture is ArchitectureKind.BATCH:
         asked -= {
@@ -539,6 +536,7 @@ def asked_by(architecture: ArchitectureKind, workload: Workload) -> frozenset[st
             "stream-scoring",
             "decision-stream",
             "autoscaling",
+            "error-budget",
         }
     if architecture is ArchitectureKind.STREAMING:
         asked -= {"batch-scoring"}
@@ -546,7 +544,12 @@ def asked_by(architecture: ArchitectureKind, workload: Workload) -> frozenset[st
         asked -= {"stream-scoring", "decision-stream"}
     if serving.mode is not Mode.REAL_TIME or serving.inference is Inference.ASYNCHRONOUS:
         asked -= {"router"}
-    asked -= {"real-time-scoring"} if serving.inference is Inference.ASYNCHRONOUS else {"asynchronous-scoring"}
+    if serving.inference is Inference.ASYNCHRONOUS:
+        asked -= {"real-time-scoring", "error-budget"}
+    else:
+        asked -= {"asynchronous-scoring"}
+    if workload.monitoring.feedback.labels_within_days is None:
+        asked -= {"model-quality"}
     if not serving.tenants:
         asked -= {"api", "tenant-quotas"}
     if all(tenant.placement is Placement.SHARED for tenant in serving.tenants):

@@ -50,6 +50,7 @@ def test_where_another_layer_makes_what_realises_a_capability_its_note_says_so()
         ("image-registry", "azure"): Layer.DATA,
         ("experiment-tracking", "azure"): Layer.DATA,
         ("stream-archive", "aws"): Layer.SERVING,
+        ("audit-trail", "azure"): Layer.DATA,
     }
     for (capability, _), layer in elsewhere.items():
         assert f"{layer} layer" in CAPABILITIES[capability].note
@@ -61,10 +62,11 @@ ALWAYS = {
     *("image-registry", "experiment-tracking", "training-pipeline", "alerts", "alarms", "drift-detection"),
     *("retraining-trigger", "budget", "federated-deployment", "feature-engineering"),
     *("retraining-pipeline", "model-signing", "workbench"),
+    *("silence", "usage", "model-quality", "dashboard", "audit-trail", "state-backend"),
 }
 LIVE = {
     *("stream-ingest", "stream-archive", "dead-letters", "online-features", "window-state", "feature-updates"),
-    *("real-time-scoring", "autoscaling"),
+    *("real-time-scoring", "autoscaling", "error-budget"),
 }
 
 
@@ -86,6 +88,14 @@ TENANTS = {"api", "tenant-quotas"}
 def test_architecture_and_workload_say_which_capabilities_are_asked_for(stem, more):
     workload = Workload.load(WORKLOADS / f"{stem}.yaml")
     assert asked_by(workload.architecture, workload) == ALWAYS | more
+
+
+def test_outcomes_are_looked_at_where_they_come():
+    workload = Workload.load(WORKLOADS / "churn.yaml")
+    feedback = workload.monitoring.feedback.model_copy(update={"labels_within_days": None})
+    without = workload.monitoring.model_copy(update={"feedback": feedback})
+    asked = asked_by(workload.architecture, workload.model_copy(update={"monitoring": without}))
+    assert asked_by(workload.architecture, workload) - asked == {"model-quality"}
 
 
 @pytest.fixture
