@@ -5,8 +5,10 @@ import json
 import re
 import sys
 
+import botocore.session
 import pytest
 import sqlglot
+from botocore.validate import ParamValidator
 from ml_pipelines.retraining import feedback
 from ml_pipelines.retraining.performance import performance_table
 from ml_pipelines.retraining.usage import usage
@@ -197,6 +199,20 @@ def test_a_look_for_drift_is_in_the_network_encrypted_and_under_its_identity(hou
     # The step reads S3 by its URL, by the network's own way, which leads to S3 of this region.
     assert network["EnableNetworkIsolation"] is False
     assert job["Environment"] == {"AWS_DEFAULT_REGION": "eu-west-1"}
+
+
+@pytest.mark.parametrize("part", ["drift", "feedback"])
+def test_sagemaker_takes_what_monitoring_runs(streaming, part):
+    job = steps(streaming, part)[0]["Arguments"]
+    for output in job["ProcessingOutputConfig"]["Outputs"]:
+        output["S3Output"]["S3Uri"] = "".join(map(str, output["S3Output"]["S3Uri"]["Std:Join"]["Values"]))
+    asked = botocore.session.get_session().get_service_model("sagemaker").operation_model("CreateProcessingJob")
+    # A pipeline gives the job its name.
+    report = ParamValidator().validate({"ProcessingJobName": "job", **job}, asked.input_shape)
+    assert not report.has_errors(), report.generate_report()
+    assert "@sha256:" in job["AppSpecification"]["ImageUri"]
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_AppSpecification.html
+    assert all(len(word) <= 256 for word in job["AppSpecification"]["ContainerArguments"])
 
 
 @pytest.mark.parametrize("part", ["drift", "feedback"])
