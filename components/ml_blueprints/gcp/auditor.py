@@ -70,6 +70,7 @@ class Auditor(pulumi.ComponentResource):
             member=pulumi.Output.concat(
                 "principalSet://iam.googleapis.com/", self.pool.name, f"/attribute.repository/{delivery.repository}"
             ),
+            condition=foundation.until(serviceaccount.IAMMemberConditionArgs),
             opts=self._child(),
         )
         sees = sorted({*facts.LIST_PERMISSIONS, *(one for seen in facts.GET_PERMISSIONS.values() for one in seen)})
