@@ -422,7 +422,7 @@ _MONITORING = (
         "drift-detection",
         Layer.MONITORING,
         "Data that was scored is compared with data that was trained on, on a schedule.",
-        aws=("aws:scheduler/schedule:Schedule", "aws:sagemaker/monitoringSchedule:MonitoringSchedule"),
+        aws=("aws:scheduler/schedule:Schedule",),
         gcp=("gcp:cloudscheduler/job:Job",),
         azure=("azure-native:machinelearningservices:Schedule",),
     ),

@@ -105,7 +105,6 @@ BY_USE: Mapping[str, str] = {
     "aws:lambda/function:Function": "by the time that an event takes",
     "aws:sagemaker/featureGroup:FeatureGroup": "no source for its reads and writes",
     "aws:sagemaker/mlflowTrackingServer:MlflowTrackingServer": "no source for its size's hour",
-    "aws:sagemaker/monitoringSchedule:MonitoringSchedule": "by the length of runs",
     "aws:sagemaker/pipeline:Pipeline": "by the length of runs",
     "aws:sagemaker/space:Space": "by the hours that people work",
     "aws:scheduler/schedule:Schedule": "by invocations",
