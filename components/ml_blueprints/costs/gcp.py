@@ -61,8 +61,8 @@ def _bigtable(inputs: Inputs, usage: Usage) -> Iterator[Item]:
 
 
 def _bigquery_table(inputs: Inputs, usage: Usage) -> Iterator[Item]:
-    """The table of events holds what is kept; the others are derived from it, or are files that lie elsewhere."""
-    if inputs.get("external_data_configuration"):
+    """The table of events holds what is kept; the others are derived from it, and a view holds nothing."""
+    if inputs.get("view"):
         return
     if not inputs.name.endswith("-raw"):
         raise NotPriced("its size is known to nobody yet")
@@ -129,7 +129,6 @@ FREE: tuple[str, ...] = (
     "gcp:*[iI]AMMember:*",
     "gcp:*[iI]amMember:*",
     "gcp:bigquery/dataset:Dataset",
-    "gcp:bigquery/routine:Routine",
     "gcp:bigtable/appProfile:AppProfile",
     "gcp:bigtable/gCPolicy:GCPolicy",
     "gcp:bigtable/table:Table",

@@ -253,7 +253,6 @@ GET_PERMISSIONS: Mapping[str, Sequence[str]] = {
     "bigquery/dataset": ("bigquery.datasets.get",),
     "bigquery/datasetIamMember": ("bigquery.datasets.getIamPolicy",),
     "bigquery/iamMember": ("bigquery.tables.getIamPolicy",),
-    "bigquery/routine": ("bigquery.routines.get",),
     "bigquery/table": ("bigquery.tables.get",),
     "bigtable/appProfile": ("bigtable.appProfiles.get",),
     "bigtable/gCPolicy": ("bigtable.tables.get",),
@@ -525,6 +524,9 @@ COLUMN_TYPES = {
     "bytes": "BYTES",
     "record": "RECORD",
 }
+
+# The same types in queries. https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types
+SQL_TYPES = {"STRING": "STRING", "INTEGER": "INT64", "FLOAT": "FLOAT64", "TIMESTAMP": "TIMESTAMP"}
 
 # Types of feature definitions, as columns of the table that a feature group reads.
 FEATURE_TYPES = {"integer": "INTEGER", "float": "FLOAT", "string": "STRING", "boolean": "BOOLEAN"}

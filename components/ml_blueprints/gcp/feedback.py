@@ -1,4 +1,8 @@
-"""What came of the answers, on Google Cloud: a job writes tables of usage and performance, which BigQuery asks."""
+"""What came of the answers, on Google Cloud: a job writes files of usage and performance, which BigQuery takes over.
+
+BigQuery makes no external table of a folder in which no file is yet, and no view of such a table. So the tables are its
+own, and hold after each run what the files say.
+"""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +26,8 @@ USAGE, PERFORMANCE = "usage", "performance"
 # Days that are counted again where no outcomes are waited for: those of which lines may have come late.
 DAYS = 2
 
-# The columns as the job writes them (ml_pipelines.retraining). `rows` is a word of BigQuery's: it stands in backticks.
+# The columns as the job writes them (ml_pipelines.retraining); the day is in the path. In queries they stand in
+# backticks, as `rows` is a word of BigQuery's.
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     USAGE: {
         "hour": "TIMESTAMP",
@@ -48,11 +53,14 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "high": "FLOAT",
     },
 }
-# What the procedure asks, which is looked at when it is called: a view can't be made before there is a file.
-_BY_DAY = (
-    "EXECUTE IMMEDIATE '''SELECT day, tenant, model, SUM(`rows`) AS `rows`, SUM(usd) AS usd FROM `{usage}` "
-    "WHERE day > DATE_SUB(CURRENT_DATE(), INTERVAL @days DAY) "
-    "GROUP BY day, tenant, model ORDER BY day DESC, `rows` DESC''' USING days AS days;"
+DAY = "day"
+# What the view asks.
+_BY_DAY = "SELECT day, tenant, model, SUM(`rows`) AS `rows`, SUM(usd) AS usd FROM `{usage}` GROUP BY day, tenant, model"
+# All rows give place to those of the files, in one statement, and the table stays as it was made.
+# https://cloud.google.com/bigquery/docs/reference/standard-sql/dml-syntax#merge_statement
+_TAKE_OVER = (
+    "MERGE `{table}` USING (SELECT {read} FROM written) ON FALSE "
+    "WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({names}) WHEN NOT MATCHED BY SOURCE THEN DELETE"
 )
 _ABOUT = {
     USAGE: "Who asked which version of a model in an hour: rows, different entities, and what serving cost",
@@ -61,10 +69,10 @@ _ABOUT = {
 
 
 class Feedback(pulumi.ComponentResource):
-    """The run that writes the tables, and who may read them: people who explore, and nobody else.
+    """The run that writes the tables, under the identity that monitors, and who may read them: people who explore.
 
     run: the workflow and its schedule. dataset: of the tables, and of nothing else; tables: by name, `usage` and, where
-    outcomes come, `performance`. by_day: a procedure that asks who used which version in a day, and at what cost.
+    outcomes come, `performance`. by_day: a view of who used which version in a day, and at what cost.
     """
 
     def __init__(
@@ -78,11 +86,11 @@ class Feedback(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ):
         super().__init__("ml-blueprints:gcp:Feedback", context.logical("feedback"), None, opts)
-        self.context, self.foundation, self.zones = context, foundation, data.zones
+        self.context, self.foundation, self.data, self.zones = context, foundation, data, data.zones
         self.learns = context.workload.monitoring.feedback.labels_within_days is not None
-        self._run(development.job, captures, ready)
         self._tables()
-        self._query()
+        self._view()
+        self._run(development.job, captures, [*ready, *self._may_write()])
         self.register_outputs({"usage": self.tables[USAGE].id})
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
@@ -115,7 +123,7 @@ class Feedback(pulumi.ComponentResource):
             self.foundation,
             f"Writes what came of the answers of {context.workload.name}",
             feedback.schedule,
-            pipeline_definition.run_job(job, run),
+            pipeline_definition.run_job(job, run, *(step for name in self.tables for step in self._take_over(name))),
             ready,
             opts=self._child(),
         )
@@ -137,7 +145,6 @@ class Feedback(pulumi.ComponentResource):
             opts=self._child(depends_on=self.foundation.ready),
         )
         self.tables = {name: self._table(name) for name in (USAGE, *([PERFORMANCE] if self.learns else []))}
-        # The files themselves they may read anyhow, as all of the curated zone: BigQuery reads as who asks.
         bigquery.DatasetIamMember(
             context.logical("feedback"),
             dataset_id=self.dataset.dataset_id,
@@ -148,40 +155,83 @@ class Feedback(pulumi.ComponentResource):
         )
 
     def _table(self, name: str) -> bigquery.Table:
-        """A table of the files, partitioned by the day in their path, whose type is said since no file need be there.
-
-        https://cloud.google.com/bigquery/docs/hive-partitioned-queries#partition_schema
-        """
-        columns = [{"name": column, "type": kind, "mode": "NULLABLE"} for column, kind in COLUMNS[name].items()]
+        columns = {DAY: "DATE"} | COLUMNS[name]
         return bigquery.Table(
             self.context.logical(name),
             dataset_id=self.dataset.dataset_id,
             table_id=name,
             description=_ABOUT[name],
-            external_data_configuration=bigquery.TableExternalDataConfigurationArgs(
-                autodetect=False,
-                source_format="PARQUET",
-                source_uris=[pulumi.Output.concat(self._place(name), "/*")],
-                schema=json.dumps(columns),
-                hive_partitioning_options=bigquery.TableExternalDataConfigurationHivePartitioningOptionsArgs(
-                    mode="CUSTOM", source_uri_prefix=pulumi.Output.concat(self._place(name), "/{day:DATE}")
-                ),
-            ),
+            schema=json.dumps([{"name": column, "type": kind, "mode": "NULLABLE"} for column, kind in columns.items()]),
+            time_partitioning=bigquery.TableTimePartitioningArgs(type="DAY", field=DAY),
             deletion_protection=False,
             labels=self.context.tags,
             opts=self._child(),
         )
 
-    def _query(self) -> None:
-        usage = pulumi.Output.all(self.foundation.project, self.dataset.dataset_id, USAGE).apply(".".join)
-        self.by_day = bigquery.Routine(
+    def _may_write(self) -> list[pulumi.Resource]:
+        return [
+            bigquery.IamMember(
+                self.context.logical(f"monitoring-{name}"),
+                dataset_id=table.dataset_id,
+                table_id=table.table_id,
+                role=facts.ROLE_TABLE_WRITER,
+                member=self.foundation.member(Purpose.MONITORING),
+                opts=self._child(),
+            )
+            for name, table in self.tables.items()
+        ]
+
+    def _full_name(self, table: str) -> pulumi.Output[str]:
+        return pulumi.Output.all(self.foundation.project, self.dataset.dataset_id, table).apply(".".join)
+
+    def _view(self) -> None:
+        self.by_day = bigquery.Table(
             self.context.logical("usage-by-day"),
             dataset_id=self.dataset.dataset_id,
-            routine_id="usage_by_day",
-            routine_type="PROCEDURE",
-            language="SQL",
-            description="Who asked which version of a model how much in a day, and what that cost, for so many days",
-            arguments=[bigquery.RoutineArgumentArgs(name="days", data_type=json.dumps({"typeKind": "INT64"}))],
-            definition_body=usage.apply(lambda table: _BY_DAY.format(usage=table)),
+            table_id="usage_by_day",
+            description="Who asked which version of a model how much in a day, and what that cost",
+            view=bigquery.TableViewArgs(
+                query=self._full_name(USAGE).apply(lambda table: _BY_DAY.format(usage=table)), use_legacy_sql=False
+            ),
+            deletion_protection=False,
+            labels=self.context.tags,
             opts=self._child(depends_on=[self.tables[USAGE]]),
         )
+
+    def _take_over(self, name: str) -> list[dict[str, Any]]:
+        """Steps of the workflow after the job: where there are files, the table has what they say.
+
+        Types are said, as an hour in Parquet is without a zone, which BigQuery takes for another type.
+        https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#jobconfigurationquery
+        """
+        columns = {DAY: "DATE"} | {column: facts.SQL_TYPES[kind] for column, kind in COLUMNS[name].items()}
+        names = ", ".join(f"`{column}`" for column in columns)
+        read = ", ".join(f"CAST(`{column}` AS {kind}) AS `{column}`" for column, kind in columns.items())
+        files = {
+            "sourceFormat": "PARQUET",
+            "autodetect": True,
+            "sourceUris": [pulumi.Output.concat(self._place(name), "/*")],
+            "hivePartitioningOptions": {
+                "mode": "CUSTOM",
+                "sourceUriPrefix": pulumi.Output.concat(self._place(name), f"/{{{DAY}:DATE}}"),
+            },
+        }
+        query = self._full_name(name).apply(lambda table: _TAKE_OVER.format(table=table, read=read, names=names))
+        job = {
+            "jobReference": {"location": self.foundation.region},
+            "configuration": {"query": {"query": query, "useLegacySql": False, "tableDefinitions": {"written": files}}},
+        }
+        bucket = self.data.buckets[Zone.CURATED].name
+        first = {"bucket": bucket, "prefix": f"{FOLDER}/{name}/{DAY}=", "maxResults": 1}
+        found, done = f"found_{name}", f"took_over_{name}"
+        return [
+            {f"look_for_{name}": {"call": "googleapis.storage.v1.objects.list", "args": first, "result": found}},
+            {f"judge_{name}": {"switch": [{"condition": f'${{not("items" in {found})}}', "next": done}]}},
+            {
+                f"take_over_{name}": {
+                    "call": "googleapis.bigquery.v2.jobs.insert",
+                    "args": {"projectId": self.foundation.project, "body": job},
+                }
+            },
+            {done: {"assign": [{found: None}]}},
+        ]

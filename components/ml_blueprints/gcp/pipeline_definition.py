@@ -43,9 +43,9 @@ class Run:
     arguments: Sequence[pulumi.Input[str]] = ()
 
 
-def run_job(job: Job, run: Run) -> pulumi.Output[str]:
-    """A workflow that runs a job, and fails where it does."""
-    return workflow(_job_step(job, run))
+def run_job(job: Job, run: Run, *afterwards: dict[str, Any]) -> pulumi.Output[str]:
+    """A workflow that runs a job, and other steps after it, and fails where one of them does."""
+    return workflow(_job_step(job, run), *afterwards)
 
 
 def run_check(

@@ -21,7 +21,7 @@ def told(named, monkeypatch):
         seen = []
         monkeypatch.setattr(runtime, "_told", lambda options, *_: seen.append(options))
         monkeypatch.setattr(runtime, "_put", lambda *_: None)
-        (run,) = json.loads(named(built, WORKFLOW, name).inputs["sourceContents"])["main"]["steps"]
+        run, *_ = json.loads(named(built, WORKFLOW, name).inputs["sourceContents"])["main"]["steps"]
         (pool,) = run["run"]["args"]["body"]["jobSpec"]["workerPoolSpecs"]
         assert pool["containerSpec"]["command"] == ["python", "-m", runtime.__name__]
         assert runtime.main(pool["containerSpec"]["args"]) == 0
@@ -72,44 +72,68 @@ def test_tables_have_the_columns_that_the_job_writes(streaming, named, tmp_path:
     assert runtime.main([*places, *written]) == 0
     types = {"VARCHAR": "STRING", "BIGINT": "INTEGER", "DOUBLE": "FLOAT", "TIMESTAMP": "TIMESTAMP"}
     for name in (feedback.USAGE, feedback.PERFORMANCE):
-        table = named(streaming, TABLE, f"fraud-detection-{name}").inputs["externalDataConfiguration"]
+        table = named(streaming, TABLE, f"fraud-detection-{name}").inputs
         said = {column["name"]: column["type"] for column in json.loads(table["schema"])}
-        (uri,) = table["sourceUris"]
         (file,) = (tmp_path / name).rglob("*.parquet")
-        found = duckdb.execute(
-            "DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning=false)", [str(file)]
-        ).fetchall()
-        assert said == {column: types[kind] for column, kind, *_ in found}
+        found = duckdb.read_parquet(str(file), hive_partitioning=False)
+        written = dict(zip(found.columns, (types[str(kind)] for kind in found.types), strict=True))
         # The day is in the path alone.
         assert file.parent.name.startswith("day=")
-        assert uri.endswith(f"/feedback/{name}/*")
-        assert table["hivePartitioningOptions"] == {
-            "mode": "CUSTOM",
-            "sourceUriPrefix": uri.removesuffix("*") + "{day:DATE}",
-        }
+        assert said == {"day": "DATE"} | written
+        assert table["timePartitioning"] == {"type": "DAY", "field": "day"}
 
 
-def test_people_who_explore_read_the_tables_and_nobody_else(house, named):
+def test_after_the_job_tables_hold_what_its_files_say(streaming, named):
+    source = json.loads(named(streaming, WORKFLOW, "fraud-detection-feedback").inputs["sourceContents"])
+    steps = {name: step for one in source["main"]["steps"] for name, step in one.items()}
+    order = list(steps)
+    for name in (feedback.USAGE, feedback.PERFORMANCE):
+        table = named(streaming, TABLE, f"fraud-detection-{name}").inputs
+        listed = steps[f"look_for_{name}"]["args"]
+        assert listed["prefix"] == f"feedback/{name}/day="
+        # Where nothing was asked so far there is nothing to take over, and no error.
+        ((skip,),) = (steps[f"judge_{name}"]["switch"],)
+        assert skip["condition"] == f'${{not("items" in found_{name})}}'
+        assert order.index(f"take_over_{name}") < order.index(skip["next"])
+        query = steps[f"take_over_{name}"]["args"]["body"]["configuration"]["query"]
+        assert query["query"].startswith(f"MERGE `ml-blueprints-dev.{table['datasetId']}.{name}` USING (SELECT ")
+        files = query["tableDefinitions"]["written"]
+        place = f"gs://{listed['bucket']}/feedback/{name}"
+        assert files["sourceUris"] == [f"{place}/*"]
+        assert files["hivePartitioningOptions"] == {"mode": "CUSTOM", "sourceUriPrefix": f"{place}/{{day:DATE}}"}
+        for column in json.loads(table["schema"]):
+            assert f"`{column['name']}`" in query["query"]
+
+
+def test_the_view_sums_up_a_day_by_tenant_and_version(tmp_path: Path, streaming, named):
+    view = named(streaming, TABLE, "fraud-detection-usage-by-day").inputs["view"]
+    table = named(streaming, TABLE, "fraud-detection-usage").inputs
+    full_name = f"`ml-blueprints-dev.{table['datasetId']}.usage`"
+    assert view["useLegacySql"] is False
+    assert full_name in view["query"]
+    # The query is one that DuckDB understands, too, but for how names are quoted.
+    query = view["query"].replace(full_name, "usage").replace("`", '"')
+    with duckdb.connect() as connection:
+        connection.execute('CREATE TABLE usage (day DATE, tenant TEXT, model TEXT, "rows" BIGINT, usd DOUBLE)')
+        connection.execute(
+            "INSERT INTO usage VALUES ('2026-01-01', 'a', 'm/1', 2, 0.5), ('2026-01-01', 'a', 'm/1', 3, 1)"
+        )
+        ((_, *found),) = connection.execute(query).fetchall()
+    assert found == ["a", "m/1", 5, 1.5]
+
+
+def test_people_who_explore_read_the_tables_and_the_job_alone_writes_them(house, named):
     (grant,) = house.of_type("gcp:bigquery/datasetIamMember:DatasetIamMember")
     assert (grant.inputs["role"], grant.inputs["member"]) == (
         "roles/bigquery.dataViewer",
         "serviceAccount:exploration@house.iam",
     )
-    in_it = [table.name for table in house.of_type(TABLE) if table.inputs["datasetId"] == grant.inputs["datasetId"]]
-    assert in_it == ["fraud-detection-performance", "fraud-detection-usage"]
-    for table in in_it:
-        assert not [
-            one.name
-            for one in house.of_type("gcp:bigquery/iamMember:IamMember")
-            if one.inputs["tableId"] == named(house, TABLE, table).inputs["tableId"]
-        ]
-
-
-def test_the_procedure_asks_the_table_by_its_full_name_when_it_is_called(streaming, named):
-    routine = named(streaming, "gcp:bigquery/routine:Routine", "fraud-detection-usage-by-day").inputs
-    table = named(streaming, TABLE, "fraud-detection-usage").inputs
-    assert routine["routineType"] == "PROCEDURE"
-    assert [one["name"] for one in routine["arguments"]] == ["days"]
-    assert routine["definitionBody"].startswith("EXECUTE IMMEDIATE '''")
-    assert f"FROM `ml-blueprints-dev.{table['datasetId']}.usage`" in routine["definitionBody"]
-    assert routine["definitionBody"].endswith("USING days AS days;")
+    tables = [table for table in house.of_type(TABLE) if table.inputs["datasetId"] == grant.inputs["datasetId"]]
+    assert [table.inputs["tableId"] for table in tables] == ["performance", "usage", "usage_by_day"]
+    granted = {
+        (one.inputs["tableId"], one.inputs["role"], one.inputs["member"])
+        for one in house.of_type("gcp:bigquery/iamMember:IamMember")
+        if one.inputs["datasetId"] == grant.inputs["datasetId"]
+    }
+    writer = ("roles/bigquery.dataEditor", "serviceAccount:monitoring@house.iam")
+    assert granted == {("performance", *writer), ("usage", *writer)}
