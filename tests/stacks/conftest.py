@@ -1,8 +1,11 @@
 """The real engine on a sandbox of its own for each test, with a copy of the project that the test may edit."""
 
 import contextlib
+import fcntl
 import io
 import json
+import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -14,10 +17,10 @@ from typing import Any
 import pytest
 import yaml
 from rich.console import Console
-from sandbox import home, project
+from sandbox import home, policy, project
 from sandbox.__main__ import main
 from sandbox.session import PLUGINS, Session, open_session
-from sandbox.stacks import Batch, Operation, StackRun
+from sandbox.stacks import Batch, Operation, Phase, StackRun
 from sandbox.store import Record, Store
 
 REPOSITORY = Path(__file__).parents[2]
@@ -131,16 +134,43 @@ def playground(tmp_path: Path) -> Generator[Playground]:
         yield playground
 
 
+@pytest.fixture
+def standing(playground: Playground, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], StackRun]:
+    """Gives the playground, which has nothing yet, a stack as it is after its first up; returns that.
+
+    It is brought up once, whoever of the workers asks first, and copied with its sandbox from then on.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def get(stack: str) -> StackRun:
+        kept = shared / f"standing-{stack}"
+        with (shared / f"{kept.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (kept / "run").exists():
+                shutil.rmtree(kept, ignore_errors=True)
+                kept.mkdir()
+                with opened(kept) as own:
+                    run = own.up(stack)
+                assert run.phase is Phase.DONE, run.errors
+                (kept / "run").write_bytes(pickle.dumps(run))
+        shutil.copytree(kept / "sandbox", home.home(), symlinks=True)
+        return pickle.loads((kept / "run").read_bytes())  # noqa: S301 (our own)
+
+    return get
+
+
 @dataclass(frozen=True)
 class Nine:
     """What became of all nine stacks: brought up, left alone, judged, and destroyed; each command as (code, printed).
 
-    exports: the saved state of each, in a file.
+    previewed: what the preview saw of each that the policies judged; exports: the saved state of each, in a file.
     """
 
     first: tuple[int, str]
     second: tuple[int, str]
-    unchanged: dict[str, StackRun]
+    previewed: dict[str, StackRun]
     exports: dict[str, Path]
     policies: tuple[int, str]
     gone: tuple[int, str]
@@ -153,14 +183,16 @@ def nine(tmp_path_factory: pytest.TempPathFactory) -> Nine:
     folder = tmp_path_factory.mktemp("nine")
     stacks = project.stack_names(REPOSITORY)
     exports = {stack: folder / f"{stack}.json" for stack in stacks}
-    with opened(folder) as playground:
+    previewed: dict[str, StackRun] = {}
+    with opened(folder) as playground, pytest.MonkeyPatch.context() as patch:
         first, second = playground.command("up"), playground.command("up")
-        unchanged = playground.run(Operation.PREVIEW, *stacks)
         for stack, file in exports.items():
             playground.pulumi("stack", "export", "--stack", stack, "--file", str(file))
+        own = policy.PolicyRun
+        patch.setattr(policy, "PolicyRun", lambda stack: previewed.setdefault(stack, own(stack)))
         policies = playground.command("policy", "--pack", str(REPOSITORY / "policies"))
         gone = playground.command("down")
-        return Nine(first[:2], second[:2], unchanged, exports, policies[:2], gone[:2], playground.things())
+        return Nine(first[:2], second[:2], previewed, exports, policies[:2], gone[:2], playground.things())
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from sandbox.stacks import Operation, Phase
 ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 
 
-def test_up_creates_everything_once_and_a_second_up_changes_nothing(playground):
-    first = playground.up("aws-batch")
+def test_up_creates_everything_once_and_a_second_up_changes_nothing(playground, standing):
+    first = standing("aws-batch")
     assert first.phase is Phase.DONE, first.errors
     assert first.changes.keys() == {"create"}
     # The engine counts its components and the stack itself, which no cloud sees.
@@ -20,8 +20,8 @@ def test_up_creates_everything_once_and_a_second_up_changes_nothing(playground):
     assert playground.things() == before
 
 
-def test_outputs_say_what_was_built(playground):
-    playground.up("gcp-batch")
+def test_outputs_say_what_was_built(playground, standing):
+    standing("gcp-batch")
     outputs = json.loads(playground.pulumi("stack", "output", "--json", "--stack", "gcp-batch"))
     assert (outputs["cloud"], outputs["architecture"], outputs["workload"]) == ("gcp", "batch", "credit-scoring")
     assert outputs["champion"] == "scorecard 3.1.0"
@@ -42,8 +42,8 @@ def test_what_can_change_in_place_does(playground):
     assert (before.id, before.inputs["limitAmount"], after.inputs["limitAmount"]) == (after.id, "800", "900")
 
 
-def test_a_new_champion_is_a_new_model_and_the_old_one_goes(playground):
-    playground.up("aws-hybrid")
+def test_a_new_champion_is_a_new_model_and_the_old_one_goes(playground, standing):
+    standing("aws-hybrid")
     playground.edit_workload("delivery_eta", promote)
     assert playground.up("aws-hybrid").phase is Phase.DONE
     models = playground.things("aws:sagemaker/model:Model")
@@ -52,8 +52,8 @@ def test_a_new_champion_is_a_new_model_and_the_old_one_goes(playground):
     assert [model.inputs["tags"]["version"] for model in champions] == ["3.2.0", "3.2.0"]
 
 
-def test_a_new_champion_is_what_the_batch_pipeline_scores_with(playground):
-    playground.up("aws-batch")
+def test_a_new_champion_is_what_the_batch_pipeline_scores_with(playground, standing):
+    standing("aws-batch")
     playground.edit_workload("credit_scoring", promote)
     assert playground.up("aws-batch").phase is Phase.DONE
     pipelines = playground.things("aws:sagemaker/pipeline:Pipeline")
@@ -67,8 +67,8 @@ def promote(workload):
     workload["models"][0]["version"] = "3.2.0"
 
 
-def test_refresh_notices_what_was_deleted_behind_pulumis_back_and_up_brings_it_back(playground):
-    playground.up("aws-batch")
+def test_refresh_notices_what_was_deleted_behind_pulumis_back_and_up_brings_it_back(playground, standing):
+    standing("aws-batch")
     (topic,) = playground.things("aws:sns/topic:Topic")
     code, out, _ = playground.command("delete", "aws", topic.id, "--type", topic.type)
     assert code == 0
@@ -82,8 +82,8 @@ def test_refresh_notices_what_was_deleted_behind_pulumis_back_and_up_brings_it_b
     assert playground.up("aws-batch").changes.keys() == {"same"}
 
 
-def test_refresh_notices_what_was_edited_behind_pulumis_back_and_up_puts_it_right(playground):
-    playground.up("gcp-batch")
+def test_refresh_notices_what_was_edited_behind_pulumis_back_and_up_puts_it_right(playground, standing):
+    standing("gcp-batch")
     key = playground.things("gcp:kms/cryptoKey:CryptoKey")[0]
     # What the nightly workflows run (delivery/): it says nothing, or fails, and changes nothing either way.
     nightly = ("refresh", "--preview-only", "--expect-no-changes", "--stack", "gcp-batch")
@@ -105,8 +105,8 @@ def test_refresh_notices_what_was_edited_behind_pulumis_back_and_up_puts_it_righ
         ("azure-batch", "azure-hybrid", "azure-native:managedidentity:UserAssignedIdentity"),
     ],
 )
-def test_what_exists_is_imported(playground, owner, adopter, type_):
-    playground.up(owner)
+def test_what_exists_is_imported(playground, standing, owner, adopter, type_):
+    standing(owner)
     existing = playground.things(type_)[0]
     playground.pulumi("stack", "init", adopter, "--no-select")
     printed = playground.pulumi(
@@ -117,8 +117,8 @@ def test_what_exists_is_imported(playground, owner, adopter, type_):
     assert "adopted" in printed
 
 
-def test_importing_what_does_not_exist_fails_in_words(playground, no_traceback):
-    playground.up("aws-batch")
+def test_importing_what_does_not_exist_fails_in_words(playground, standing, no_traceback):
+    standing("aws-batch")
     arn = "arn:aws:sns:eu-west-1:000000000000:nothing"
     printed = playground.pulumi(
         "import", "aws:sns/topic:Topic", "nothing", arn, "--yes", "--stack", "aws-batch", fails=True

@@ -45,13 +45,13 @@ def test_what_is_up_stays_unchanged(nine):
     assert code == 0, printed
     assert printed.count(" unchanged") == len(STACKS)
     assert "Nothing changed" in printed
-    assert {run.phase for run in nine.unchanged.values()} == {Phase.DONE}
-    assert all(run.changes.keys() == {"same"} for run in nine.unchanged.values())
+    assert {run.phase for run in nine.previewed.values()} == {Phase.DONE}
+    assert all(run.changes.keys() == {"same"} for run in nine.previewed.values())
 
 
 @pytest.mark.xdist_group("nine")
 def test_the_generated_pages_are_up_to_date(nine):
-    outputs = {stack: run.outputs for stack, run in nine.unchanged.items()}
+    outputs = {stack: run.outputs for stack, run in nine.previewed.items()}
     states = {stack: json.loads(file.read_text()) for stack, file in nine.exports.items()}
     for name, text in generate.pages(outputs, states).items():
         assert (REPOSITORY / "docs" / name).read_text() == text, f"docs/{name} is stale: `make docs` writes it anew"
@@ -59,7 +59,7 @@ def test_the_generated_pages_are_up_to_date(nine):
 
 @pytest.mark.xdist_group("nine")
 def test_all_stacks_tell_what_they_cost_in_the_same_breakdown(nine):
-    costs = {stack: run.outputs["cost"] for stack, run in nine.unchanged.items()}
+    costs = {stack: run.outputs["cost"] for stack, run in nine.previewed.items()}
     assert len({frozenset(cost) for cost in costs.values()}) == 1
     for stack, cost in costs.items():
         assert cost["layers"].keys() <= set(Layer), stack

@@ -57,10 +57,10 @@ def test_links_lead_somewhere(page):
         assert link.startswith("https://") or (page.parent / link).exists(), link
 
 
-def test_the_commands_for_the_shell_work_as_they_stand(playground):
+def test_the_commands_for_the_shell_work_as_they_stand(playground, standing):
     (block,) = (block for block in BLOCKS if "pulumi stack ls" in block)
     # A new user has run `make up` before; one stack is enough of it.
-    playground.up("gcp-batch")
+    standing("gcp-batch")
     for command in commands(block):
         program, *arguments = command.split()
         assert program == "pulumi"
