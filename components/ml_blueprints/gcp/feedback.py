@@ -155,7 +155,7 @@ class Feedback(pulumi.ComponentResource):
         )
 
     def _table(self, name: str) -> bigquery.Table:
-        columns = {DAY: "DATE"} | COLUMNS[name]
+        columns = {DAY: "DATE", **COLUMNS[name]}
         return bigquery.Table(
             self.context.logical(name),
             dataset_id=self.dataset.dataset_id,
