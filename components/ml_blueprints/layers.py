@@ -230,9 +230,26 @@ class Monitoring(Layer):
 
 
 class Delivery(Layer):
-    """Deployment by Git. deployer: identity that workflows of the repository assume; issuer: whose tokens it trusts."""
+    """Deployment by Git.
+
+    deployer: identity that workflows of the repository assume; auditor: another, that reads how things are set up, and
+    changes nothing; issuer: whose tokens both trust. state_url, secrets_provider: where Pulumi may keep states, and the
+    key that encrypts their secrets, as `pulumi login` and `pulumi stack init --secrets-provider` take them.
+    """
 
     layer = capabilities.Layer.DELIVERY
-    GIVES = ("deployer", "issuer")
+    GIVES = ("deployer", "auditor", "issuer", "state_url", "secrets_provider")
     deployer: pulumi.Output[str]
+    auditor: pulumi.Output[str]
     issuer: str
+    state_url: pulumi.Output[str]
+    secrets_provider: pulumi.Output[str]
+
+    def outputs(self) -> dict[str, pulumi.Output[str]]:
+        """What a workflow is told, as a stack's output."""
+        return {
+            "deployer": self.deployer,
+            "auditor": self.auditor,
+            "stateUrl": self.state_url,
+            "secretsProvider": self.secrets_provider,
+        }

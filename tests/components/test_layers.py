@@ -24,7 +24,7 @@ CONTRACTS = (
 )
 
 
-class Delivery(layers.Delivery):
+class Features(layers.Features):
     """The last layer on a cloud of the tests' own."""
 
     cloud = "cumulus"
@@ -53,13 +53,13 @@ def context(experiment: dict[str, Any] | None = None, /, **workload: Any) -> lay
 
 @pytest.fixture
 def give(run_program: Callable) -> Callable[..., Any]:
-    """Make the layer `Delivery` and let it give outputs; returns the layer, the record and what it raised."""
+    """Make the layer `Features` and let it give outputs; returns the layer, the record and what it raised."""
 
-    def make(**outputs: Any) -> tuple[Delivery, list, Exception | None]:
+    def make(**outputs: Any) -> tuple[Features, list, Exception | None]:
         made: list[Any] = []
 
         def program(_: Any) -> None:
-            layer = Delivery(context())
+            layer = Features(context())
             try:
                 layer.give(**outputs)
             except TypeError as error:
@@ -74,26 +74,26 @@ def give(run_program: Callable) -> Callable[..., Any]:
 
 
 def test_a_layer_is_a_component_named_after_cloud_and_platform(give):
-    layer, record, error = give(deployer="role", issuer="https://issuer")
+    layer, record, error = give(offline="group", online="table")
     assert error is None
     assert [(found.type, found.name, found.custom) for found in record] == [
-        ("ml-blueprints:cumulus:Delivery", "fraud-delivery", False)
+        ("ml-blueprints:cumulus:Features", "fraud-features", False)
     ]
-    assert (layer.deployer, layer.issuer) == ("role", "https://issuer")
+    assert (layer.offline, layer.online) == ("group", "table")
 
 
 @pytest.mark.parametrize(
     ("outputs", "gives"),
     [
-        ({"deployer": "role"}, "['deployer']"),
+        ({"offline": "group"}, "['offline']"),
         ({}, "[]"),
-        ({"deployer": "role", "issuer": "i", "role": "r"}, "['deployer', 'issuer', 'role']"),
+        ({"offline": "group", "online": "table", "role": "r"}, "['offline', 'online', 'role']"),
     ],
 )
 def test_a_layer_that_gives_more_or_less_than_its_contract_is_refused(give, outputs, gives):
     layer, _, error = give(**outputs)
-    assert f"Delivery gives {gives}; its contract is ['deployer', 'issuer']" in str(error)
-    assert not hasattr(layer, "deployer")
+    assert f"Features gives {gives}; its contract is ['offline', 'online']" in str(error)
+    assert not hasattr(layer, "offline")
 
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.__name__)

@@ -71,6 +71,7 @@ class Architecture(pulumi.ComponentResource):
             )
         self.capabilities = register.outputs()
         self.endpoint_url = self.serving.url
+        self.delivered = self.delivery.outputs()
         self.cost = context.ledger.outputs(context.monthly_usd)
         if warning := context.ledger.warning(context.monthly_usd):
             pulumi.log.warn(warning, self)
@@ -79,6 +80,7 @@ class Architecture(pulumi.ComponentResource):
                 "capabilities": self.capabilities,
                 "endpointUrl": self.endpoint_url,
                 "sizing": self.sizing,
+                "delivery": self.delivered,
                 "cost": self.cost,
             }
         )

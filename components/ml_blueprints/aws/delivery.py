@@ -15,7 +15,7 @@ class Delivery(layers.Delivery):
     """Deployment by Git on AWS.
 
     Native resources: `deploy_role`, and `issuer_provider` where the settings say that this stack registers the issuer;
-    `auditor`, `state_bucket`. `state_url` and `secrets_provider` are what `pulumi login` and `pulumi stack init` take.
+    `audit_role`, `state_bucket`.
     """
 
     cloud = "aws"
@@ -34,7 +34,13 @@ class Delivery(layers.Delivery):
         self._deploy_role()
         self._audit_role()
         self._state()
-        self.give(deployer=self.deploy_role.arn, issuer=facts.OIDC_ISSUERS[context.settings.delivery.provider])
+        self.give(
+            deployer=self.deploy_role.arn,
+            auditor=self.audit_role.arn,
+            issuer=facts.OIDC_ISSUERS[context.settings.delivery.provider],
+            state_url=pulumi.Output.concat("s3://", self.state_bucket.bucket, "?region=", foundation.region),
+            secrets_provider=pulumi.Output.concat("awskms:///", foundation.key, "?region=", foundation.region),
+        )
 
     def _federation(self) -> None:
         """An account knows an issuer once, whichever stacks trust it; so one stack at most registers it."""
@@ -126,7 +132,7 @@ class Delivery(layers.Delivery):
             "Resource": ["/*"],
             "Condition": {
                 "Null": {"aws:PrincipalTag/workload": "false"},
-                "ArnNotEquals": {"aws:PrincipalArn": [self.deploy_role.arn, self.auditor.arn]},
+                "ArnNotEquals": {"aws:PrincipalArn": [self.deploy_role.arn, self.audit_role.arn]},
             },
         }
         self.state_bucket = private_bucket(
@@ -149,9 +155,7 @@ class Delivery(layers.Delivery):
             opts=pulumi.ResourceOptions(parent=self.state_bucket, depends_on=[data]),
         )
         self._may_use_states(self.deploy_role, "deployer-state", "/*", ["kms:Decrypt", "kms:Encrypt"])
-        self._may_use_states(self.auditor, "auditor-state", "/.pulumi/locks/*", ["kms:Decrypt"])
-        self.state_url = pulumi.Output.concat("s3://", self.state_bucket.bucket, "?region=", foundation.region)
-        self.secrets_provider = pulumi.Output.concat("awskms:///", foundation.key, "?region=", foundation.region)
+        self._may_use_states(self.audit_role, "auditor-state", "/.pulumi/locks/*", ["kms:Decrypt"])
         self.realise("state-backend", self.state_bucket)
 
     def _may_use_states(self, role: iam.Role, part: str, written: str, key: list[str]) -> None:
@@ -196,7 +200,7 @@ class Delivery(layers.Delivery):
             tags=context.tags,
             opts=self.child(),
         )
-        self.auditor = iam.Role(
+        self.audit_role = iam.Role(
             context.logical("auditor"),
             description=f"Workflows of {delivery.repository} compare {context.name} with its state",
             assume_role_policy=self._trusted_in(environment),
@@ -207,7 +211,7 @@ class Delivery(layers.Delivery):
         )
         iam.RolePolicy(
             context.logical("auditor"),
-            role=self.auditor.name,
+            role=self.audit_role.name,
             policy=policy.document(
                 policy.allow(facts.AUDIT_ACTIONS, ["*"]),
                 # The code of the feature job is a resource of the stack.

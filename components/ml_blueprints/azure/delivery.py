@@ -22,8 +22,7 @@ class Delivery(AzureLayer, layers.Delivery):
 
     Native resources: `deploy_identity`, `credential`, `grants`, `audit_identity`, `state` (with `account` and `key`).
 
-    `deployer` and `auditor` are the client ids of the identities, which is what a workflow signs in with. `state_url`
-    and `secrets_provider` say where Pulumi keeps states, and by which key their secrets are encrypted.
+    `deployer` and `auditor` are the client ids of the identities, which is what a workflow signs in with.
     """
 
     def __init__(
@@ -41,9 +40,12 @@ class Delivery(AzureLayer, layers.Delivery):
         self.realise("federated-deployment", self.credential)
         self._rights()
         self._state()
-        self.auditor = self.audit_identity.client_id
         self.give(
-            deployer=self.deploy_identity.client_id, issuer=facts.OIDC_ISSUERS[context.settings.delivery.provider]
+            deployer=self.deploy_identity.client_id,
+            auditor=self.audit_identity.client_id,
+            issuer=facts.OIDC_ISSUERS[context.settings.delivery.provider],
+            state_url=self.state.url,
+            secrets_provider=self.state.secrets_provider,
         )
 
     def _trusting(
@@ -104,5 +106,4 @@ class Delivery(AzureLayer, layers.Delivery):
         self.state = StateBackend(self.context, self.foundation, opts=self.child())
         self.state.let_write("deployer", self.deploy_identity.principal_id)
         self.state.let_read("auditor", self.audit_identity.principal_id)
-        self.state_url, self.secrets_provider = self.state.url, self.state.secrets_provider
         self.realise("state-backend", self.state.container)

@@ -18,8 +18,8 @@ STATE_VERSIONS_DAYS = 90
 class Delivery(layers.Delivery):
     """Deployment by Git on Google Cloud.
 
-    Native resources: `pool`, `issuer_provider`, `deploy_account`; `auditor` with its own; `state`. `state_url` and
-    `secrets_provider` say where Pulumi keeps states, and by which key their secrets are encrypted.
+    Native resources: `pool`, `issuer_provider`, `deploy_account`; `audit` with its own; `state`. `deployer` and
+    `auditor` are the accounts' addresses.
     """
 
     cloud = "gcp"
@@ -35,11 +35,17 @@ class Delivery(layers.Delivery):
         self.foundation, self.development = foundation, development
         self._federation()
         self._deploy_account()
-        self.auditor = Auditor(context, foundation, opts=self.child())
+        self.audit = Auditor(context, foundation, opts=self.child())
         # Definitions of pipelines and code of jobs are objects that stacks own.
-        self.auditor.let_read("auditor-code", development.data.lake.code)
+        self.audit.let_read("auditor-code", development.data.lake.code)
         self._state()
-        self.give(deployer=self.deploy_account.email, issuer=facts.OIDC_ISSUERS[context.settings.delivery.provider])
+        self.give(
+            deployer=self.deploy_account.email,
+            auditor=self.audit.account.email,
+            issuer=facts.OIDC_ISSUERS[context.settings.delivery.provider],
+            state_url=self.state.url,
+            secrets_provider=pulumi.Output.concat("gcpkms://", foundation.key),
+        )
 
     def _federation(self) -> None:
         """A pool of the platform's own, so that what is trusted here is trusted for nothing else."""
@@ -129,10 +135,10 @@ class Delivery(layers.Delivery):
             member=self.deploy_account.member,
             opts=self.child(),
         )
-        self.auditor.let_read("auditor-state", self.state)
-        self.auditor.let_lock("auditor-locks", self.state)
+        self.audit.let_read("auditor-state", self.state)
+        self.audit.let_lock("auditor-locks", self.state)
         if context.settings.encryption.existing_key is None:
-            self.auditor.let_decrypt("key-auditor")
+            self.audit.let_decrypt("key-auditor")
             kms.CryptoKeyIAMMember(
                 context.logical("key-deployer"),
                 crypto_key_id=foundation.key,
@@ -140,6 +146,4 @@ class Delivery(layers.Delivery):
                 member=self.deploy_account.member,
                 opts=self.child(),
             )
-        self.state_url = self.state.url
-        self.secrets_provider = pulumi.Output.concat("gcpkms://", foundation.key)
         self.realise("state-backend", self.state)
