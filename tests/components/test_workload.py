@@ -537,7 +537,8 @@ def test_nonsense_anywhere_is_refused_or_taken_but_never_a_traceback(tmp_path, s
     refused = []
     for path in places(good):
         for value in NONSENSE:
-            file.write_text(yaml.safe_dump(changed(good, {".".join(map(str, path)): value}), allow_unicode=True))
+            spoiled = changed(good, {".".join(map(str, path)): value})
+            file.write_text(yaml.dump(spoiled, Dumper=yaml.CSafeDumper, allow_unicode=True))
             try:
                 Workload.load(file)
             except BlueprintError as error:

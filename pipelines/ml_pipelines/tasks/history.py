@@ -1,14 +1,21 @@
-"""Features for examples, from the one definition of each workload, as they were known when a decision was made."""
+"""Features for examples, from the one definition of each workload, as they were known when a decision was made.
+
+What works features out is imported where that is done: most steps only ask what a task is, and Ibis takes a third of the
+time in which they start.
+"""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.derivations import named
-from ml_pipelines.features import definitions
-from ml_pipelines.features.embedded import Embedded
 from ml_pipelines.features.log import ARRIVED_AT
 from ml_pipelines.tasks.task import Kind, Task
+
+if TYPE_CHECKING:
+    from ml_pipelines.features.feature_set import FeatureSet
 
 # When an outcome arrived, which may be with the event itself.
 OUTCOME_AT = "outcome_at"
@@ -32,7 +39,7 @@ def with_outcome(workload: str, log: pa.Table, outcome: str) -> pa.Table:
     An event may arrive again with its outcome. It counts as it arrived first, since a decision is made on that; its
     outcome is the last one that was told, missing where none was.
     """
-    features = definitions.load(workload)
+    features = _definition(workload)
     events = own_features(workload, log)
     keys = list(dict.fromkeys((features.entity, *features.event_id)))
     told = log.filter(pc.is_valid(log[outcome]))
@@ -52,7 +59,7 @@ def features_before(workload: str, log: pa.Table, asked: pa.Table | None = None)
     had arrived by then, strictly before `event_time`; missing where there was none. `asked` are the events that are
     asked about, with the entity and `event_time`; without it, those of the log that count, in order of arrival.
     """
-    features = definitions.load(workload)
+    features = _definition(workload)
     events, computed = _admitted(workload, log)
     asked = events if asked is None else asked
     values = pc.unique(pa.chunked_array([*events[features.entity].chunks, *asked[features.entity].chunks], pa.string()))
@@ -88,9 +95,17 @@ def arrived_since(events: pa.Table, moment: int) -> pa.Table:
     return events.filter(pc.greater(events[ARRIVED_AT], moment))
 
 
+def _definition(workload: str) -> "FeatureSet":
+    from ml_pipelines.features import definitions
+
+    return definitions.load(workload)
+
+
 def _admitted(workload: str, log: pa.Table) -> tuple[pa.Table, pa.Table]:
     """The events that count, in order of arrival, and their features, row by row."""
-    features = definitions.load(workload)
+    from ml_pipelines.features.embedded import Embedded
+
+    features = _definition(workload)
     computed = Embedded().compute(features, log)
     keys = list(dict.fromkeys((features.entity, *features.event_id)))
     # What arrives again is the first one of its id.
