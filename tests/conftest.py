@@ -28,8 +28,8 @@ _FIRST = (
     "tests/components/",
 )
 
-# Whose tests take seconds; all others stay with those of their file, and share what these have made.
-_ONE_BY_ONE = ("tests/stacks/", "tests/pipelines/")
+# Whose tests bring up stacks of their own; all others stay with those of their file, and share what these have made.
+_ONE_BY_ONE = "tests/stacks/"
 
 
 @pytest.hookimpl(wrapper=True)

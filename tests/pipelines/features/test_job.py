@@ -36,6 +36,9 @@ CAPTURED = {
     ],
 }
 
+# One worker starts Spark.
+pytestmark = pytest.mark.xdist_group("spark")
+
 
 @pytest.fixture(scope="module")
 def fraud():

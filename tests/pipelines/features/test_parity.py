@@ -16,6 +16,9 @@ from ml_pipelines.features.online import Status
 
 from .conftest import HOUR, MINUTE, START, Executions, difference, synthetic
 
+# One worker starts Spark.
+pytestmark = pytest.mark.xdist_group("spark")
+
 EVENTS = 1500
 
 
