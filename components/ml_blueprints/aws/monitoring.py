@@ -291,7 +291,7 @@ class Monitoring(layers.Monitoring):
         """
         hours = schedules.hours_to_look_back(self.context.workload.monitoring.drift.schedule) + LATE_HOURS
         self.silence = [
-            self._silent(_part("drift-silent", tenant), check.pipeline, hours)
+            self._silent(_part("drift-silence", tenant), check.pipeline, hours)
             for tenant, check in self.drift_checks.items()
         ]
         self.realise("silence", *self.silence)

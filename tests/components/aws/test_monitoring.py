@@ -31,7 +31,7 @@ def alarms(built) -> dict[str, dict]:
     return {
         alarm.name.removeprefix(prefix): alarm.inputs
         for alarm in built.of_type(ALARM)
-        if not alarm.name.startswith((f"{prefix}rollback-", f"{prefix}drift-silent", f"{prefix}error-budget"))
+        if not alarm.name.startswith((f"{prefix}rollback-", f"{prefix}drift-silence", f"{prefix}error-budget"))
     }
 
 
@@ -380,9 +380,9 @@ def test_the_owner_is_told_of_a_look_that_fails_and_of_drift_that_starts_nothing
 @pytest.mark.parametrize(
     ("workload", "part", "hours"),
     [
-        ("fraud_detection", "drift-silent", 3),
-        ("credit_scoring", "drift-silent", 26),
-        ("delivery_eta", "drift-silent-partners", 4),
+        ("fraud_detection", "drift-silence", 3),
+        ("credit_scoring", "drift-silence", 26),
+        ("delivery_eta", "drift-silence-partners", 4),
     ],
 )
 def test_a_look_that_never_ends_is_an_alarm(once, named, workload, part, hours):
