@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -10,10 +12,19 @@ from ml_pipelines.tasks import find
 
 
 @pytest.fixture(scope="session")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the archived events of the churn workload, on real data."""
+def everyone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of all events of the churn workload, on real data."""
     log, _ = local.history(find("churn"), tmp_path_factory.mktemp("history"), seed=1)
-    return log.parent
+    return log
+
+
+@pytest.fixture(scope="session")
+def archive(everyone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of archived events: those of every other customer, who are enough to learn from."""
+    events, folder = pq.read_table(everyone), tmp_path_factory.mktemp("archive")
+    customers = pc.unique(events["customer_id"])[::2]
+    pq.write_table(events.filter(pc.is_in(events["customer_id"], customers)), folder / everyone.name)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -177,9 +177,9 @@ def _few(trials: int, candidates: int) -> Task:
 
 
 @pytest.fixture(scope="module")
-def spoiled(events: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same events with outcomes that were dealt out at random: nothing can be learned from them."""
-    log = pq.read_table(events)
+def spoiled(everyone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The events of all with outcomes that were dealt out at random: nothing can be learned from them."""
+    log = pq.read_table(everyone)
     outcomes = log["churned"].to_pylist()
     random.Random(1).shuffle(outcomes)
     file = tmp_path_factory.mktemp("spoiled") / "log.parquet"
