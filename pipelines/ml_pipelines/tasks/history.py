@@ -1,7 +1,7 @@
 """Features for examples, from the one definition of each workload, as they were known when a decision was made.
 
-What works features out is imported where that is done: most steps only ask what a task is, and Ibis takes a third of the
-time in which they start.
+What works features out is imported where that is done: most steps only ask what a task is, and Ibis takes a third of
+the time in which they start.
 """
 
 from typing import TYPE_CHECKING
