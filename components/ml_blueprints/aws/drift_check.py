@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from ml_blueprints import routing, schedules
+from ml_blueprints import looks, routing
 from ml_blueprints.aws import facts
 from ml_blueprints.aws.scheduled_step import INPUTS, OUTPUTS, Step
 from ml_blueprints.layers import Context
@@ -32,21 +32,19 @@ def step(
     models, labels, reports: URIs of folders; scoring: when batches are scored, where nobody asks; alone: whether only
     what this champion answered is looked at. Each run leaves its report in a folder of its own.
     """
-    drift, feedback = context.workload.monitoring.drift, context.workload.monitoring.feedback
-    arguments: list[pulumi.Input[str]] = ["--task", context.workload.name]
-    arguments += ["--baseline", f"{INPUTS}/{_CHAMPION}/drift_baseline.json", "--window", window]
-    if feedback.labels_within_days is not None:
-        arguments += ["--labels", labels, "--labels-within-days", str(feedback.labels_within_days)]
-    if alone:
-        arguments += ["--model", routing.artifact_path(champion)]
-    arguments += ["--hours", str(schedules.hours_to_look_back(drift.schedule, scoring))]
-    arguments += ["--metric", drift.metric, "--threshold", str(drift.threshold)]
-    arguments += ["--to", f"{OUTPUTS}/{_REPORT}/{REPORT}", "--branch"]
+    options: dict[str, pulumi.Input[str]] = {
+        **looks.drift(context.workload, champion, scoring, alone),
+        "baseline": f"{INPUTS}/{_CHAMPION}/drift_baseline.json",
+        "window": window,
+        "to": f"{OUTPUTS}/{_REPORT}/{REPORT}",
+    }
+    if context.workload.monitoring.feedback.labels_within_days is not None:
+        options["labels"] = labels
     run = {"Std:Join": {"On": "", "Values": [reports, "/run=", {"Get": "Execution.PipelineExecutionId"}]}}
     return Step(
         LOOK,
         facts.COMMANDS["drift"],
-        arguments,
+        [*looks.words(options), "--branch"],
         inputs={
             _CHAMPION: pulumi.Output.concat(models, "/", routing.artifact_path(champion), "/drift_baseline.json"),
         },

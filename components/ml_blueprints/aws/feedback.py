@@ -7,36 +7,16 @@ from typing import Any
 import pulumi
 from pulumi_aws import athena, glue
 
+from ml_blueprints import looks
 from ml_blueprints.aws import day_table, facts
 from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.aws.scheduled_step import ScheduledStep, Step
 from ml_blueprints.layers import Context, Zone
+from ml_blueprints.looks import Kind
 
-# The columns of the tables, as the runtime's `feedback` writes them.
-USAGE = {
-    "hour": "timestamp",
-    "tenant": "string",
-    "model": "string",
-    "rows": "bigint",
-    "entities": "bigint",
-    "selected": "bigint",
-    "mean_score": "double",
-    "usd": "double",
-}
-PERFORMANCE = {
-    "model": "string",
-    "dimension": "string",
-    "cohort": "string",
-    "rows": "bigint",
-    "entities": "bigint",
-    "mean_score": "double",
-    "mean_outcome": "double",
-    "metric": "string",
-    "value": "double",
-    "low": "double",
-    "high": "double",
-}
+# Columns as Hive types.
+_TYPES = {Kind.TIME: "timestamp", Kind.WORD: "string", Kind.COUNT: "bigint", Kind.NUMBER: "double"}
 
 # What is asked of usage again and again. `rows` is a word of Athena's own.
 WHO_ASKED = """SELECT day, tenant, model, sum("rows") AS asked, sum(usd) AS usd
@@ -45,15 +25,12 @@ WHERE day >= date_format(current_date - INTERVAL '30' DAY, '%Y-%m-%d')
 GROUP BY day, tenant, model
 ORDER BY day DESC, asked DESC"""
 
-# Answers of so many days are counted anew where no outcomes come: runs that failed are made up for.
-_COUNTED_DAYS = 2
-
 
 class Feedback(pulumi.ComponentResource):
     """Native resources: `job` (its pipeline and schedule), `usage` and, where outcomes come, `performance` (tables),
     `saved_query`. They lie in the curated zone, and are read by whoever may read that.
 
-    answered: URIs of what was answered; usd_per_hour: what answering costs, where instances wait for requests.
+    answered: URIs of what was answered; real_time: whether instances wait for requests.
     """
 
     def __init__(
@@ -63,44 +40,42 @@ class Feedback(pulumi.ComponentResource):
         data: Data,
         image: pulumi.Input[str],
         answered: Sequence[pulumi.Input[str]],
-        usd_per_hour: float | None,
+        real_time: bool,
         opts: pulumi.ResourceOptions | None = None,
     ):
         super().__init__("ml-blueprints:aws:Feedback", context.logical("feedback"), None, opts)
         self.context, self.data = context, data
-        self.folder = pulumi.Output.concat(data.zones[Zone.CURATED], "/feedback")
+        self.folder = pulumi.Output.concat(data.zones[Zone.CURATED], f"/{looks.TABLES}")
         feedback = context.workload.monitoring.feedback
         self.job = ScheduledStep(
             context,
             foundation,
             image,
             "feedback",
-            self._step(answered, usd_per_hour),
+            self._step(answered, real_time),
             feedback.schedule,
             opts=self._child(),
         )
-        self.usage = self._table("usage", USAGE, "Who asked which version how much, by hour")
+        self.usage = self._table("usage", looks.USAGE, "Who asked which version how much, by hour")
         self.performance: glue.CatalogTable | None = None
         if feedback.labels_within_days is not None:
-            self.performance = self._table("performance", PERFORMANCE, "How good each version was, by day of looking")
+            self.performance = self._table(
+                "performance", looks.PERFORMANCE, "How good each version was, by day"
+            )
         self._query()
         self.register_outputs({"usageArn": self.usage.arn})
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, **options)
 
-    def _step(self, answered: Sequence[pulumi.Input[str]], usd_per_hour: float | None) -> Step:
-        days = self.context.workload.monitoring.feedback.labels_within_days
-        arguments: list[pulumi.Input[str]] = ["--days", str(days or _COUNTED_DAYS)]
-        for place in answered:
-            arguments += ["--requests", place]
-        if days is not None:
-            arguments += ["--labels", pulumi.Output.concat(self.data.zones[Zone.CURATED], "/labels")]
-        if usd_per_hour is not None:
-            arguments += ["--usd-per-hour", f"{usd_per_hour:.4f}"]
-        return Step("Feedback", facts.COMMANDS["feedback"], [*arguments, "--to", self.folder])
+    def _step(self, answered: Sequence[pulumi.Input[str]], real_time: bool) -> Step:
+        options: dict[str, pulumi.Input[str]] = {**looks.feedback(self.context, real_time), "to": self.folder}
+        if self.context.workload.monitoring.feedback.labels_within_days is not None:
+            options["labels"] = pulumi.Output.concat(self.data.zones[Zone.CURATED], f"/{looks.LABELS}")
+        requests = [word for place in answered for word in ("--requests", place)]
+        return Step("Feedback", facts.COMMANDS["feedback"], [*requests, *looks.words(options)])
 
-    def _table(self, name: str, types: Mapping[str, str], description: str) -> glue.CatalogTable:
+    def _table(self, name: str, kinds: Mapping[str, Kind], description: str) -> glue.CatalogTable:
         return day_table.day_table(
             self.context.logical(name),
             name,
@@ -109,7 +84,7 @@ class Feedback(pulumi.ComponentResource):
             "day",
             "Day, UTC",
             pulumi.Output.concat(self.folder, f"/{name}/"),
-            day_table.columns(types),
+            day_table.columns({column: _TYPES[kind] for column, kind in kinds.items()}),
             self._child(),
         )
 

@@ -17,7 +17,6 @@ from ml_blueprints.aws.feedback import Feedback
 from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.aws.scheduled_step import ScheduledStep, Step
 from ml_blueprints.aws.serving import Serving
-from ml_blueprints.costs.prices import HOURS_PER_MONTH
 from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Inference, Model, Role
@@ -358,7 +357,7 @@ class Monitoring(layers.Monitoring):
             self.data,
             self.development.image,
             answered=answered,
-            usd_per_hour=context.sizing.monthly_usd / HOURS_PER_MONTH if serving.endpoints else None,
+            real_time=bool(serving.endpoints),
             opts=self.child(),
         )
         self.realise("usage", self.feedback.usage)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import machinelearningservices
 
-from ml_blueprints import routing, schedules
+from ml_blueprints import looks
 from ml_blueprints.azure import facts, monitoring_job
 from ml_blueprints.azure.pipeline_definition import RUN, Job
 from ml_blueprints.layers import Context
@@ -50,21 +50,16 @@ class Look:
         Training makes the champion of all anew, by what all ask: what one tenant asks doesn't start it.
         """
         workload = context.workload
-        drift, report = workload.monitoring.drift, "${{outputs.report}}"
+        report = "${{outputs.report}}"
         # What an ensemble answers has its method's name.
-        named = self.scoring is None and (workload.serving.ensemble is None or self.model.tenant is not None)
+        alone = self.scoring is None and (workload.serving.ensemble is None or self.model.tenant is not None)
         return monitoring_job.command(
             facts.COMMANDS["drift"],
             {
-                "task": workload.name,
+                **looks.drift(workload, self.model, self.scoring, alone),
                 "baseline": "${{inputs.champion}}/drift_baseline.json",
                 "window": self.window,
                 "labels": self.labels,
-                "labels-within-days": workload.monitoring.feedback.labels_within_days if self.labels else None,
-                "hours": schedules.hours_to_look_back(drift.schedule, self.scoring),
-                "metric": drift.metric,
-                "threshold": drift.threshold,
-                "model": routing.artifact_path(self.model) if named else None,
                 "to": f"{report}/{REPORT}",
                 "drifted": f"{report}/{DRIFTED}" if self.tenant is None else None,
             },

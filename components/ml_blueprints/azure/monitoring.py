@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pulumi
 from pulumi_azure_native import consumption, eventgrid, logic, machinelearningservices, monitor
 
-from ml_blueprints import layers, routing, schedules
+from ml_blueprints import layers, looks, routing, schedules
 from ml_blueprints.azure import (
     alarm_conditions,
     containers,
@@ -235,7 +235,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
 
     @property
     def _labels(self) -> str:
-        return self.data.uri(Zone.CURATED, feedback_job.LABELS)
+        return self.data.uri(Zone.CURATED, f"{looks.LABELS}/")
 
     def _drift(self) -> None:
         """Our step compares what was captured, or scored in batches, with what the champion was trained on.
@@ -261,7 +261,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
     def _feedback(self) -> None:
         """Tables of who asked which version how much, and of how good it was; a run that fails is an alarm as above."""
         context, serving = self.context, self.serving
-        tables = self.data.uri(Zone.CURATED, feedback_job.TABLES)
+        tables = self.data.uri(Zone.CURATED, f"{looks.TABLES}/")
         real_time = serving.answers_requests
         job = monitoring_job.definition(
             context,
@@ -291,7 +291,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
         )
 
     def _table(self, name: str, table: feedback_job.Table) -> machinelearningservices.DataContainer:
-        uri = self.data.path(Zone.CURATED, f"{feedback_job.TABLES}{name}/")
+        uri = self.data.path(Zone.CURATED, f"{looks.TABLES}/{name}/")
         asset, _ = self.data.catalogued(
             name, name, feedback_job.VERSION, uri, table.description, table.properties(), self.child()
         )

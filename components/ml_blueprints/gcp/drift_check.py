@@ -6,13 +6,12 @@ from urllib.parse import quote
 
 import pulumi
 
-from ml_blueprints import routing, schedules
+from ml_blueprints import looks, routing
 from ml_blueprints.gcp import facts
 from ml_blueprints.layers import Zone
 from ml_blueprints.workload import Model, Role, Workload
 
-# The folders of the curated zone in which outcomes lie, what was asked and answered, and what was scored in batches.
-LABELS = "labels"
+# The folders of the curated zone in which lies what was asked and answered, and what was scored in batches.
 CAPTURED = "captured/requests"
 PREDICTIONS = "predictions"
 
@@ -79,29 +78,17 @@ def arguments(
     check: Check, workload: Workload, zones: Mapping[Zone, pulumi.Output[str]], captures: bool
 ) -> list[pulumi.Input[str]]:
     """The command line. By its URL only those days of the window are listed and read that are looked at."""
-    looks, days = workload.monitoring.drift, workload.monitoring.feedback.labels_within_days
-    told: list[pulumi.Input[str]] = [
-        "--task",
-        workload.name,
-        "--baseline",
-        pulumi.Output.concat(mounted(zones[Zone.MODELS]), f"/{routing.artifact_path(check.model)}/drift_baseline.json"),
-        "--window",
-        pulumi.Output.concat(zones[Zone.CURATED], f"/{check.captured}"),
-        "--hours",
-        str(schedules.hours_to_look_back(looks.schedule, None if captures else workload.serving.schedule)),
-        "--metric",
-        looks.metric,
-        "--threshold",
-        str(looks.threshold),
-        "--to",
-        pulumi.Output.concat(mounted(zones[Zone.CURATED]), f"/{check.report}"),
-        "--branch",
-    ]
-    if check.apart:
-        told += ["--model", f"{check.model.name}/{check.model.version}"]
-    if days is not None:
-        told += ["--labels", pulumi.Output.concat(zones[Zone.CURATED], f"/{LABELS}"), "--labels-within-days", str(days)]
-    return told
+    options: dict[str, pulumi.Input[str]] = {
+        **looks.drift(workload, check.model, None if captures else workload.serving.schedule, check.apart),
+        "baseline": pulumi.Output.concat(
+            mounted(zones[Zone.MODELS]), f"/{routing.artifact_path(check.model)}/drift_baseline.json"
+        ),
+        "window": pulumi.Output.concat(zones[Zone.CURATED], f"/{check.captured}"),
+        "to": pulumi.Output.concat(mounted(zones[Zone.CURATED]), f"/{check.report}"),
+    }
+    if workload.monitoring.feedback.labels_within_days is not None:
+        options["labels"] = pulumi.Output.concat(zones[Zone.CURATED], f"/{looks.LABELS}")
+    return [*looks.words(options), "--branch"]
 
 
 def mounted(bucket: pulumi.Output[str]) -> pulumi.Output[str]:

@@ -11,47 +11,24 @@ from typing import Any
 import pulumi
 from pulumi_gcp import bigquery
 
+from ml_blueprints import looks
 from ml_blueprints.gcp import drift_check, facts, pipeline_definition
 from ml_blueprints.gcp.data import Data
 from ml_blueprints.gcp.development import Development
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.gcp.scheduled_run import ScheduledRun
 from ml_blueprints.layers import Context, Zone
+from ml_blueprints.looks import Kind
 from ml_blueprints.settings import Purpose
-from ml_blueprints.sizing import HOURS_PER_MONTH
 
-# Where the tables lie in the curated zone: a folder for each, and in it one for each day.
-FOLDER = "feedback"
 USAGE, PERFORMANCE = "usage", "performance"
-# Days that are counted again where no outcomes are waited for: those of which lines may have come late.
-DAYS = 2
 
-# The columns as the job writes them (ml_pipelines.retraining); the day is in the path. In queries they stand in
-# backticks, as `rows` is a word of BigQuery's.
+_TYPES = {Kind.TIME: "TIMESTAMP", Kind.WORD: "STRING", Kind.COUNT: "INTEGER", Kind.NUMBER: "FLOAT"}
+# The columns, with BigQuery's types; the day is in the path. In queries they stand in backticks, as `rows` is a word of
+# BigQuery's.
 COLUMNS: Mapping[str, Mapping[str, str]] = {
-    USAGE: {
-        "hour": "TIMESTAMP",
-        "tenant": "STRING",
-        "model": "STRING",
-        "rows": "INTEGER",
-        "entities": "INTEGER",
-        "selected": "INTEGER",
-        "mean_score": "FLOAT",
-        "usd": "FLOAT",
-    },
-    PERFORMANCE: {
-        "model": "STRING",
-        "dimension": "STRING",
-        "cohort": "STRING",
-        "rows": "INTEGER",
-        "entities": "INTEGER",
-        "mean_score": "FLOAT",
-        "mean_outcome": "FLOAT",
-        "metric": "STRING",
-        "value": "FLOAT",
-        "low": "FLOAT",
-        "high": "FLOAT",
-    },
+    name: {column: _TYPES[kind] for column, kind in kinds.items()}
+    for name, kinds in ((USAGE, looks.USAGE), (PERFORMANCE, looks.PERFORMANCE))
 }
 DAY = "day"
 # What the view asks.
@@ -99,17 +76,13 @@ class Feedback(pulumi.ComponentResource):
     def _run(self, job: pipeline_definition.Job, captures: bool, ready: list[pulumi.Resource]) -> None:
         context, feedback = self.context, self.context.workload.monitoring.feedback
         windows = drift_check.windows(context.workload, self.zones, captures)
-        told: list[pulumi.Input[str]] = [
-            *(word for window in windows for word in ("--requests", window)),
-            "--days",
-            str(feedback.labels_within_days or DAYS),
-            "--to",
-            self._place(),
-        ]
+        options: dict[str, pulumi.Input[str]] = {
+            **looks.feedback(context, "real-time-scoring" in context.register.asked),
+            "to": self._place(),
+        }
         if self.learns:
-            told += ["--labels", pulumi.Output.concat(self.zones[Zone.CURATED], f"/{drift_check.LABELS}")]
-        if "real-time-scoring" in context.register.asked:
-            told += ["--usd-per-hour", f"{context.sizing.monthly_usd / HOURS_PER_MONTH:.4f}"]
+            options["labels"] = pulumi.Output.concat(self.zones[Zone.CURATED], f"/{looks.LABELS}")
+        told = [*(word for window in windows for word in ("--requests", window)), *looks.words(options)]
         run = pipeline_definition.Run(
             name=context.logical("feedback"),
             command=facts.COMMANDS["feedback"],
@@ -129,7 +102,7 @@ class Feedback(pulumi.ComponentResource):
         )
 
     def _place(self, table: str = "") -> pulumi.Output[str]:
-        return pulumi.Output.concat(self.zones[Zone.CURATED], f"/{FOLDER}", f"/{table}" if table else "")
+        return pulumi.Output.concat(self.zones[Zone.CURATED], f"/{looks.TABLES}", f"/{table}" if table else "")
 
     def _tables(self) -> None:
         context = self.context
@@ -222,7 +195,7 @@ class Feedback(pulumi.ComponentResource):
             "configuration": {"query": {"query": query, "useLegacySql": False, "tableDefinitions": {"written": files}}},
         }
         bucket = self.data.buckets[Zone.CURATED].name
-        first = {"bucket": bucket, "prefix": f"{FOLDER}/{name}/{DAY}=", "maxResults": 1}
+        first = {"bucket": bucket, "prefix": f"{looks.TABLES}/{name}/{DAY}=", "maxResults": 1}
         found, done = f"found_{name}", f"took_over_{name}"
         return [
             {f"look_for_{name}": {"call": "googleapis.storage.v1.objects.list", "args": first, "result": found}},

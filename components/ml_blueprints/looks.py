@@ -1,0 +1,85 @@
+"""Looks at what was asked and answered: what the runtime's commands are told on every cloud, and their tables.
+
+The commands are `ml_pipelines.steps.drift` and `ml_pipelines.retraining.feedback` (docs/monitoring.md). Each cloud adds
+where things lie.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import pulumi
+
+from ml_blueprints import routing, schedules
+from ml_blueprints.costs.prices import HOURS_PER_MONTH
+from ml_blueprints.layers import Context
+from ml_blueprints.workload import Model, Workload
+
+# The folders of the curated zone in which outcomes lie, and in which tables are written.
+LABELS, TABLES = "labels", "feedback"
+
+# Days that are counted again where no outcomes are waited for: those of which lines may have come late.
+_DAYS = 2
+
+
+class Kind(StrEnum):
+    """What a column of a table holds."""
+
+    TIME = "time"
+    WORD = "word"
+    COUNT = "count"
+    NUMBER = "number"
+
+
+# The columns of the tables as the command writes them; the day is in the path.
+USAGE: Mapping[str, Kind] = {
+    "hour": Kind.TIME,
+    "tenant": Kind.WORD,
+    "model": Kind.WORD,
+    "rows": Kind.COUNT,
+    "entities": Kind.COUNT,
+    "selected": Kind.COUNT,
+    "mean_score": Kind.NUMBER,
+    "usd": Kind.NUMBER,
+}
+PERFORMANCE: Mapping[str, Kind] = {
+    "model": Kind.WORD,
+    "dimension": Kind.WORD,
+    "cohort": Kind.WORD,
+    "rows": Kind.COUNT,
+    "entities": Kind.COUNT,
+    "mean_score": Kind.NUMBER,
+    "mean_outcome": Kind.NUMBER,
+    "metric": Kind.WORD,
+    "value": Kind.NUMBER,
+    "low": Kind.NUMBER,
+    "high": Kind.NUMBER,
+}
+
+
+def drift(workload: Workload, model: Model, scoring: str | None, alone: bool) -> dict[str, str]:
+    """Options of the look for drift, by name.
+
+    model: whose baseline it is; scoring: when batches are scored, where nobody asks; alone: whether only what this
+    version answered is looked at, since answers of others lie beside.
+    """
+    looks, days = workload.monitoring.drift, workload.monitoring.feedback.labels_within_days
+    return {
+        "task": workload.name,
+        "hours": str(schedules.hours_to_look_back(looks.schedule, scoring)),
+        "metric": looks.metric,
+        "threshold": str(looks.threshold),
+        **({"model": routing.artifact_path(model)} if alone else {}),
+        **({"labels-within-days": str(days)} if days is not None else {}),
+    }
+
+
+def feedback(context: Context, real_time: bool) -> dict[str, str]:
+    """Options of the command that writes the tables, by name. real_time: whether instances wait for requests."""
+    days = context.workload.monitoring.feedback.labels_within_days
+    cost = {"usd-per-hour": f"{context.sizing.monthly_usd / HOURS_PER_MONTH:.4f}"} if real_time else {}
+    return {"days": str(days or _DAYS), **cost}
+
+
+def words(options: Mapping[str, pulumi.Input[str]]) -> list[pulumi.Input[str]]:
+    """Options as a command line has them."""
+    return [word for name, value in options.items() for word in (f"--{name}", value)]
