@@ -114,7 +114,7 @@ def modules() -> Iterator[str]:
             if (
                 isinstance(node, ast.Constant)
                 and isinstance(node.value, str)
-                and node.value.startswith("ml_pipelines.")
+                and re.fullmatch(r"ml_pipelines(?:\.\w+)+", node.value)
             ):
                 yield node.value.removesuffix(".handler").removesuffix(".handle")
 

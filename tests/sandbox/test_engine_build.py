@@ -5,6 +5,7 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,15 @@ def test_a_terminal_has_a_bar_that_disappears(folder: Path, working_go: Path) ->
     assert said.endswith("\x1b[1A\x1b[2K")
 
 
+@pytest.fixture
+def interruptible() -> Generator[None]:
+    """Python's own answer to an interruption, whatever a library has put into its place, as Spark does."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_stops_go_and_waits_for_its_end(folder: Path, console: Console, go, tmp_path: Path) -> None:
     begun, ended = tmp_path / "begun", tmp_path / "ended"
     go(f"trap 'touch {ended}; exit 1' TERM; touch {begun}; for try in 1 2 3 4 5 6 7 8 9; do sleep 0.5; done")

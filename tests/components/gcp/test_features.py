@@ -112,7 +112,7 @@ def test_in_batch_only_the_job_writes_features(batch):
     written = [
         grant.name
         for grant in batch.of_type("gcp:bigquery/iamMember:IamMember")
-        if grant.inputs["role"] == "roles/bigquery.dataEditor"
+        if grant.inputs["role"] == "roles/bigquery.dataEditor" and "feedback" not in grant.inputs["datasetId"]
     ]
     assert written == ["credit-scoring-features-features-table"]
 
