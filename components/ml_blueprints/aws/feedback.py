@@ -59,9 +59,7 @@ class Feedback(pulumi.ComponentResource):
         self.usage = self._table("usage", looks.USAGE, "Who asked which version how much, by hour")
         self.performance: glue.CatalogTable | None = None
         if feedback.labels_within_days is not None:
-            self.performance = self._table(
-                "performance", looks.PERFORMANCE, "How good each version was, by day"
-            )
+            self.performance = self._table("performance", looks.PERFORMANCE, "How good each version was, by day")
         self._query()
         self.register_outputs({"usageArn": self.usage.arn})
 
