@@ -9,7 +9,7 @@ import numpy as np
 
 from ml_pipelines.monitoring.baseline import Baseline, Distribution
 from ml_pipelines.monitoring.counting import AT, WHOLE, Counts, Window
-from ml_pipelines.retraining.answers import view
+from ml_pipelines.retraining.answers import quoted, view
 
 MEMORY = "1GB"
 # What the service captures beside the features (docs/serving.md).
@@ -57,12 +57,12 @@ def _open(connection: duckdb.DuckDBPyConnection, baseline: Baseline, place: Path
     paths = ", ".join(_text(_pointer(name)) for name in names)
     # All paths at once, so that a line is read once.
     values = f", json_extract_string(features, [{paths}]) AS said" if names else ""
-    inner = f"SELECT {', '.join(map(_quoted, _CAPTURED))}{values} FROM captured"  # noqa: S608 (names are quoted)
+    inner = f"SELECT {', '.join(map(quoted, _CAPTURED))}{values} FROM captured"  # noqa: S608 (names are quoted)
     # A line that isn't JSON is a row of nothing.
-    fields = "".join(f", said[{number}] AS {_quoted(name)}" for number, name in enumerate(names, 1))
-    rows = f"SELECT * EXCLUDE (said){fields} FROM ({inner}) WHERE {_quoted(AT)} IS NOT NULL"  # noqa: S608
+    fields = "".join(f", said[{number}] AS {quoted(name)}" for number, name in enumerate(names, 1))
+    rows = f"SELECT * EXCLUDE (said){fields} FROM ({inner}) WHERE {quoted(AT)} IS NOT NULL"  # noqa: S608
     connection.execute(f"CREATE VIEW {_TABLE} AS {rows}")
-    seen = ", ".join(f"count({_quoted(name)})" for name in names)
+    seen = ", ".join(f"count({quoted(name)})" for name in names)
     there = connection.execute(f"SELECT {seen} FROM {_TABLE}").fetchone() or ()  # noqa: S608
     # A feature that no line has isn't captured; a column of nothing would be told as missing values.
     types = {name: "VARCHAR" for name, values in zip(names, there, strict=True) if values}
@@ -88,7 +88,7 @@ def _count(
 ) -> Window:
     there = {name: one for name, one in baseline.features.items() if name in columns}
     kept = [name for name in segments if name in columns]
-    words = [f"coalesce(CAST({_quoted(name)} AS VARCHAR), '') AS segment_{place}" for place, name in enumerate(kept)]
+    words = [f"coalesce(CAST({quoted(name)} AS VARCHAR), '') AS segment_{place}" for place, name in enumerate(kept)]
     grouped = [f"segment_{place}" for place in range(len(kept))]
     times = f'min("{AT}"), max("{AT}")' if AT in columns else "NULL, NULL"
     values = [_value(name, one, place, columns[name]) for place, (name, one) in enumerate(there.items())]
@@ -121,7 +121,7 @@ def _count(
 
 def _value(name: str, one: Distribution, place: int, kind: str) -> str:
     """A column as it is counted: a finite number, or the place of a word among the baseline's, from 1 on; else NULL."""
-    column = _quoted(name)
+    column = quoted(name)
     if one.cuts is None:
         known = ", ".join(map(_text, one.words))
         word = f"CAST({column} AS VARCHAR)"
@@ -186,10 +186,6 @@ def _number(value: float) -> str:
 def _pointer(name: str) -> str:
     """A field of a JSON object, whatever its name (RFC 6901)."""
     return "/" + name.replace("~", "~0").replace("/", "~1")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _text(text: str) -> str:

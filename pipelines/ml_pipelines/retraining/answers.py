@@ -48,13 +48,14 @@ def _batch(scored: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     named = {"event_id": EXAMPLE_ID} | {name: name for name in _CAPTURED if name not in ("features", "event_id")}
     inputs = [name for name in scored.columns if name not in (*named.values(), *RESERVED)]
     columns = [
-        f"CAST({_quoted(column) if column in scored.columns else 'NULL'} AS {_CAPTURED[name]}) AS {_quoted(name)}"
+        f"CAST({quoted(column) if column in scored.columns else 'NULL'} AS {_CAPTURED[name]}) AS {quoted(name)}"
         for name, column in named.items()
     ]
-    packed = ", ".join(f"{_quoted(name)} := {_quoted(name)}" for name in inputs)
+    packed = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in inputs)
     features = f"to_json(struct_pack({packed}))" if inputs else "NULL"
     return scored.project(f"{', '.join(columns)}, {features} AS features")
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as DuckDB takes any."""
     return '"' + name.replace('"', '""') + '"'

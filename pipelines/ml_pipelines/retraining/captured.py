@@ -20,7 +20,7 @@ from ml_pipelines import derivations
 from ml_pipelines.retraining.answers import FeedbackError
 from ml_pipelines.serving import object_stores
 
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 # `day=2026-01-31`, or SageMaker's `2026/01/31/12`, of which folders above say a month or a year.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
 _DATED = re.compile(r"(?:^|/)(?:day=)?(20\d{2})(?:[-/](\d{2})(?:[-/](\d{2}))?)?(?:/|$)")
@@ -54,11 +54,18 @@ def brought(place: str | Path, since: int | None = None, until: int | None = Non
 
 def _days(since: int | None, until: int | None) -> tuple[str, str]:
     """The first and the last day, as in `2026-01-31`; all where nothing is said."""
-    first = "0000-00-00" if since is None else _day(since)
-    return first, "9999-99-99" if until is None else _day(until + _DAY_MS)
+    first = "0000-00-00" if since is None else day(since)
+    return first, "9999-99-99" if until is None else day(until + DAY_MS)
 
 
-def _day(at: int) -> str:
+def holds(place: Path) -> bool:
+    """Whether there is a file of rows at all: lines, or Parquet."""
+    files = [place] if place.is_file() else place.rglob("*")
+    return any(file.suffix in (".parquet", ".jsonl") for file in files)
+
+
+def day(at: int) -> str:
+    """The day of a time in milliseconds since 1970, as in `2026-01-31`; UTC."""
     return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d}"
 
 
@@ -93,10 +100,9 @@ def _bring(url: str, to: Path, days: tuple[str, str], since: int | None) -> None
 
 def _names(place: object_stores.Folder, below: str, days: tuple[str, str], since: int | None) -> Iterator[str]:
     """The objects of the days; what was written before them holds nothing that was asked on them."""
-    folders = place.folders(below)
-    if not folders:
-        yield from place.names(below, since)
-    for folder in folders:
+    found = place.listed(below, since)
+    yield from found.names
+    for folder in found.folders:
         if _wanted(folder, days):
             yield from _names(place, folder, days, since)
 

@@ -10,7 +10,6 @@ is wrong with single labels stops it: each kind of fault is counted and told.
 
 import argparse
 import contextlib
-import datetime
 import json
 import shutil
 import sys
@@ -25,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.retraining.answers import FeedbackError, view
-from ml_pipelines.retraining.captured import brought
+from ml_pipelines.retraining.captured import DAY_MS, brought, day, holds
 from ml_pipelines.retraining.performance import performance, performance_table
 from ml_pipelines.retraining.usage import usage
 from ml_pipelines.serving import object_stores
@@ -36,7 +35,6 @@ FEEDBACK, PERFORMANCE, USAGE, COUNTED = "feedback.parquet", "performance.parquet
 # Clocks of those who answer and of those who label differ by so much without anybody's fault.
 SKEW_MS = 5_000
 MEMORY = "1GB"
-_DAY_MS = 86_400_000
 _LABELS = {"event_id": "VARCHAR", "outcome": "DOUBLE", "labelled_at": "BIGINT"}
 
 
@@ -193,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--usd-per-hour", type=float, help="what serving costs, which is divided by volume")
     options = parser.parse_args(arguments)
     as_of = command.moment("now") if options.as_of is None else options.as_of
-    since = None if options.days is None else (as_of - options.days * _DAY_MS) // _DAY_MS * _DAY_MS
+    since = None if options.days is None else (as_of - options.days * DAY_MS) // DAY_MS * DAY_MS
     try:
         with tempfile.TemporaryDirectory() as made:
             said = _told(options, Path(made), since, as_of)
@@ -207,17 +205,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _told(options: argparse.Namespace, to: Path, since: int | None, as_of: int) -> dict[str, Any]:
     """Write the tables of what is there; what was counted."""
-    with _together(options.requests, since, as_of) as requests, _labels_of(options.labels) as labels:
-        if since is not None and not _holds(requests):
-            return {"as_of": as_of, "said": f"nothing was asked since {_day(since)}"}
-        for day, rows in _by_day(usage(requests, options.usd_per_hour, since or 0)):
-            _write(rows, to / "usage" / f"day={day}" / USAGE)
-        if labels is None or (since is not None and not _holds(labels)):
+    known = brought(options.labels) if options.labels else contextlib.nullcontext()
+    with _together(options.requests, since, as_of) as requests, known as labels:
+        if since is not None and not holds(requests):
+            return {"as_of": as_of, "said": f"nothing was asked since {day(since)}"}
+        for name, rows in _by_day(usage(requests, options.usd_per_hour, since or 0)):
+            _write(rows, to / "usage" / f"day={name}" / USAGE)
+        if labels is None or (since is not None and not holds(labels)):
             return {"as_of": as_of, "said": "usage was counted; no outcomes are known"}
         joined, counts = join(requests, labels, as_of, options.skew_ms)
     _write(joined, to / FEEDBACK)
     found = performance_table(performance(joined, options.by))
-    _write(found, to / "performance" / f"day={_day(as_of)}" / PERFORMANCE)
+    _write(found, to / "performance" / f"day={day(as_of)}" / PERFORMANCE)
     said: dict[str, Any] = {"as_of": as_of, **asdict(counts), "said": counts.said()}
     (to / COUNTED).write_text(json_text(said), encoding="utf-8")
     return said
@@ -240,28 +239,10 @@ def _together(places: Sequence[str], since: int | None, until: int) -> Iterator[
         yield folder
 
 
-@contextlib.contextmanager
-def _labels_of(place: str | None) -> Iterator[Path | None]:
-    if place is None:
-        yield None
-        return
-    with brought(place) as labels:
-        yield labels
-
-
-def _holds(place: Path) -> bool:
-    files = [place] if place.is_file() else place.rglob("*")
-    return any(file.suffix in (".parquet", ".jsonl") for file in files)
-
-
-def _day(at: int) -> str:
-    return f"{datetime.datetime.fromtimestamp(at / 1000, datetime.UTC):%Y-%m-%d}"
-
-
 def _by_day(found: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     days = pc.strftime(found["hour"], "%Y-%m-%d")
-    for day in pc.unique(days).to_pylist():
-        yield day, found.filter(pc.equal(days, day))
+    for one in pc.unique(days).to_pylist():
+        yield one, found.filter(pc.equal(days, one))
 
 
 def _write(table: pa.Table, to: Path) -> None:

@@ -5,9 +5,9 @@
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 _SCHEMES = ("gs://", "s3://", "abfss://")
@@ -16,15 +16,12 @@ _SCHEMES = ("gs://", "s3://", "abfss://")
 class Folder(Protocol):
     """A folder. What goes wrong is raised as the cloud's library has it."""
 
-    def names(self, below: str = "", since: int | None = None) -> list[str]:
-        """The names of all objects below a path in the folder, from the folder on.
-
-        since: those that were written from then on, milliseconds since 1970.
-        """
+    def names(self, below: str = "") -> list[str]:
+        """The names of all objects below a path in the folder, from the folder on."""
         ...
 
-    def folders(self, below: str = "") -> list[str]:
-        """The names of the folders directly below a path, each with a `/` at its end, from the folder on."""
+    def listed(self, below: str = "", since: int | None = None) -> "Listed":
+        """What lies directly below a path; of objects those that were written from then on, ms since 1970."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -34,6 +31,13 @@ class Folder(Protocol):
     def write(self, name: str, content: bytes, kind: str) -> None:
         """Write an object as a whole; `kind` is its content type."""
         ...
+
+
+class Listed(NamedTuple):
+    """The names of folders, each with a `/` at its end, and of objects; both from the folder on that was asked."""
+
+    folders: list[str]
+    names: list[str]
 
 
 def is_url(place: str) -> bool:
@@ -52,6 +56,14 @@ def open_folder(url: str, variables: Mapping[str, str] = os.environ) -> Folder:
     return DataLake(parts.username or "", parts.hostname or "", prefix, variables.get("IDENTITY"))
 
 
+def _from(prefix: str, folders: Iterable[str], names: Iterable[str]) -> Listed:
+    """Without the prefix, and without the objects by which consoles make an empty folder."""
+    return Listed(
+        [name.removeprefix(prefix) for name in folders],
+        [name.removeprefix(prefix) for name in names if not name.endswith("/")],
+    )
+
+
 def _moment(at: int) -> datetime:
     return datetime.fromtimestamp(at / 1000, UTC)
 
@@ -65,20 +77,17 @@ class CloudStorage:
         self._client, self._name, self._prefix = storage.Client(), bucket, prefix
         self._bucket = self._client.bucket(bucket)
 
-    def names(self, below: str = "", since: int | None = None) -> list[str]:
+    def names(self, below: str = "") -> list[str]:
         """See Folder."""
         found = self._client.list_blobs(self._name, prefix=self._prefix + below)
-        kept = [blob.name for blob in found if since is None or blob.updated >= _moment(since)]
-        return [name.removeprefix(self._prefix) for name in kept if not name.endswith("/")]
+        return [blob.name.removeprefix(self._prefix) for blob in found if not blob.name.endswith("/")]
 
-    def folders(self, below: str = "") -> list[str]:
+    def listed(self, below: str = "", since: int | None = None) -> Listed:
         """See Folder."""
-        # Its stubs say an iterator, which has no prefixes.
+        # Its stubs say an iterator, which has no prefixes; these are there once the pages were read.
         found: Any = self._client.list_blobs(self._name, prefix=self._prefix + below, delimiter="/")
-        # Prefixes are there once the pages were read.
-        for _ in found:
-            pass
-        return [name.removeprefix(self._prefix) for name in sorted(found.prefixes)]
+        names = [blob.name for blob in found if since is None or blob.updated >= _moment(since)]
+        return _from(self._prefix, sorted(found.prefixes), names)
 
     def read(self, name: str) -> bytes:
         """See Folder."""
@@ -97,19 +106,21 @@ class S3:
 
         self._client, self._bucket, self._prefix = boto3.client("s3"), bucket, prefix
 
-    def names(self, below: str = "", since: int | None = None) -> list[str]:
+    def names(self, below: str = "") -> list[str]:
         """See Folder."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix + below)
-        found = [one for page in pages for one in page.get("Contents", ())]
-        kept = [one["Key"] for one in found if since is None or one["LastModified"] >= _moment(since)]
-        return [key.removeprefix(self._prefix) for key in kept if not key.endswith("/")]
+        found = [one["Key"] for page in self._pages(below) for one in page.get("Contents", ())]
+        return [key.removeprefix(self._prefix) for key in found if not key.endswith("/")]
 
-    def folders(self, below: str = "") -> list[str]:
+    def listed(self, below: str = "", since: int | None = None) -> Listed:
         """See Folder."""
-        asked = {"Bucket": self._bucket, "Prefix": self._prefix + below, "Delimiter": "/"}
-        pages = self._client.get_paginator("list_objects_v2").paginate(**asked)
-        found = [one["Prefix"] for page in pages for one in page.get("CommonPrefixes", ())]
-        return [prefix.removeprefix(self._prefix) for prefix in found]
+        pages = list(self._pages(below, Delimiter="/"))
+        found = [one for page in pages for one in page.get("Contents", ())]
+        names = [one["Key"] for one in found if since is None or one["LastModified"] >= _moment(since)]
+        return _from(self._prefix, [one["Prefix"] for page in pages for one in page.get("CommonPrefixes", ())], names)
+
+    def _pages(self, below: str, **how: str) -> Iterable[Mapping[str, Any]]:
+        asked = {"Bucket": self._bucket, "Prefix": self._prefix + below, **how}
+        return self._client.get_paginator("list_objects_v2").paginate(**asked)
 
     def read(self, name: str) -> bytes:
         """See Folder."""
@@ -130,18 +141,20 @@ class DataLake:
         self._client: Any = ContainerClient(f"https://{account}", container, _azure_credential(identity))
         self._prefix = prefix
 
-    def names(self, below: str = "", since: int | None = None) -> list[str]:
+    def names(self, below: str = "") -> list[str]:
         """See Folder."""
-        found = self._client.list_blobs(name_starts_with=self._prefix + below)
-        kept = [one.name for one in found if since is None or one.last_modified >= _moment(since)]
-        return [name.removeprefix(self._prefix) for name in kept]
+        found = self._client.list_blob_names(name_starts_with=self._prefix + below)
+        return [name.removeprefix(self._prefix) for name in found]
 
-    def folders(self, below: str = "") -> list[str]:
+    def listed(self, below: str = "", since: int | None = None) -> Listed:
         """See Folder."""
         from azure.storage.blob import BlobPrefix
 
-        found = self._client.walk_blobs(name_starts_with=self._prefix + below, delimiter="/")
-        return [one.name.removeprefix(self._prefix) for one in found if isinstance(one, BlobPrefix)]
+        found = list(self._client.walk_blobs(name_starts_with=self._prefix + below, delimiter="/"))
+        folders = [one.name for one in found if isinstance(one, BlobPrefix)]
+        objects = [one for one in found if not isinstance(one, BlobPrefix)]
+        names = [one.name for one in objects if since is None or one.last_modified >= _moment(since)]
+        return _from(self._prefix, folders, names)
 
     def read(self, name: str) -> bytes:
         """See Folder."""

@@ -24,7 +24,7 @@ from ml_pipelines.monitoring.distances import METRICS
 from ml_pipelines.monitoring.performance import Decay, decays
 from ml_pipelines.monitoring.report import OUTCOME, Finding, Kind, Report, Settings, Verdict
 from ml_pipelines.retraining.answers import FeedbackError
-from ml_pipelines.retraining.captured import brought
+from ml_pipelines.retraining.captured import DAY_MS, brought, holds
 from ml_pipelines.retraining.feedback import join
 from ml_pipelines.steps import command
 from ml_pipelines.steps.errors import StepError
@@ -37,7 +37,7 @@ DRIFT = "drift.json"
 LABELS = "labels"
 # Of so many answers, the newest whose outcomes are known, the performance is told.
 LABELLED = 5_000
-_DAY_MS, _HOUR_MS, _MINUTE_MS = 86_400_000, 3_600_000, 60_000
+_HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,12 @@ class _Labels:
 
 
 def _labelled(before: Baseline, asked: Asked, task: Task, settings: Settings, as_of: int) -> _Labels:
-    if asked.labels is None or not _holds(asked.labels, ".parquet", ".jsonl"):
+    if asked.labels is None or not holds(asked.labels):
         said = f"{asked.labels} holds no labels: whoever sends them has stopped"
         missing = Finding(Kind.ABSENCE, OUTCOME, LABELS, Verdict.ALARM, said, 0, found=0.0, threshold=1.0)
         return _Labels(findings=(missing,))
     answered = asked.answered or asked.place
-    if not _holds(answered, ".parquet", ".jsonl"):
+    if not holds(answered):
         return _Labels(notes=("labels weren't joined: nothing was answered",))
     try:
         joined, counted = join(answered, asked.labels, as_of)
@@ -151,12 +151,6 @@ def _segments(joined: pa.Table, columns: Sequence[str]) -> dict[str, np.ndarray]
     return found
 
 
-def _holds(place: Path, *suffixes: str) -> bool:
-    """Whether there is a file of one of these kinds."""
-    files = [place] if place.is_file() else place.rglob("*")
-    return any(file.suffix in suffixes for file in files)
-
-
 @contextlib.contextmanager
 def _brought(
     options: argparse.Namespace, since: int | None, until: int | None, now: int
@@ -170,7 +164,7 @@ def _brought(
                 return
             labels = stack.enter_context(brought(options.labels))
             days = options.labels_within_days
-            answered = stack.enter_context(brought(options.window, now - days * _DAY_MS, now)) if days else None
+            answered = stack.enter_context(brought(options.window, now - days * DAY_MS, now)) if days else None
         except FeedbackError as error:
             raise StepError(STEP, "window, labels", str(error)) from error
         yield window, labels, answered

@@ -136,6 +136,9 @@ def bucket(monkeypatch, tmp_path):
 def test_an_object_store_is_read_for_the_days_alone(bucket):
     assert days("s3://lake/captured", NOON) == [("ours", 31), ("trees", 31), ("undated", 1)]
     assert days("s3://lake/captured/variant") == [("trees", 30), ("trees", 31)]
+    # What lies beside folders is read, too.
+    bucket.put_object(Bucket="lake", Key="captured/requests/b.jsonl", Body=b'{"at": 5, "model": "beside/1.0.0"}\n')
+    assert days("s3://lake/captured/requests", NOON) == [("beside", 1), ("ours", 31)]
     # What was written before cannot hold what was asked since.
     assert days("s3://lake/captured/other", NOON) == [("undated", 1)]
     with brought("s3://lake/captured/other", round(datetime.datetime.now().timestamp() * 1000) + DAY) as place:

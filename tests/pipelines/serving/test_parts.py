@@ -365,17 +365,15 @@ class Container:
     def __init__(self, files):
         self.files = files
 
-    def list_blobs(self, name_starts_with):
-        for name in sorted(self.files):
-            if name.startswith(name_starts_with):
-                yield SimpleNamespace(name=name, last_modified=datetime.now(UTC))
+    def list_blob_names(self, name_starts_with):
+        return iter([name for name in sorted(self.files) if name.startswith(name_starts_with)])
 
     def walk_blobs(self, name_starts_with, delimiter):
         folders, names = directly_below(self.files, name_starts_with)
         for name in sorted(folders):
             yield azure.storage.blob.BlobPrefix(prefix=name)
         for name in names:
-            yield SimpleNamespace(name=name)
+            yield SimpleNamespace(name=name, last_modified=datetime.now(UTC))
 
     def download_blob(self, name):
         return SimpleNamespace(readall=lambda: self.files[name])
@@ -402,12 +400,14 @@ def test_versions_and_lines_lie_in_a_clouds_object_store(objects):
 
 def test_a_store_lists_folders_and_what_was_written_since(objects):
     folder = object_stores.open_folder(objects[0])
-    assert folder.folders() == ["elsewhere/", "trees/"]
-    assert folder.folders("trees/") == ["trees/1.0.0/"]
-    assert folder.folders("trees/1.0.0/") == []
+    assert folder.listed() == (["elsewhere/", "trees/"], [])
+    assert folder.listed("trees/") == (["trees/1.0.0/"], [])
+    assert folder.listed("trees/1.0.0/").folders == []
     now = round(time.time() * 1000)
-    assert folder.names("trees/", now - 3_600_000) == folder.names("trees/") != []
-    assert folder.names("trees/", now + 3_600_000) == []
+    assert folder.listed("trees/1.0.0/", now - 3_600_000).names == folder.names("trees/") != []
+    assert folder.listed("trees/1.0.0/", now + 3_600_000).names == []
+    folder.write("lines.jsonl", b"{}", "application/json")
+    assert folder.listed() == (["elsewhere/", "trees/"], ["lines.jsonl"])
 
 
 def test_a_store_that_cant_be_read_is_named(monkeypatch):
