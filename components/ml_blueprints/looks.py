@@ -56,11 +56,13 @@ PERFORMANCE: Mapping[str, Kind] = {
 }
 
 
-def drift(workload: Workload, model: Model, scoring: str | None, alone: bool) -> dict[str, str]:
+def drift(
+    workload: Workload, model: Model, scoring: str | None, alone: bool, labels: pulumi.Input[str]
+) -> dict[str, pulumi.Input[str]]:
     """Options of the look for drift, by name.
 
     model: whose baseline it is; scoring: when batches are scored, where nobody asks; alone: whether only what this
-    version answered is looked at, since answers of others lie beside.
+    version answered is looked at, since answers of others lie beside; labels: where outcomes lie, if some come.
     """
     looks, days = workload.monitoring.drift, workload.monitoring.feedback.labels_within_days
     return {
@@ -69,15 +71,18 @@ def drift(workload: Workload, model: Model, scoring: str | None, alone: bool) ->
         "metric": looks.metric,
         "threshold": str(looks.threshold),
         **({"model": routing.artifact_path(model)} if alone else {}),
-        **({"labels-within-days": str(days)} if days is not None else {}),
+        **({"labels": labels, "labels-within-days": str(days)} if days is not None else {}),
     }
 
 
-def feedback(context: Context, real_time: bool) -> dict[str, str]:
-    """Options of the command that writes the tables, by name. real_time: whether instances wait for requests."""
+def feedback(context: Context, real_time: bool, labels: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
+    """Options of the command that writes the tables, by name.
+
+    real_time: whether instances wait for requests; labels: where outcomes lie, if some come.
+    """
     days = context.workload.monitoring.feedback.labels_within_days
     cost = {"usd-per-hour": f"{context.sizing.monthly_usd / HOURS_PER_MONTH:.4f}"} if real_time else {}
-    return {"days": str(days or _DAYS), **cost}
+    return {"days": str(days or _DAYS), **({"labels": labels} if days is not None else {}), **cost}
 
 
 def words(options: Mapping[str, pulumi.Input[str]]) -> list[pulumi.Input[str]]:

@@ -35,17 +35,18 @@ def workload(labels_within_days: int | None, stem: str = "fraud_detection") -> W
 
 def test_drift_is_looked_for_by_the_workloads_words():
     asked = workload(60)
-    told = looks.drift(asked, asked.champion, None, alone=True)
+    told = looks.drift(asked, asked.champion, None, alone=True, labels="l")
     assert told == {
         **{"task": "fraud-detection", "hours": "1", "metric": "population_stability_index", "threshold": "0.2"},
-        **{"model": "gradient-boosting/1.2.0", "labels-within-days": "60"},
+        **{"model": "gradient-boosting/1.2.0", "labels": "l", "labels-within-days": "60"},
     }
-    assert set(told) - set(looks.drift(workload(None), asked.champion, None, alone=False)) == {
+    assert set(told) - set(looks.drift(workload(None), asked.champion, None, alone=False, labels="l")) == {
         "model",
+        "labels",
         "labels-within-days",
     }
     batch = workload(None, "credit_scoring")
-    assert looks.drift(batch, batch.champion, batch.serving.schedule, alone=False)["hours"] == "24"
+    assert looks.drift(batch, batch.champion, batch.serving.schedule, alone=False, labels="l")["hours"] == "24"
 
 
 @pytest.mark.parametrize(("days", "counted"), [(60, "60"), (None, "2")])
@@ -62,8 +63,9 @@ def test_usage_is_counted_for_as_long_as_outcomes_may_come(days, counted):
         }
     )
     context = layers.Context("fraud", workload(days), settings, capabilities.Register("aws", frozenset()))
-    assert looks.feedback(context, real_time=False) == {"days": counted}
-    cost = float(looks.feedback(context, real_time=True)["usd-per-hour"])
+    labels = {} if days is None else {"labels": "l"}
+    assert looks.feedback(context, real_time=False, labels="l") == {"days": counted, **labels}
+    cost = float(looks.feedback(context, real_time=True, labels="l")["usd-per-hour"])
     assert cost == pytest.approx(context.sizing.monthly_usd / 730, abs=1e-4)
 
 

@@ -33,13 +33,11 @@ def step(
     what this champion answered is looked at. Each run leaves its report in a folder of its own.
     """
     options: dict[str, pulumi.Input[str]] = {
-        **looks.drift(context.workload, champion, scoring, alone),
+        **looks.drift(context.workload, champion, scoring, alone, labels),
         "baseline": f"{INPUTS}/{_CHAMPION}/drift_baseline.json",
         "window": window,
         "to": f"{OUTPUTS}/{_REPORT}/{REPORT}",
     }
-    if context.workload.monitoring.feedback.labels_within_days is not None:
-        options["labels"] = labels
     run = {"Std:Join": {"On": "", "Values": [reports, "/run=", {"Get": "Execution.PipelineExecutionId"}]}}
     return Step(
         LOOK,

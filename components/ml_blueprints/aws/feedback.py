@@ -67,9 +67,8 @@ class Feedback(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, **options)
 
     def _step(self, answered: Sequence[pulumi.Input[str]], real_time: bool) -> Step:
-        options: dict[str, pulumi.Input[str]] = {**looks.feedback(self.context, real_time), "to": self.folder}
-        if self.context.workload.monitoring.feedback.labels_within_days is not None:
-            options["labels"] = pulumi.Output.concat(self.data.zones[Zone.CURATED], f"/{looks.LABELS}")
+        labels = pulumi.Output.concat(self.data.zones[Zone.CURATED], f"/{looks.LABELS}")
+        options = {**looks.feedback(self.context, real_time, labels), "to": self.folder}
         requests = [word for place in answered for word in ("--requests", place)]
         return Step("Feedback", facts.COMMANDS["feedback"], [*requests, *looks.words(options)])
 

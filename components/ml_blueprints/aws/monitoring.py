@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 from pulumi_aws import budgets, cloudwatch, costexplorer, lambda_, sagemaker, scheduler, sns
 
-from ml_blueprints import layers, routing, schedules
+from ml_blueprints import layers, looks, routing, schedules
 from ml_blueprints.aws import dashboard, drift_check, fleets, policy, scheduled_step
 from ml_blueprints.aws.audit_trail import AuditTrail
 from ml_blueprints.aws.data import Data
@@ -336,7 +336,7 @@ class Monitoring(layers.Monitoring):
             champion=self._compared_with(tenant),
             models=zones[Zone.MODELS],
             window=self._what_was_scored(tenant),
-            labels=pulumi.Output.concat(zones[Zone.CURATED], "/labels"),
+            labels=pulumi.Output.concat(zones[Zone.CURATED], f"/{looks.LABELS}"),
             reports=pulumi.Output.concat(zones[Zone.CURATED], "/", part),
             scoring=context.workload.serving.schedule if scored else None,
             alone=not scored and self._answers_alone(tenant),
@@ -477,7 +477,7 @@ class Monitoring(layers.Monitoring):
         return counted
 
     def _dashboard(self) -> None:
-        letters, looks = self.data.dead_letter_queue, self.drift_checks
+        letters = self.data.dead_letter_queue
         alarms = [*self.alarms, *self.silence, *(budget.burning for budget in self.error_budgets)]
         self.dashboard = cloudwatch.Dashboard(
             self.context.logical("dashboard"),
@@ -489,7 +489,7 @@ class Monitoring(layers.Monitoring):
                 letters.name if letters else None,
                 self._changes(),
                 {**self._unwatched_runs(), "feedback": self.feedback.job.pipeline},
-                {_part("drift", tenant): check.pipeline for tenant, check in looks.items()},
+                {_part("drift", tenant): check.pipeline for tenant, check in self.drift_checks.items()},
                 [alarm.arn for alarm in alarms],
             ),
             opts=self.child(),

@@ -25,13 +25,13 @@ class Look:
     """What is looked at: what a container was asked, as the URL of its folder, or what was scored in batches; of that,
     what the model answered.
 
-    tenant: whose alone it is, None: all others'. labels: the URL of outcomes, where some come. scoring: when batches
+    tenant: whose alone it is, None: all others'. labels: the URL of outcomes. scoring: when batches
     are scored, where nobody asks.
     """
 
     model: Model
     window: str
-    labels: str | None
+    labels: str
     scoring: str | None = None
     tenant: str | None = None
 
@@ -56,10 +56,9 @@ class Look:
         return monitoring_job.command(
             facts.COMMANDS["drift"],
             {
-                **looks.drift(workload, self.model, self.scoring, alone),
+                **looks.drift(workload, self.model, self.scoring, alone, self.labels),
                 "baseline": "${{inputs.champion}}/drift_baseline.json",
                 "window": self.window,
-                "labels": self.labels,
                 "to": f"{report}/{REPORT}",
                 "drifted": f"{report}/{DRIFTED}" if self.tenant is None else None,
             },

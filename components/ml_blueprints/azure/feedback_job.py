@@ -55,13 +55,11 @@ def experiment(context: Context) -> str:
 
 def command(context: Context, asked: Sequence[str], labels: str, tables: str, real_time: bool) -> str:
     """What the job runs. asked, labels, tables: URLs of folders; real_time: whether instances wait for requests."""
-    learns = context.workload.monitoring.feedback.labels_within_days is not None
     return monitoring_job.command(
         facts.COMMANDS["feedback"],
         {
-            **looks.feedback(context, real_time),
+            **looks.feedback(context, real_time, labels),
             "requests": tuple(asked),
-            "labels": labels if learns else None,
             "to": tables,
         },
     )

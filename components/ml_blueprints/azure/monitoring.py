@@ -219,7 +219,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
         Those of tenants that share instances are in the champion's container.
         """
         serving, workload = self.serving, self.context.workload
-        labels = self._labels if workload.monitoring.feedback.labels_within_days else None
+        labels = self._labels
         champion = containers.shared(workload)[0]
         if serving.answers_requests:
             yield Look(workload.champion, serving.asked(champion), labels)

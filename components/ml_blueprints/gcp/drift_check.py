@@ -78,16 +78,15 @@ def arguments(
     check: Check, workload: Workload, zones: Mapping[Zone, pulumi.Output[str]], captures: bool
 ) -> list[pulumi.Input[str]]:
     """The command line. By its URL only those days of the window are listed and read that are looked at."""
-    options: dict[str, pulumi.Input[str]] = {
-        **looks.drift(workload, check.model, None if captures else workload.serving.schedule, check.apart),
+    labels = pulumi.Output.concat(zones[Zone.CURATED], f"/{looks.LABELS}")
+    options = {
+        **looks.drift(workload, check.model, None if captures else workload.serving.schedule, check.apart, labels),
         "baseline": pulumi.Output.concat(
             mounted(zones[Zone.MODELS]), f"/{routing.artifact_path(check.model)}/drift_baseline.json"
         ),
         "window": pulumi.Output.concat(zones[Zone.CURATED], f"/{check.captured}"),
         "to": pulumi.Output.concat(mounted(zones[Zone.CURATED]), f"/{check.report}"),
     }
-    if workload.monitoring.feedback.labels_within_days is not None:
-        options["labels"] = pulumi.Output.concat(zones[Zone.CURATED], f"/{looks.LABELS}")
     return [*looks.words(options), "--branch"]
 
 

@@ -76,12 +76,11 @@ class Feedback(pulumi.ComponentResource):
     def _run(self, job: pipeline_definition.Job, captures: bool, ready: list[pulumi.Resource]) -> None:
         context, feedback = self.context, self.context.workload.monitoring.feedback
         windows = drift_check.windows(context.workload, self.zones, captures)
-        options: dict[str, pulumi.Input[str]] = {
-            **looks.feedback(context, "real-time-scoring" in context.register.asked),
+        labels = pulumi.Output.concat(self.zones[Zone.CURATED], f"/{looks.LABELS}")
+        options = {
+            **looks.feedback(context, "real-time-scoring" in context.register.asked, labels),
             "to": self._place(),
         }
-        if self.learns:
-            options["labels"] = pulumi.Output.concat(self.zones[Zone.CURATED], f"/{looks.LABELS}")
         told = [*(word for window in windows for word in ("--requests", window)), *looks.words(options)]
         run = pipeline_definition.Run(
             name=context.logical("feedback"),
