@@ -3,9 +3,10 @@
 from typing import Any
 
 import pulumi
-from pulumi_gcp import iam, kms, serviceaccount, storage
+from pulumi_gcp import kms, serviceaccount, storage
 
 from ml_blueprints.gcp import facts
+from ml_blueprints.gcp.federated_account import federated_account
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.layers import Context
 
@@ -22,59 +23,24 @@ class Auditor(pulumi.ComponentResource):
     def __init__(self, context: Context, foundation: Foundation, opts: pulumi.ResourceOptions | None = None):
         super().__init__("ml-blueprints:gcp:Auditor", context.logical("auditor"), None, opts)
         self.context, self.foundation = context, foundation
-        self._federation()
-        self._account()
+        condition = facts.OIDC_AUDIT_CONDITIONS[context.settings.delivery.provider]
+        self.pool, self.issuer_provider, self.account = federated_account(
+            context,
+            foundation,
+            part="audit",
+            who="auditor",
+            title=f"{context.name[:26]} audit",
+            condition=condition.format(environment=context.settings.environment),
+            task=f"compare {context.name} with its state",
+            opts=self._child(),
+            until=foundation.until(serviceaccount.IAMMemberConditionArgs),
+        )
+        sees = sorted({*facts.LIST_PERMISSIONS, *(one for seen in facts.GET_PERMISSIONS.values() for one in seen)})
+        foundation.grant_on_project("auditor", "auditor", sees, self.account.member)
         self.register_outputs({"account": self.account.email})
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, **options)
-
-    def _federation(self) -> None:
-        context, delivery = self.context, self.context.settings.delivery
-        claim = facts.OIDC_REPOSITORY_CLAIMS[delivery.provider]
-        condition = facts.OIDC_AUDIT_CONDITIONS[delivery.provider]
-        self.pool = iam.WorkloadIdentityPool(
-            context.logical("audit"),
-            workload_identity_pool_id=f"audit-{context.token}",
-            display_name=f"{context.name[:26]} audit",
-            description=f"Workflows that compare {context.workload.name} with its state",
-            opts=self._child(depends_on=list(self.foundation.ready)),
-        )
-        self.issuer_provider = iam.WorkloadIdentityPoolProvider(
-            context.logical("audit"),
-            workload_identity_pool_id=self.pool.workload_identity_pool_id,
-            workload_identity_pool_provider_id=delivery.provider,
-            description=f"Tokens of {delivery.repository}",
-            oidc=iam.WorkloadIdentityPoolProviderOidcArgs(issuer_uri=facts.OIDC_ISSUERS[delivery.provider]),
-            attribute_mapping={"google.subject": "assertion.sub", "attribute.repository": f"assertion.{claim}"},
-            attribute_condition=(
-                f"assertion.{claim} == '{delivery.repository}' && "
-                f"{condition.format(environment=context.settings.environment)}"
-            ),
-            opts=self._child(),
-        )
-
-    def _account(self) -> None:
-        context, foundation, delivery = self.context, self.foundation, self.context.settings.delivery
-        self.account = serviceaccount.Account(
-            context.logical("auditor"),
-            account_id=f"audit-{context.token}",
-            display_name=f"{context.name}: auditor",
-            description=f"Workflows of {delivery.repository} compare {context.name} with its state",
-            opts=self._child(depends_on=list(foundation.ready)),
-        )
-        serviceaccount.IAMMember(
-            context.logical("auditor"),
-            service_account_id=self.account.name,
-            role=facts.ROLE_FEDERATED,
-            member=pulumi.Output.concat(
-                "principalSet://iam.googleapis.com/", self.pool.name, f"/attribute.repository/{delivery.repository}"
-            ),
-            condition=foundation.until(serviceaccount.IAMMemberConditionArgs),
-            opts=self._child(),
-        )
-        sees = sorted({*facts.LIST_PERMISSIONS, *(one for seen in facts.GET_PERMISSIONS.values() for one in seen)})
-        foundation.grant_on_project("auditor", "auditor", sees, self.account.member)
 
     def let_read(self, part: str, bucket: storage.Bucket) -> None:
         """Let it read objects that are resources of stacks, or their states."""

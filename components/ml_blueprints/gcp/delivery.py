@@ -1,12 +1,13 @@
 """The delivery layer on Google Cloud: a deploy account that only workflows of one repository may act as, and states."""
 
 import pulumi
-from pulumi_gcp import artifactregistry, iam, kms, serviceaccount, storage
+from pulumi_gcp import artifactregistry, kms, serviceaccount, storage
 
 from ml_blueprints import layers
 from ml_blueprints.gcp import buckets, facts
 from ml_blueprints.gcp.auditor import Auditor
 from ml_blueprints.gcp.development import Development
+from ml_blueprints.gcp.federated_account import federated_account
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.layers import Context
 from ml_blueprints.settings import Purpose
@@ -33,7 +34,6 @@ class Delivery(layers.Delivery):
     ):
         super().__init__(context, opts)
         self.foundation, self.development = foundation, development
-        self._federation()
         self._deploy_account()
         self.audit = Auditor(context, foundation, opts=self.child())
         # Definitions of pipelines and code of jobs are objects that stacks own.
@@ -47,49 +47,20 @@ class Delivery(layers.Delivery):
             secrets_provider=pulumi.Output.concat("gcpkms://", foundation.key),
         )
 
-    def _federation(self) -> None:
-        """A pool of the platform's own, so that what is trusted here is trusted for nothing else."""
-        context, delivery = self.context, self.context.settings.delivery
-        claim = facts.OIDC_REPOSITORY_CLAIMS[delivery.provider]
-        condition = facts.OIDC_CONDITIONS[delivery.provider].format(environment=context.settings.environment)
-        self.pool = iam.WorkloadIdentityPool(
-            context.logical("deploy"),
-            # 4 to 32 lower case letters, digits and `-`.
-            workload_identity_pool_id=f"deploy-{context.token}",
-            display_name=context.name[:32],
-            description=f"Workflows that deploy {context.workload.name}",
-            opts=self.child(depends_on=self.foundation.ready),
-        )
-        self.issuer_provider = iam.WorkloadIdentityPoolProvider(
-            context.logical("deploy"),
-            workload_identity_pool_id=self.pool.workload_identity_pool_id,
-            workload_identity_pool_provider_id=delivery.provider,
-            description=f"Tokens of {delivery.repository}",
-            oidc=iam.WorkloadIdentityPoolProviderOidcArgs(issuer_uri=facts.OIDC_ISSUERS[delivery.provider]),
-            attribute_mapping={"google.subject": "assertion.sub", "attribute.repository": f"assertion.{claim}"},
-            attribute_condition=f"assertion.{claim} == '{delivery.repository}' && {condition}",
+    def _deploy_account(self) -> None:
+        context, foundation = self.context, self.foundation
+        environment = context.settings.environment
+        self.pool, self.issuer_provider, self.deploy_account = federated_account(
+            context,
+            foundation,
+            part="deploy",
+            who="deployer",
+            title=context.name[:32],
+            condition=facts.OIDC_CONDITIONS[context.settings.delivery.provider].format(environment=environment),
+            task=f"deploy {context.name} to {environment}",
             opts=self.child(),
         )
         self.realise("federated-deployment", self.issuer_provider)
-
-    def _deploy_account(self) -> None:
-        context, foundation, delivery = self.context, self.foundation, self.context.settings.delivery
-        self.deploy_account = serviceaccount.Account(
-            context.logical("deployer"),
-            account_id=f"deploy-{context.token}",
-            display_name=f"{context.name}: deployer",
-            description=f"Workflows of {delivery.repository} deploy {context.name} to {context.settings.environment}",
-            opts=self.child(depends_on=foundation.ready),
-        )
-        serviceaccount.IAMMember(
-            context.logical("deployer"),
-            service_account_id=self.deploy_account.name,
-            role=facts.ROLE_FEDERATED,
-            member=pulumi.Output.concat(
-                "principalSet://iam.googleapis.com/", self.pool.name, f"/attribute.repository/{delivery.repository}"
-            ),
-            opts=self.child(),
-        )
         uploads = {"deployer": self.development.repository, "deployer-pipelines": self.development.pipeline_repository}
         for part, repository in uploads.items():
             artifactregistry.RepositoryIamMember(
