@@ -505,6 +505,14 @@ _DELIVERY = (
         azure=("azure-native:managedidentity:FederatedIdentityCredential",),
     ),
     Capability(
+        "stack-deployment",
+        Layer.DELIVERY,
+        "What deploys may bring the whole stack up, nothing beside it, and can't widen its own rights.",
+        aws=("aws:iam/policy:Policy",),
+        gcp=("gcp:projects/iAMCustomRole:IAMCustomRole",),
+        azure=("azure-native:authorization:RoleDefinition",),
+    ),
+    Capability(
         "state-backend",
         Layer.DELIVERY,
         "The state of stacks is kept in a versioned store, and its secrets under a key, of the cloud's own.",

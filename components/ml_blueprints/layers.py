@@ -232,9 +232,10 @@ class Monitoring(Layer):
 class Delivery(Layer):
     """Deployment by Git.
 
-    deployer: identity that workflows of the repository assume; auditor: another, that reads how things are set up, and
-    changes nothing; issuer: whose tokens both trust. state_url, secrets_provider: where Pulumi may keep states, and the
-    key that encrypts their secrets, as `pulumi login` and `pulumi stack init --secrets-provider` take them.
+    deployer: identity that workflows of the repository assume, which brings the stack up; auditor: another, that reads
+    how things are set up, and changes nothing; issuer: whose tokens both trust. state_url, secrets_provider: where
+    Pulumi may keep states, and the key that encrypts their secrets, as `pulumi login` and `pulumi stack init
+    --secrets-provider` take them.
     """
 
     layer = capabilities.Layer.DELIVERY

@@ -63,6 +63,7 @@ ALWAYS = {
     *("retraining-trigger", "budget", "federated-deployment", "feature-engineering"),
     *("retraining-pipeline", "model-signing", "workbench"),
     *("silence", "usage", "model-quality", "dashboard", "audit-trail", "state-backend"),
+    "stack-deployment",
 }
 LIVE = {
     *("stream-ingest", "stream-archive", "dead-letters", "online-features", "window-state", "feature-updates"),

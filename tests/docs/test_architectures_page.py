@@ -19,6 +19,7 @@ NOT_ON_THE_WAY = {
     *("asynchronous-scoring", "ensemble"),
     # What people look at, and what tells of monitors.
     *("silence", "error-budget", "dashboard", "usage", "model-quality", "audit-trail", "state-backend"),
+    "stack-deployment",
 }
 
 TYPES = {
