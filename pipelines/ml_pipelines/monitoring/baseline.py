@@ -102,8 +102,19 @@ class Performance:
 
 
 @dataclass(frozen=True)
+class Attribution:
+    """How much an input moves scores: the mean of its absolute Shapley values, and its standard error."""
+
+    value: float
+    error: float
+
+
+@dataclass(frozen=True)
 class Baseline:
-    """What a window is compared with. segments: counts, missing values by segment (as in `country=DE`) and feature."""
+    """What a window is compared with. segments: counts, missing values by segment (as in `country=DE`) and feature.
+
+    attributions: by input, of what was held back; empty in baselines of before.
+    """
 
     task: str
     rows: int
@@ -112,6 +123,7 @@ class Baseline:
     outcomes: Distribution | None = None
     performance: tuple[Performance, ...] = ()
     held_back: int = 0
+    attributions: Mapping[str, Attribution] = field(default_factory=dict)
 
     @property
     def segmented(self) -> tuple[str, ...]:
@@ -153,6 +165,10 @@ class Baseline:
                 for name, one in (held["performance"] if held else {}).items()
             ),
             held_back=held["rows"] if held else 0,
+            attributions={
+                name: Attribution(one["value"], one["error"])
+                for name, one in ((held or {}).get("attributions") or {}).items()
+            },
         )
 
 

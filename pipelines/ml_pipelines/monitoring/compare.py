@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ml_pipelines.monitoring import distances
+from ml_pipelines.monitoring.attribution import NDCG, Attributed
 from ml_pipelines.monitoring.baseline import Baseline, Distribution
 from ml_pipelines.monitoring.counting import WHOLE, Counts, Window
 from ml_pipelines.monitoring.performance import Decay
@@ -41,8 +42,10 @@ def compare(
     model: str | None = None,
     counts: Mapping[str, int] | None = None,
     notes: Sequence[str] = (),
+    attributed: Attributed | None = None,
 ) -> Report:
-    """The report of a window. decays: what its labels say of the model's performance (`performance.decays`).
+    """The report of a window. decays: what its labels say of the model's performance (`performance.decays`);
+    attributed: what its scores come from (`attribution.compared`).
 
     counts and notes become part of the report. Raises ValueError for a metric that there isn't.
     """
@@ -57,6 +60,8 @@ def compare(
                 if seen := window.counts[segment].get(name):
                     found += _looked_at(_before(baseline, segment, name), seen, segment, settings)
     found += [_decayed(one, settings) for one in decays]
+    if attributed is not None:
+        found.append(_attributed(attributed, settings))
     return Report(
         task=baseline.task,
         rows=window.rows,
@@ -67,6 +72,9 @@ def compare(
         until=window.until,
         counts=dict(counts or {}),
         notes=(*notes, *_notes(baseline, window)),
+        attributions={}
+        if attributed is None
+        else {name: (was, attributed.now[name]) for name, was in attributed.before.items()},
     )
 
 
@@ -258,6 +266,24 @@ def _decayed(decay: Decay, settings: Settings) -> _Open:
         high=decay.high if enough else None,
     )
     return _Open(finding, enough and decay.beyond(settings), enough)
+
+
+def _attributed(one: Attributed, settings: Settings) -> _Open:
+    enough = one.sample >= settings.minimum
+    finding = Finding(
+        Kind.ATTRIBUTION,
+        WINDOW,
+        NDCG,
+        Verdict.OK,
+        one.said(settings) if enough else "",
+        one.sample,
+        found=one.found if enough else None,
+        threshold=settings.attribution,
+        p=one.p(settings) if enough else None,
+        low=one.low if enough else None,
+        high=one.high if enough else None,
+    )
+    return _Open(finding, enough and one.found < settings.attribution, enough)
 
 
 def _judged(found: Sequence[_Open], settings: Settings) -> Iterator[Finding]:

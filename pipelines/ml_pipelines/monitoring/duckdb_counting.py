@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from ml_pipelines.monitoring.baseline import Baseline, Distribution
 from ml_pipelines.monitoring.counting import AT, WHOLE, Counts, Window
@@ -33,14 +34,61 @@ def count(
     on and before; model: rows that this version answered, as in `boosting/1.2.0`. Raises duckdb.Error for files that
     can't be read.
     """
-    with duckdb.connect(config={"memory_limit": memory, "preserve_insertion_order": False}) as connection:
-        # It would write on what a step prints.
-        connection.execute("SET enable_progress_bar = false")
+    with _connected(memory) as connection:
         columns = _open(connection, baseline, place)
         if columns is None:
             return Window(0, {}, unsegmented=tuple(segments))
         wanted = _wanted(columns, since, until, model)
         return _count(connection, baseline, columns, wanted, segments)
+
+
+def sampled(
+    baseline: Baseline,
+    place: Path,
+    names: Sequence[str],
+    rows: int,
+    since: int | None = None,
+    until: int | None = None,
+    model: str | None = None,
+    memory: str = MEMORY,
+) -> dict[str, np.ndarray]:
+    """Some rows of a window, the same each time, as a model takes them: inputs by name, missing ones NaN or empty.
+
+    names: the inputs. Empty where the window has no rows; a column that the window lacks is missing. The rest is as in
+    `count`.
+    """
+    with _connected(memory) as connection:
+        # By several threads it would be another sample each time.
+        connection.execute("SET threads = 1")
+        columns = _open(connection, baseline, place)
+        kept = [name for name in names if columns is not None and name in columns]
+        if columns is None or not kept:
+            return {}
+        values = []
+        for name in kept:
+            words = baseline.features[name].cuts is None
+            column = f"coalesce({_word(name)}, '')" if words else _finite(name, columns[name])
+            values.append(f"{column} AS {quoted(name)}")
+        wanted = _wanted(columns, since, until, model)
+        asked = f"SELECT {', '.join(values)} FROM {_TABLE} WHERE {wanted}"  # noqa: S608 (names are quoted)
+        query = f"SELECT * FROM ({asked}) USING SAMPLE reservoir({rows:d} ROWS) REPEATABLE (1)"  # noqa: S608
+        found = connection.execute(query).to_arrow_table()
+        if not len(found):
+            return {}
+        return {name: _as_array(found[name], words=baseline.features[name].cuts is None) for name in kept}
+
+
+def _as_array(column: pa.ChunkedArray, words: bool) -> np.ndarray:
+    if words:
+        return np.asarray(column.to_pylist(), dtype=object)
+    return column.cast(pa.float64()).to_numpy().astype(np.float64)
+
+
+def _connected(memory: str) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config={"memory_limit": memory, "preserve_insertion_order": False})
+    # It would write on what a step prints.
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def _open(connection: duckdb.DuckDBPyConnection, baseline: Baseline, place: Path) -> dict[str, str] | None:
@@ -121,19 +169,28 @@ def _count(
 
 def _value(name: str, one: Distribution, place: int, kind: str) -> str:
     """A column as it is counted: a finite number, or the place of a word among the baseline's, from 1 on; else NULL."""
-    column = quoted(name)
     if one.cuts is None:
         known = ", ".join(map(_text, one.words))
-        word = f"CAST({column} AS VARCHAR)"
+        word = _word(name)
         place_of = f"coalesce(list_position([{known}]::VARCHAR[], {word}), {len(one.words) + 1})"
         return f"CASE WHEN {word} <> '' THEN {place_of} END AS value_{place}, {word} AS word_{place}"
+    return f"{_finite(name, kind)} AS value_{place}"
+
+
+def _word(name: str) -> str:
+    return f"CAST({quoted(name)} AS VARCHAR)"
+
+
+def _finite(name: str, kind: str) -> str:
+    """A column's finite numbers; kind: its type."""
+    column = quoted(name)
     number = f"TRY_CAST({column} AS DOUBLE)"
     if kind == "VARCHAR":
         # Yes and no are numbers, too, which text doesn't say by itself.
         number = f"coalesce({number}, CAST(TRY_CAST({column} AS BOOLEAN) AS DOUBLE))"
     elif kind == "DOUBLE":
         number = column
-    return f"CASE WHEN isfinite({number}) THEN {number} END AS value_{place}"
+    return f"CASE WHEN isfinite({number}) THEN {number} END"
 
 
 def _parts(one: Distribution, place: int) -> Iterator[str]:

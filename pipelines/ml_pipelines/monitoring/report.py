@@ -16,11 +16,12 @@ WINDOW, SCORE, OUTCOME = "(window)", "score", "outcome"
 
 
 class Kind(StrEnum):
-    """What may differ: inputs, scores, what comes of them, the data's own quality, or that there is anything at all."""
+    """What may differ: inputs, scores, outcomes, what scores come from, the data's quality, that there is anything."""
 
     DATA = "data_drift"
     PREDICTION = "prediction_drift"
     CONCEPT = "concept_drift"
+    ATTRIBUTION = "attribution_drift"
     QUALITY = "data_quality"
     ABSENCE = "absence"
 
@@ -40,7 +41,8 @@ class Settings:
     metric, threshold: as the workload's `monitoring.drift` has them. alpha: how likely a whole report, with all of its
     findings, may hold an alarm that is noise. minimum: rows below which nothing is judged. missing, outside, unknown:
     by how much the shares of missing values, of values beyond those of training, and of words that training didn't
-    have may grow. decay: the share of its performance that a model may lose. outcomes: with labels, how many of the
+    have may grow. decay: the share of its performance that a model may lose. attribution: how alike the inputs' order
+    by what they move must be to that of training, at most 1. outcomes: with labels, how many of the
     rarer class there must be at least. segments: columns by whose values the window is looked at apart.
     """
 
@@ -52,6 +54,7 @@ class Settings:
     outside: float = 0.01
     unknown: float = 0.01
     decay: float = 0.1
+    attribution: float = 0.9
     outcomes: int = 20
     segments: tuple[str, ...] = ()
 
@@ -92,7 +95,8 @@ class Report:
 
     as_of: when it was made; since, until: the first and the last moment of the window, None where it is empty or says
     no times; all in milliseconds since 1970. counts: what else was counted, such as labels of unknown events. notes:
-    what couldn't be looked at, and why, in words.
+    what couldn't be looked at, and why, in words. attributions: by input, its share of what moves the scores, in
+    training and now; empty where that wasn't looked at.
     """
 
     task: str
@@ -105,6 +109,7 @@ class Report:
     as_of: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    attributions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def alarms(self) -> list[Finding]:
@@ -146,6 +151,9 @@ class Report:
             "until": self.until,
             "counts": dict(self.counts),
             "notes": list(self.notes),
+            "attributions": {
+                name: {"training": before, "now": now} for name, (before, now) in self.attributions.items()
+            },
             "settings": asdict(self.settings) | {"segments": list(self.settings.segments)},
             "findings": [asdict(one) for one in self.findings],
         }
@@ -168,6 +176,10 @@ class Report:
                 as_of=said["as_of"],
                 counts=said["counts"],
                 notes=tuple(said["notes"]),
+                # Reports of before have none.
+                attributions={
+                    name: (one["training"], one["now"]) for name, one in said.get("attributions", {}).items()
+                },
             )
         except KeyError as error:
             raise ValueError(f"field `{error.args[0]}` is missing") from error

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ml_pipelines.steps import command, manifest
+from ml_pipelines.steps import command, manifest, trust
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.examples import inputs
 from ml_pipelines.steps.files import read_table, write_table
@@ -71,26 +71,11 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="a folder of the registry")
     parser.add_argument("--inputs", type=Path, required=True, help="what to score, Parquet")
     parser.add_argument("--to", type=Path, required=True, help="the scores, Parquet")
-    parser.add_argument(
-        "--trusted",
-        type=lambda words: words.split(","),
-        default=[],
-        help="public Ed25519 keys with commas between: files in PEM, or `ed25519:<base64>`",
-    )
-    parser.add_argument(
-        "--environment",
-        default="production",
-        choices=manifest.ENVIRONMENTS,
-        help="`experiment` alone takes models without a signature",
-    )
+    trust.add_options(parser)
 
     def step(options: argparse.Namespace) -> dict[str, Any]:
-        try:
-            keys = [manifest.public_key(source) for source in options.trusted]
-        except manifest.ManifestError as error:
-            raise StepError(STEP, "--trusted", str(error)) from error
-        unsigned = options.environment == manifest.EXPERIMENT
-        return batch_score(options.model, options.inputs, find(options.task), options.to, keys, unsigned)
+        keys = trust.keys(STEP, options)
+        return batch_score(options.model, options.inputs, find(options.task), options.to, keys, trust.unsigned(options))
 
     command.run(parser, step)
 

@@ -1,4 +1,4 @@
-"""Drift: whether what a model is asked, answers, and is right about differs from what it was trained on.
+"""Drift: whether what a model is asked, answers, goes by, and is right about differs from what it was trained on.
 
 Writes drift.json. Exit code 3, unless `--branch` is given, where something pages people; so does a window without rows.
 """
@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml_pipelines.monitoring import duckdb_counting
+from ml_pipelines.monitoring.attribution import ROWS, Attributed, compared
 from ml_pipelines.monitoring.baseline import Baseline
 from ml_pipelines.monitoring.compare import compare, silent
 from ml_pipelines.monitoring.distances import METRICS
@@ -26,9 +27,11 @@ from ml_pipelines.monitoring.report import OUTCOME, Finding, Kind, Report, Setti
 from ml_pipelines.retraining.answers import FeedbackError
 from ml_pipelines.retraining.captured import DAY_MS, brought, holds
 from ml_pipelines.retraining.feedback import join
-from ml_pipelines.steps import command
+from ml_pipelines.steps import command, manifest, trust
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.files import json_text
+from ml_pipelines.steps.register import BASELINE
+from ml_pipelines.steps.scorer import Scorer
 from ml_pipelines.tasks import find
 from ml_pipelines.tasks.task import Task
 
@@ -46,7 +49,8 @@ class Asked:
     answered: where answers are whose outcomes are known by now, which may be older (default: place).
 
     since, until: when the rows were asked, milliseconds since 1970; model: the version that answered, as in
-    `boosting/1.2.0`, whose baseline it is; silence: ms without a row before `as_of` that are an alarm.
+    `boosting/1.2.0`, whose baseline it is; silence: ms without a row before `as_of` that are an alarm. scorer: the
+    model itself, where what its scores come from is looked at, too.
     """
 
     place: Path
@@ -58,6 +62,7 @@ class Asked:
     labelled: int = LABELLED
     as_of: int | None = None
     answered: Path | None = None
+    scorer: Scorer | None = None
 
 
 def drift(baseline: Path, asked: Asked, task: Task, settings: Settings, to: Path | None = None) -> Report:
@@ -74,7 +79,10 @@ def drift(baseline: Path, asked: Asked, task: Task, settings: Settings, to: Path
     except duckdb.Error as error:
         raise StepError(STEP, str(asked.place), f"can't be read: {error}") from error
     labels = _labelled(before, asked, task, settings, as_of) if asked.labels else _Labels()
-    report = compare(before, window, settings, labels.decays, asked.model, labels.counts, labels.notes)
+    attributed, notes = _attributed(before, asked, asked.scorer) if asked.scorer else (None, ())
+    report = compare(
+        before, window, settings, labels.decays, asked.model, labels.counts, (*labels.notes, *notes), attributed
+    )
     report = replace(report, as_of=as_of, findings=(*report.findings, *labels.findings))
     if asked.silence is not None:
         report = silent(report, as_of, asked.silence)
@@ -82,6 +90,19 @@ def drift(baseline: Path, asked: Asked, task: Task, settings: Settings, to: Path
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_text(json_text(report.as_json()), encoding="utf-8")
     return report
+
+
+def _attributed(before: Baseline, asked: Asked, scorer: Scorer) -> tuple[Attributed | None, Sequence[str]]:
+    """What the window's scores come from, or why that can't be told."""
+    if not before.attributions:
+        return None, ("the baseline has no attributions of what was held back: `drift_baseline` writes them now",)
+    names = list(scorer.takes_words)
+    rows = duckdb_counting.sampled(before, asked.place, names, ROWS, asked.since, asked.until, asked.model)
+    if not rows:
+        return None, ()
+    if absent := [name for name in names if name not in rows]:
+        return None, (f"what scores come from wasn't looked at: the window has no column `{absent[0]}`",)
+    return compared(before.attributions, scorer.score, rows, before.features), ()
 
 
 @dataclass(frozen=True)
@@ -151,6 +172,17 @@ def _segments(joined: pa.Table, columns: Sequence[str]) -> dict[str, np.ndarray]
     return found
 
 
+def _version(options: argparse.Namespace) -> tuple[Path, Scorer | None]:
+    """The baseline and, of a version's folder, the model, after its signature and every hash were checked."""
+    if not options.baseline.is_dir():
+        return options.baseline, None
+    try:
+        manifest.verify(options.baseline, trust.keys(STEP, options), trust.unsigned(options))
+    except manifest.ManifestError as error:
+        raise StepError(STEP, "baseline", str(error)) from error
+    return options.baseline / BASELINE, Scorer.load(STEP, options.baseline)
+
+
 @contextlib.contextmanager
 def _brought(
     options: argparse.Namespace, since: int | None, until: int | None, now: int
@@ -174,7 +206,13 @@ def main() -> None:
     """The command line."""
     usual = Settings()
     parser = command.parser(STEP, __doc__)
-    parser.add_argument("--baseline", type=Path, required=True, help="drift_baseline.json of the model's version")
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        required=True,
+        help=f"{BASELINE} of the model's version, or the version's folder: what its scores come from is looked at, too",
+    )
+    trust.add_options(parser)
     parser.add_argument("--window", required=True, help="what the service captured, or Parquet; a folder or its URL")
     parser.add_argument("--labels", help="outcomes: `event_id`, `outcome`, `labelled_at`; a file, a folder or its URL")
     parser.add_argument("--labels-within-days", type=int, help="how old their answers may be (default: the window's)")
@@ -190,6 +228,9 @@ def main() -> None:
     parser.add_argument("--alpha", type=float, default=usual.alpha, help=f"chance of a false report ({usual.alpha})")
     parser.add_argument("--minimum", type=int, default=usual.minimum, help=f"rows to judge by ({usual.minimum})")
     parser.add_argument("--decay", type=float, default=usual.decay, help=f"performance that may go ({usual.decay})")
+    parser.add_argument(
+        "--attribution", type=float, default=usual.attribution, help=f"NDCG of inputs at least ({usual.attribution})"
+    )
     parser.add_argument("--silence-minutes", type=float, help="an alarm, if the last row is older than that")
 
     def step(options: argparse.Namespace) -> dict[str, Any]:
@@ -198,6 +239,7 @@ def main() -> None:
         if options.hours is not None:
             since = round((now if until is None else until) - options.hours * _HOUR_MS)
         silence = None if options.silence_minutes is None else round(options.silence_minutes * _MINUTE_MS)
+        baseline, scorer = _version(options)
         settings = replace(
             usual,
             metric=options.metric,
@@ -205,11 +247,14 @@ def main() -> None:
             alpha=options.alpha,
             minimum=options.minimum,
             decay=options.decay,
-            segments=Baseline.read(STEP, options.baseline).segmented if options.segment is None else options.segment,
+            attribution=options.attribution,
+            segments=Baseline.read(STEP, baseline).segmented if options.segment is None else options.segment,
         )
         with _brought(options, since, until, now) as (window, labels, answered):
-            asked = Asked(window, labels, since, until, options.model, silence, as_of=now, answered=answered)
-            report = drift(options.baseline, asked, find(options.task), settings, options.to)
+            asked = Asked(
+                window, labels, since, until, options.model, silence, as_of=now, answered=answered, scorer=scorer
+            )
+            report = drift(baseline, asked, find(options.task), settings, options.to)
         if options.drifted is not None and report.drifted:
             options.drifted.parent.mkdir(parents=True, exist_ok=True)
             options.drifted.write_text(json_text(report.as_json()), encoding="utf-8")

@@ -1,7 +1,7 @@
 """Drift baseline: how each input, the scores and the outcomes are distributed in training, for the monitors.
 
-What the model says of examples that were held back, and how well, is there, too: of those that it learned from it is
-surer than it will be of others.
+What the model says of examples that were held back, how well, and what its scores come from, is there, too: of those
+that it learned from it is surer than it will be of others.
 """
 
 import argparse
@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from ml_pipelines.monitoring.attribution import ROWS, attributions
 from ml_pipelines.monitoring.baseline import Distribution
 from ml_pipelines.monitoring.counting import counted
 from ml_pipelines.monitoring.performance import performance
 from ml_pipelines.monitoring.report import Kind
 from ml_pipelines.steps import command
-from ml_pipelines.steps.examples import checked, clusters, groups, inputs, target
+from ml_pipelines.steps.examples import checked, clusters, groups, inputs, rows, target
 from ml_pipelines.steps.files import json_text, read_table
 from ml_pipelines.steps.prepare import TEST, TRAIN
 from ml_pipelines.steps.scorer import Scorer
@@ -46,24 +47,30 @@ def drift_baseline(data: Path, model: Path, task: Task, to: Path) -> dict[str, A
         "inputs": {name: described(values) | plausible[name] for name, values in arrays.items()},
         "scores": described(scorer.score(arrays)),
         "outcomes": described(outcomes),
-        "held_back": _held_back(data, scorer, task),
     }
+    said["held_back"] = _held_back(data, scorer, task, said)
     said["segments"] = _segments(said["inputs"], arrays, {name: groups(table, name) for name in task.groups})
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(json_text(said), encoding="utf-8")
     return said
 
 
-def _held_back(data: Path, scorer: Scorer, task: Task) -> dict[str, Any]:
-    """What the model says of test.parquet, and how well."""
+def _held_back(data: Path, scorer: Scorer, task: Task, trained: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model says of test.parquet, how well, and what its scores come from beside those `trained` by."""
     table = checked(STEP, read_table(STEP, data / TEST), task)
-    scores, outcomes = scorer.score(inputs(table, task)), target(STEP, table, task)
+    arrays, outcomes = inputs(table, task), target(STEP, table, task)
+    scores = scorer.score(arrays)
     reached = performance(task, outcomes, scores, clusters(table, task))
+    generator = np.random.Generator(np.random.PCG64(1))
+    some = rows(arrays, np.sort(generator.permutation(len(table))[:ROWS]))
+    features = {name: Distribution.of(name, Kind.DATA, one, trained["rows"]) for name, one in trained["inputs"].items()}
+    moved = attributions(scorer.score, some, features)
     return {
         "rows": len(table),
         "scores": described(scores),
         "outcomes": described(outcomes),
         "performance": {one.metric: {"value": one.value, "error": one.error} for one in reached},
+        "attributions": {name: {"value": one.value, "error": one.error} for name, one in moved.items()},
     }
 
 

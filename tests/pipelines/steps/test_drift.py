@@ -1,19 +1,28 @@
 """The step as platforms run it: what was captured and labels in, drift.json and an exit code out."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ml_pipelines.monitoring.performance import performance
 from ml_pipelines.monitoring.report import Kind, Report, Settings, Verdict
 from ml_pipelines.steps import drift as step
+from ml_pipelines.steps import manifest
 from ml_pipelines.steps.drift import Asked, drift
-from ml_pipelines.steps.drift_baseline import described
+from ml_pipelines.steps.drift_baseline import described, drift_baseline
 from ml_pipelines.steps.errors import StepError
-from tests.pipelines.steps.conftest import CLASS_TASK, NUMBER_TASK
+from ml_pipelines.steps.prepare import prepare
+from ml_pipelines.steps.scorer import Scorer
+from ml_pipelines.steps.train import Origin, train
+from tests.pipelines.steps.conftest import CLASS_TASK, NUMBER_TASK, made_examples
 
 START = 1_767_225_600_000
+KEY = Ed25519PrivateKey.from_private_bytes(b"1" * 32)
 
 
 def scored(seed, rows, shift=0.0, flipped=False):
@@ -230,3 +239,118 @@ def test_segments_are_those_of_the_baseline_where_none_are_named(baseline, tmp_p
     assert any("segments of `home` weren't looked at" in note for note in report.notes)
     run(monkeypatch, *words, "--segment", "entity")
     assert json.loads((tmp_path / "drift.json").read_text())["settings"]["segments"] == ["entity"]
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory):
+    """A version of the registry as `register` writes it, whose model scores by `strong`, and the key that signed it."""
+    folder = tmp_path_factory.mktemp("version")
+    pq.write_table(made_examples(2400), folder / "log.parquet")
+    prepare(folder / "log.parquet", None, CLASS_TASK, folder / "data")
+    train(folder / "data", None, CLASS_TASK, folder / "model", Origin("2026-01-01T00:00:00+00:00", "abc"))
+    drift_baseline(folder / "data", folder / "model", CLASS_TASK, folder / "model" / "drift_baseline.json")
+    said = json.loads((folder / "model" / manifest.MANIFEST).read_text())
+    said["files"] = manifest.hashes(folder / "model")
+    (folder / "model" / manifest.MANIFEST).write_text(json.dumps(said))
+    manifest.sign(folder / "model", KEY)
+    return folder
+
+
+def asked_of(version, to, **changed):
+    """A window of what was held back, scored, with columns that are others."""
+    table = pq.read_table(version / "data" / "test.parquet")
+    for name, values in changed.items():
+        place = table.column_names.index(name)
+        table = table.drop_columns([name]) if values is None else table.set_column(place, name, pa.array(values(table)))
+    table = table.append_column("score", pa.array(np.full(len(table), 0.5)))
+    pq.write_table(table, to)
+    return to
+
+
+def explained(version, window, monkeypatch, *more, to):
+    words = ("--baseline", version / "model", "--window", window, "--to", to, "--threshold", 100)
+    code = run(monkeypatch, *words, "--trusted", manifest.as_word(KEY.public_key()), "--branch", *more)
+    assert code == 0
+    return Report.from_json(json.loads(to.read_text()))
+
+
+def test_a_versions_folder_tells_what_scores_come_from(version, tmp_path, monkeypatch):
+    report = explained(version, asked_of(version, tmp_path / "window.parquet"), monkeypatch, to=tmp_path / "drift.json")
+    (finding,) = report.of(Kind.ATTRIBUTION)
+    assert (finding.metric, finding.verdict) == ("ndcg", Verdict.OK)
+    assert finding.found > 0.98
+    now = {name: share for name, (_, share) in report.attributions.items()}
+    assert set(now) == {item.name for item in CLASS_TASK.inputs}
+    assert max(now, key=now.get) == "strong"
+
+
+def test_scores_that_come_from_another_input_page(version, tmp_path, monkeypatch):
+    window = asked_of(
+        version,
+        tmp_path / "window.parquet",
+        # What decided them is never there, and so is nearly what the model takes in its place.
+        strong=lambda table: [None] * len(table),
+        word=lambda table: ["rare"] * len(table),
+        skewed=lambda table: [50.0] * len(table),
+    )
+    report = explained(version, window, monkeypatch, "--attribution", 0.999, to=tmp_path / "drift.json")
+    (finding,) = report.of(Kind.ATTRIBUTION)
+    assert finding.verdict is Verdict.ALARM
+    assert "inputs matter in another order than in training: ndcg is " in finding.reason
+
+
+@pytest.mark.parametrize(
+    ("changed", "note"),
+    [
+        ({"weak": None}, "what scores come from wasn't looked at: the window has no column `weak`"),
+        ({}, ""),
+    ],
+    ids=["a column is absent", "a few rows"],
+)
+def test_what_cannot_be_attributed_is_told(version, tmp_path, monkeypatch, changed, note):
+    window = asked_of(version, tmp_path / "window.parquet", **changed)
+    if not note:
+        pq.write_table(pq.read_table(window).slice(0, 50), window)
+    report = explained(version, window, monkeypatch, to=tmp_path / "drift.json")
+    assert [one.verdict for one in report.of(Kind.ATTRIBUTION)] == ([] if note else [Verdict.TOO_FEW])
+    assert (note in report.notes) is bool(note)
+
+
+def test_a_baseline_of_before_has_no_attributions(version, tmp_path, monkeypatch):
+    model = shutil.copytree(version / "model", tmp_path / "model")
+    said = json.loads((model / "drift_baseline.json").read_text())
+    del said["held_back"]["attributions"]
+    (model / "drift_baseline.json").write_text(json.dumps(said))
+    asked = Asked(asked_of(version, tmp_path / "window.parquet"), scorer=Scorer.load("drift", model))
+    report = drift(model / "drift_baseline.json", asked, CLASS_TASK, Settings())
+    assert report.of(Kind.ATTRIBUTION) == []
+    assert any("has no attributions of what was held back" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "more", "message"),
+    [
+        ("model.onnx", (), "model.onnx: was changed"),
+        ("drift_baseline.json", (), "drift_baseline.json: was changed"),
+        ("manifest.sig", (), "takes such models"),
+        ("", ("--trusted", manifest.as_word(Ed25519PrivateKey.generate().public_key())), "which isn't trusted"),
+        ("", ("--trusted", "ed25519:short"), "--trusted: ed25519:short: isn't"),
+    ],
+    ids=["another model", "another baseline", "no signature", "another key", "no key"],
+)
+def test_a_version_that_cannot_be_trusted_is_not_looked_at(
+    version, tmp_path, monkeypatch, capsys, spoil, more, message
+):
+    model = shutil.copytree(version / "model", tmp_path / "model")
+    if spoil == "manifest.sig":
+        (model / spoil).unlink()
+    elif spoil:
+        (model / spoil).write_text((model / spoil).read_text(errors="replace") + " ")
+    window = asked_of(version, tmp_path / "window.parquet")
+    words = ("--baseline", model, "--window", window, "--to", tmp_path / "drift.json")
+    trusted = more or ("--trusted", manifest.as_word(KEY.public_key()))
+    assert run(monkeypatch, *words, *trusted) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "drift.json").exists()
+    if spoil == "manifest.sig":
+        assert run(monkeypatch, *words, "--environment", "experiment", "--branch") == 0
