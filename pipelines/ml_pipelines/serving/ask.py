@@ -70,6 +70,10 @@ class Answering(Protocol):
         """The versions that a tenant has. Raises RefusedError."""
         ...
 
+    async def open(self) -> None:
+        """Begin what runs beside answers."""
+        ...
+
     async def close(self) -> None:
         """Finish what waits."""
         ...

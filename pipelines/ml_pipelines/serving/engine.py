@@ -18,7 +18,7 @@ from ml_pipelines.serving.inputs import derive
 from ml_pipelines.serving.models import Model, ScoreError
 from ml_pipelines.serving.refusal import FAILED, NOT_FOUND, UNAVAILABLE, RefusedError
 from ml_pipelines.serving.router import Router
-from ml_pipelines.serving.shadow import Copy, Shadows, Write
+from ml_pipelines.serving.shadow import Copy, Shadows
 from ml_pipelines.serving.table import Ensemble, Entry, Role, Table
 from ml_pipelines.serving.telemetry import Metrics
 from ml_pipelines.serving.trust import ModelError
@@ -30,6 +30,8 @@ TIMEOUT = 4.0
 
 # Loads a version: from name and version. Raises ModelError.
 Load = Callable[[str, str], Model]
+# Takes lines to be kept: a mapping for each row.
+Keep = Callable[[Sequence[Mapping[str, Any]]], None]
 
 
 class Lane:
@@ -43,7 +45,8 @@ class Lane:
         self.router = Router(running)
         self.models = {entry.key: models[entry.key] for entry in entries}
         self.by_name = {entry.name: models[entry.key] for entry in reversed(entries)}
-        self.shadows = [(models[entry.key], entry.traffic) for entry in self.router.shadows if entry.traffic > 0]
+        self.seeing = [entry for entry in self.router.shadows if entry.traffic > 0]
+        self.shadows = [(entry.key, entry.traffic) for entry in self.seeing]
         needed = {*table.ensemble.members, table.ensemble.stacker} if table.ensemble else set()
         # Members of the same inputs are given the same columns.
         first: dict[tuple[tuple[str, str], ...], str] = {}
@@ -75,7 +78,7 @@ class Deployment:
         names = table.features | table.fields
         names = names.union(*(one.sources for one in self.derivations))
         names = names.union(*({name for name, _ in model.schema.inputs} for model in models.values()))
-        self.table, self.withdrawn = table, dict(withdrawn or {})
+        self.table, self.withdrawn, self.names = table, dict(withdrawn or {}), names
         self.models = {key: model.beside(names) for key, model in models.items()}
         shared = table.serving(None)
         self._shared = Lane(table, shared, self.models, self.withdrawn) if shared else None
@@ -84,6 +87,8 @@ class Deployment:
             for name in table.tenants
             if (entries := table.serving(name)) != shared
         }
+        lanes = (*self._own.values(), *([self._shared] if self._shared else ()))
+        self.shadowed = {(entry.name, entry.version) for lane in lanes for entry in lane.seeing}
         self.watched = {entry.key: Watch(table.guard) for entry in table.models if entry.role is Role.CANARY}
 
     @classmethod
@@ -113,7 +118,7 @@ class Engine:
         metrics: Metrics,
         shadows: Shadows,
         store: OnlineStore | None = None,
-        keep: Write | None = None,
+        keep: Keep | None = None,
     ):
         """`keep` takes what was asked and answered, a mapping for each row."""
         self.deployment, self.metrics, self.shadows = deployment, metrics, shadows
@@ -128,6 +133,7 @@ class Engine:
         """Serve a new table, as soon as all of its models are loaded. Raises ModelError, and goes on as it was."""
         there = self.deployment.models
         self.deployment = await asyncio.to_thread(Deployment.load, table, load, there)
+        await self.open()
         for key in self.deployment.watched:
             self.metrics.withdrawn.labels(key).set(0)
 
@@ -150,16 +156,9 @@ class Engine:
             self._keep(_lines(ask, answer, tenant))
         if lane.shadows and not named and (seen := self.shadows.sampled(lane.shadows)):
             for place, row in enumerate(ask.rows):
+                entity, event_id = ask.entities[place], ask.event_ids[place]
                 self.shadows.offer(
-                    Copy(
-                        seen,
-                        tenant,
-                        ask.entities[place],
-                        ask.event_ids[place],
-                        (row,),
-                        answer.models[place],
-                        (answer.scores[place],),
-                    )
+                    Copy(seen, tenant, entity, event_id, row, answer.models[place], answer.scores[place])
                 )
         return answer
 
@@ -198,9 +197,13 @@ class Engine:
             return lane.models[lane.router.champion.key]
         return lane.named(name, version)
 
+    async def open(self) -> None:
+        """See Answering."""
+        await self.shadows.take(self.deployment.shadowed, self.deployment.names)
+
     async def close(self) -> None:
         """See Answering."""
-        await asyncio.to_thread(self.shadows.close)
+        await self.shadows.close()
 
     async def _routed(self, deployment: Deployment, lane: Lane, ask: Ask) -> Answer:
         pick = lane.router.pick

@@ -104,6 +104,9 @@ class Forwarder:
             for entry in self._table.serving(tenant)
         ]
 
+    async def open(self) -> None:
+        """See Answering. Connections are made when they are needed."""
+
     async def close(self) -> None:
         """See Answering."""
         for upstream in set(self._upstreams.values()):

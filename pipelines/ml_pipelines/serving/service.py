@@ -31,8 +31,7 @@ Reload = Callable[[Table], Awaitable[None]]
 def service(settings: Settings, variables: Mapping[str, str] = os.environ) -> Service:
     """The service with its models loaded, or as a router of the platform's endpoints. Raises ModelError."""
     metrics = telemetry.Metrics(CollectorRegistry())
-    kinds = ("requests", "comparisons") if settings.captured else ()
-    kept = [Captured(settings.captured or "", kind, settings.captured_seconds) for kind in kinds]
+    kept = Captured(settings.captured, "requests", settings.captured_seconds) if settings.captured else None
     make = _router if settings.endpoints else _engine
     answering, reload = make(settings, variables, metrics, kept)
     spans = telemetry.tracing(variables)
@@ -43,7 +42,7 @@ def service(settings: Settings, variables: Mapping[str, str] = os.environ) -> Se
 
 
 def _engine(
-    settings: Settings, variables: Mapping[str, str], metrics: Metrics, kept: Sequence[Captured]
+    settings: Settings, variables: Mapping[str, str], metrics: Metrics, kept: Captured | None
 ) -> tuple[Answering, Reload]:
     # A router starts without ONNX Runtime.
     from ml_pipelines.serving import places
@@ -56,17 +55,14 @@ def _engine(
     def fetch(name: str, version: str) -> Any:
         return load(name, version, find(name, version), settings.trust)
 
-    shadows = Shadows(
-        kept[1] if kept else _not_kept,
-        lambda model, outcome, rows: metrics.count(metrics.shadow, (model, outcome), rows),
-    )
+    shadows = Shadows(variables, lambda model, outcome, rows: metrics.count(metrics.shadow, (model, outcome), rows))
     deployment = Deployment.load(settings.table, fetch, {})
-    engine = Engine(deployment, metrics, shadows, _store(settings), kept[0] if kept else None)
+    engine = Engine(deployment, metrics, shadows, _store(settings), kept)
     return engine, lambda table: engine.reload(table, fetch)
 
 
 def _router(
-    settings: Settings, variables: Mapping[str, str], metrics: Metrics, kept: Sequence[Captured]
+    settings: Settings, variables: Mapping[str, str], metrics: Metrics, kept: Captured | None
 ) -> tuple[Answering, Reload]:
     from ml_pipelines.serving.forward import Forwarder
     from ml_pipelines.serving.upstream import open_upstream
@@ -74,10 +70,6 @@ def _router(
     upstreams = {tenant: open_upstream(endpoint, variables) for tenant, endpoint in settings.endpoints.items()}
     forwarder = Forwarder(settings.table, upstreams, metrics, _store(settings))
     return forwarder, forwarder.reload
-
-
-def _not_kept(_: Any) -> None:
-    """Without CAPTURED what shadows say is counted, and kept nowhere."""
 
 
 def _store(settings: Settings) -> OnlineStore | None:
@@ -90,10 +82,9 @@ def _store(settings: Settings) -> OnlineStore | None:
 
 
 @contextlib.asynccontextmanager
-async def _running(
-    made: Service, reload: Reload, kept: Sequence[Captured], sent: Sequence[Any]
-) -> AsyncGenerator[None]:
+async def _running(made: Service, reload: Reload, kept: Captured | None, sent: Sequence[Any]) -> AsyncGenerator[None]:
     """While the service runs: new routing tables are taken, and at the end what is queued is done."""
+    await made.answering.open()
     watching = None
     if made.settings.routing_file is not None:
         watching = asyncio.create_task(watch(made, made.settings.routing_file, reload))
@@ -105,8 +96,8 @@ async def _running(
     if watching is not None:
         watching.cancel()
     await made.answering.close()
-    for captured in kept:
-        await asyncio.to_thread(captured.close)
+    if kept is not None:
+        await asyncio.to_thread(kept.close)
     for exporter in sent:
         await asyncio.to_thread(exporter.shutdown)
 

@@ -121,7 +121,7 @@ class Settings:
             table=table,
             routing_file=file,
             # A router loads no model.
-            trust=Trust() if endpoints else _trust(variables),
+            trust=Trust() if endpoints else trusted(variables),
             issuer=issuer,
             feature_store=variables.get("FEATURE_STORE") or None,
             captured=variables.get("CAPTURED") or None,
@@ -190,7 +190,8 @@ def _number(variables: Mapping[str, str], name: str, default: float) -> float:
     return value
 
 
-def _trust(variables: Mapping[str, str]) -> Trust:
+def trusted(variables: Mapping[str, str]) -> Trust:
+    """Whose models are loaded, by ENVIRONMENT and TRUSTED_KEYS. Raises SettingError."""
     environment = variables.get("ENVIRONMENT") or "production"
     if environment not in manifest.ENVIRONMENTS:
         raise SettingError(f"ENVIRONMENT: found `{environment}`; one of {', '.join(manifest.ENVIRONMENTS)} is right")

@@ -1,134 +1,162 @@
-"""Shadows see copies of requests after these were answered, in a thread and a queue of their own.
+"""Shadows see copies of requests after these were answered, and score them in a process of their own.
 
-The queue is bounded: what finds it full is counted and dropped. What a shadow says is written down beside the
-champion's answers for `comparison.py`.
+So Python's lock is never theirs, and processors are as far as answers leave some: the process has a low priority. What
+waits for it is bounded: what finds no room is counted and dropped.
 """
 
+import asyncio
 import logging
+import os
 import random
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ml_pipelines.serving.models import Model, ScoreError
-from ml_pipelines.serving.refusal import RefusedError
+import orjson
 
 log = logging.getLogger(__name__)
 
-QUEUE = 4096
-# So long copies are gathered, and so many are scored at a time. While their columns and lines are made, Python's lock
-# is held, and answers wait for it: with eight of them for a tenth of a millisecond.
-GATHERED_SECONDS, GROUP = 0.05, 8
+# So many bytes of copies wait at most, which is some ten thousand of them.
+MOST_BYTES = 8 * 2**20
+# So long copies are gathered, or so many, before they are handed over together.
+GATHERED_SECONDS, GROUP = 0.05, 16
+# A process that has ended is started again after so long.
+AGAIN_SECONDS = 10.0
+# So long an ending service waits for copies that were handed over.
+LAST_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A request as a shadow sees it, with the answer that was given."""
+    """A row of a request as shadows see it, by their names and versions, with the answer that was given."""
 
-    shadows: tuple[Model, ...]
+    shadows: tuple[str, ...]
     tenant: str | None
     entity: str | None
     event_id: str | None
-    rows: Sequence[Mapping[str, Any]]
+    row: Mapping[str, Any]
     champion: str
-    scores: Sequence[float]
+    score: float
 
 
-# Takes what was compared: a mapping for each row.
-Write = Callable[[Sequence[Mapping[str, Any]]], None]
+class Shadows(asyncio.Protocol):
+    """What is handed to the process, and what comes back. All of it is called where requests are answered.
 
+    `count` is told what becomes of copies, by shadow: scored, failed or dropped. `variables` are those of the service.
+    """
 
-class Shadows:
-    """The queue and its thread. `count` is told what becomes of copies, by shadow: scored, failed or dropped."""
-
-    def __init__(self, write: Write, count: Callable[[str, str, int], None], queue: int = QUEUE):
-        self._write, self._count, self._limit = write, count, queue
-        self._queue: deque[Copy] = deque()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def __len__(self) -> int:
-        return len(self._queue)
-
-    def sampled(self, shares: Sequence[tuple[Model, float]]) -> tuple[Model, ...]:
-        """The shadows that see this request, each by its percent."""
-        return tuple(model for model, share in shares if share >= 100 or random.random() * 100 < share)  # noqa: S311
-
-    def offer(self, copy: Copy) -> None:
-        """Queue a copy, or drop it where the queue is full. Never waits."""
-        if len(self._queue) >= self._limit:
-            for model in copy.shadows:
-                self._count(model.key, "dropped", len(copy.rows))
-            return
-        self._queue.append(copy)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="shadows", daemon=True)
-            self._thread.start()
-
-    def close(self, seconds: float = 5.0) -> None:
-        """Score what is queued, but no longer than so many seconds, and end."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join(seconds)
-
-    def _work(self) -> None:
-        while not (self._stopped.wait(GATHERED_SECONDS) and not self._queue):
-            while self._queue:
-                group: list[Copy] = []
-                while self._queue and len(group) < GROUP:
-                    group.append(self._queue.popleft())
-                try:
-                    self._score(group)
-                except Exception:
-                    # Whatever a shadow does, the next copies are looked at, and answers don't depend on it.
-                    log.exception("shadows: a group of copies is lost")
-
-    def _score(self, group: Sequence[Copy]) -> None:
-        by_model: dict[str, tuple[Model, list[Copy]]] = {}
-        for copy in group:
-            for model in copy.shadows:
-                by_model.setdefault(model.key, (model, []))[1].append(copy)
-        written: list[Mapping[str, Any]] = []
-        for model, copies in by_model.values():
-            lines = self._lines(model, copies)
-            if lines[0]["failure"] and len(copies) > 1:
-                # Which of them it was is told by asking for each.
-                lines = [line for copy in copies for line in self._lines(model, [copy])]
-            failed = sum(line["failure"] is not None for line in lines)
-            for outcome, count in (("failed", failed), ("scored", len(lines) - failed)):
-                if count:
-                    self._count(model.key, outcome, count)
-            written += lines
-        self._write(written)
+    def __init__(self, variables: Mapping[str, str], count: Callable[[str, str, int], None], most: int = MOST_BYTES):
+        self._variables, self._count, self._most = variables, count, most
+        self._gathered: list[Copy] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._told = b""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._transport: Any = None
+        self._starting: asyncio.Task[None] | None = None
+        self._rest = b""
+        self._closing = False
+        self._lost = asyncio.Event()
 
     @staticmethod
-    def _lines(model: Model, copies: Sequence[Copy]) -> list[Mapping[str, Any]]:
-        """What a shadow says to copies, all asked at once: Python's lock changes hands once, and not for each."""
-        rows = [row for copy in copies for row in copy.rows]
-        started = time.perf_counter()
-        failure: str | None = None
-        scores: Sequence[float | None] = [None] * len(rows)
-        try:
-            scores = model.score(model.schema.columns(rows)[0])
-        except (ScoreError, RefusedError) as error:
-            failure = str(error)
-        mean_ms = 1000 * (time.perf_counter() - started) / len(rows)
-        given = [(copy, score) for copy in copies for score in copy.scores]
-        return [
-            {
-                "at": round(time.time() * 1000),
-                "tenant": copy.tenant,
-                "entity": copy.entity,
-                "event_id": copy.event_id,
-                "champion": copy.champion,
-                "score": score,
-                "shadow": model.key,
-                "shadow_score": shadow_score,
-                "shadow_ms": round(mean_ms, 4),
-                "failure": failure,
-            }
-            for (copy, score), shadow_score in zip(given, scores, strict=True)
-        ]
+    def sampled(shares: Sequence[tuple[str, float]]) -> tuple[str, ...]:
+        """The shadows that see this request, each by its percent."""
+        return tuple(key for key, share in shares if share >= 100 or random.random() * 100 < share)  # noqa: S311
+
+    async def take(self, versions: Collection[tuple[str, str]], names: Collection[str]) -> None:
+        """Score for these versions from now on; `names` are what rows may bring beside their inputs.
+
+        The process is started for the first of them.
+        """
+        if not versions and self._transport is None:
+            return
+        self._told = orjson.dumps({"versions": sorted(versions), "names": sorted(names)}) + b"\n"
+        if self._transport is None:
+            await self._start()
+        else:
+            self._send()
+            self._transport.write(self._told)
+
+    def offer(self, copy: Copy) -> None:
+        """Take a copy, or drop it where too many wait. Never waits."""
+        if self._transport is None or self._transport.get_write_buffer_size() > self._most:
+            for key in copy.shadows:
+                self._count(key, "dropped", 1)
+            return
+        self._gathered.append(copy)
+        if len(self._gathered) >= GROUP:
+            self._send()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHERED_SECONDS, self._send)
+
+    def _send(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        copies, self._gathered = self._gathered, []
+        if copies:
+            self._transport.write(b"".join(orjson.dumps(copy, option=orjson.OPT_APPEND_NEWLINE) for copy in copies))
+
+    async def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # To start it takes the time of some answers.
+            self._process = await asyncio.to_thread(self._spawn, theirs)
+        await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=ours)
+
+    def _spawn(self, service: socket.socket) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "ml_pipelines.serving.shadow_process"]
+        return subprocess.Popen(command, stdin=service.fileno(), env={**os.environ, **self._variables})
+
+    def connection_made(self, transport: Any) -> None:
+        """See asyncio.Protocol."""
+        self._transport, self._rest = transport, b""
+        self._lost.clear()
+        self._transport.write(self._told)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol. What became of copies comes in lines."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._count(*orjson.loads(line))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol. Answers go on without shadows until the process is there again."""
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for copy in self._gathered:
+            for key in copy.shadows:
+                self._count(key, "dropped", 1)
+        self._gathered = []
+        self._lost.set()
+        if not self._closing:
+            log.error("the process of shadows has ended, and is started again in %g s", AGAIN_SECONDS)
+            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._again)
+
+    def _again(self) -> None:
+        if not self._closing:
+            self._starting = asyncio.get_running_loop().create_task(self._restart())
+
+    async def _restart(self) -> None:
+        if self._process is not None:
+            await asyncio.to_thread(self._process.wait)
+        await self._start()
+
+    async def close(self, seconds: float = LAST_SECONDS) -> None:
+        """Wait for what was handed over, but no longer than so many seconds, and end the process."""
+        self._closing = True
+        if self._process is None:
+            return
+        if self._transport is not None:
+            self._send()
+            self._transport.write_eof()
+            try:
+                await asyncio.wait_for(self._lost.wait(), seconds)
+            except TimeoutError:
+                log.warning("shadows aren't done after %g s; what they haven't seen is lost", seconds)
+                self._process.kill()
+        await asyncio.to_thread(self._process.wait)

@@ -1,13 +1,10 @@
-"""The guard, the queue of shadows, gates, stores of features, settings, places and telemetry, each alone."""
+"""The guard, gates, stores of features, settings, places and telemetry, each alone."""
 
 import json
 import logging
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -27,7 +24,6 @@ from ml_pipelines.serving.models import load
 from ml_pipelines.serving.places import finder
 from ml_pipelines.serving.refusal import RefusedError
 from ml_pipelines.serving.settings import SettingError, Settings
-from ml_pipelines.serving.shadow import Copy, Shadows
 from ml_pipelines.serving.table import Guard, Tenant
 from ml_pipelines.serving.tenants import Gate
 from ml_pipelines.serving.trust import ModelError, Trust
@@ -35,7 +31,7 @@ from ml_pipelines.steps import manifest
 from ml_pipelines.tasks.task import Kind
 from prometheus_client import CollectorRegistry
 
-from .conftest import KEY, graph, register, table
+from .conftest import KEY, register, table
 
 
 def noted(watch, failures, count, seconds=0.001):
@@ -70,58 +66,6 @@ def test_wilson():
     # https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval, worked by hand for 5 of 20.
     assert lower_end(5, 20) == pytest.approx(0.1119, abs=1e-4)
     assert lower_end(0, 20) == pytest.approx(0, abs=1e-12)
-
-
-def copy_for(*models):
-    return Copy(models, None, "card-1", "event-1", ({"amount": 1.0},), "a/1.0.0", (0.5,))
-
-
-def test_a_full_queue_drops_copies_and_keeps_nobody_waiting(registry):
-    model = load("trees", "1.0.0", registry / "trees" / "1.0.0", Trust([KEY.public_key()]))
-    going, counted = threading.Event(), []
-    plain = model.score
-    model.score = lambda columns: going.wait(5) and plain(columns)
-    shadows = Shadows(lambda lines: None, lambda key, outcome, rows: counted.append(outcome), queue=10)
-    started = time.perf_counter()
-    for _ in range(500):
-        shadows.offer(copy_for(model))
-    assert time.perf_counter() - started < 0.5
-    assert len(shadows) <= 10
-    assert counted.count("dropped") >= 500 - 10 - 32
-    going.set()
-    shadows.close()
-    assert len(shadows) == 0
-    assert "scored" in counted
-
-
-def test_a_shadow_lives_through_what_nobody_thought_of(registry, caplog):
-    model = load("trees", "1.0.0", registry / "trees" / "1.0.0", Trust([KEY.public_key()]))
-    written = []
-
-    def write(lines):
-        if not written:
-            written.append("failed")
-            raise OSError("no disk")
-        written.extend(lines)
-
-    shadows = Shadows(write, lambda *_: None)
-    shadows.offer(copy_for(model))
-    while not written:
-        time.sleep(0.01)
-    shadows.offer(copy_for(model))
-    shadows.close()
-    assert written[1]["shadow_score"] == pytest.approx(0.525, abs=0.001)
-    assert "a group of copies is lost" in caplog.text
-
-
-def test_a_copy_that_fails_is_alone_in_it(registry):
-    register(registry, "trees", "3.0.0", content=graph(fails=True))
-    model = load("trees", "3.0.0", registry / "trees" / "3.0.0", Trust([KEY.public_key()]))
-    written, counted = [], Counter()
-    shadows = Shadows(written.extend, lambda key, outcome, rows: counted.update({outcome: rows}))
-    shadows._score([replace(copy_for(model), rows=({"amount": amount},)) for amount in (-1.0, 1.0, -2.0)])
-    assert [line["failure"] is None for line in written] == [True, False, True]
-    assert counted == {"scored": 2, "failed": 1}
 
 
 def test_a_gate_lets_in_as_much_as_is_a_tenants():
