@@ -1,5 +1,8 @@
 """Which is better, champion or shadow: `python -m ml_pipelines.serving.comparison --log FOLDER --labels FILE`.
 
+Where a platform makes the copies, champion and shadow each keep what they were asked and answered, in lines of ours or
+as SageMaker captures it: `--champion PLACE --shadow PLACE`, folders or URLs of object stores, are paired by event id.
+
 Both scored the same requests, so that losses are compared in pairs: the logarithmic loss where the outcome is 0 or 1,
 else the absolute error. Requests of one entity are no independent evidence, and are drawn and turned as one.
 Significance comes of a test by random signs, which asks nothing of how losses are distributed.
@@ -15,10 +18,15 @@ from typing import Any
 
 import numpy as np
 
+from ml_pipelines.retraining.answers import FeedbackError
+from ml_pipelines.retraining.captured import brought
+
 DRAWS = 10_000
 SIGNIFICANCE = 0.05
 _LEAST = 30
 _EDGE = 1e-6
+# Which of --log, --champion and --shadow may be given together.
+_SAID = ([True, False, False], [False, True, True])
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,34 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 
+def read_pairs(champion: str, shadow: str) -> list[dict[str, Any]]:
+    """What two places hold of the same events, as one line for each, as the service writes them side by side.
+
+    What has no event id, and what one of them alone answered, is in none. Raises FeedbackError for an object store that
+    can't be read.
+    """
+    ours = _by_event(champion)
+    return [
+        {
+            **{name: ours[event][name] for name in ("at", "tenant", "entity", "event_id", "score")},
+            "champion": ours[event]["model"],
+            "shadow": theirs["model"],
+            "shadow_score": theirs["score"],
+            "shadow_ms": None,
+            "failure": None,
+        }
+        for event, theirs in _by_event(shadow).items()
+        if event in ours
+    ]
+
+
+def _by_event(place: str) -> dict[tuple[str | None, str], dict[str, Any]]:
+    """Answers by tenant and event id, which several tenants may have. Of a request that came again it is the last."""
+    with brought(place) as folder:
+        lines = read_log(folder)
+    return {(line["tenant"], line["event_id"]): line for line in lines if line.get("event_id") is not None}
+
+
 def read_outcomes(file: Path) -> dict[str, float]:
     """Outcomes by event id: lines of JSON, or Parquet, with `event_id` and `outcome`."""
     if file.suffix == ".parquet":
@@ -152,12 +188,17 @@ def read_outcomes(file: Path) -> dict[str, float]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; prints a comparison for each shadow as JSON."""
     parser = argparse.ArgumentParser(prog="python -m ml_pipelines.serving.comparison", description=__doc__)
-    parser.add_argument("--log", type=Path, required=True, help="the folder of comparisons that the service wrote")
+    parser.add_argument("--log", type=Path, help="the folder of comparisons that the service wrote")
+    parser.add_argument("--champion", help="where what the champion was asked and answered is kept")
+    parser.add_argument("--shadow", help="where what the shadow was asked and answered is kept")
     parser.add_argument("--labels", type=Path, required=True, help="outcomes: `event_id` and `outcome`")
     options = parser.parse_args(arguments)
+    if [bool(said) for said in (options.log, options.champion, options.shadow)] not in _SAID:
+        parser.error("--log, or --champion and --shadow together, say what is compared")
     try:
-        found = compare(read_log(options.log), read_outcomes(options.labels))
-    except (OSError, ValueError, KeyError) as error:
+        log = read_log(options.log) if options.log else read_pairs(options.champion, options.shadow)
+        found = compare(log, read_outcomes(options.labels))
+    except (OSError, ValueError, KeyError, FeedbackError) as error:
         print(f"comparison: {error!r}", file=sys.stderr)
         return 2
     print(json.dumps([asdict(one) for one in found], indent=2))
