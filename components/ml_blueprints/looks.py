@@ -12,6 +12,7 @@ import pulumi
 from ml_blueprints import routing, schedules
 from ml_blueprints.costs.prices import HOURS_PER_MONTH
 from ml_blueprints.layers import Context
+from ml_blueprints.settings import Settings
 from ml_blueprints.workload import Model, Workload
 
 # The folders of the curated zone in which outcomes lie, and in which tables are written.
@@ -57,11 +58,17 @@ PERFORMANCE: Mapping[str, Kind] = {
 
 
 def drift(
-    workload: Workload, model: Model, scoring: str | None, alone: bool, labels: pulumi.Input[str]
+    workload: Workload,
+    settings: Settings,
+    model: Model,
+    scoring: str | None,
+    alone: bool,
+    labels: pulumi.Input[str],
 ) -> dict[str, pulumi.Input[str]]:
     """Options of the look for drift, by name.
 
-    model: whose baseline it is; scoring: when batches are scored, where nobody asks; alone: whether only what this
+    The model is loaded to see what its scores come from, and so must be signed as where it serves. model: whose
+    baseline it is; scoring: when batches are scored, where nobody asks; alone: whether only what this
     version answered is looked at, since answers of others lie beside; labels: where outcomes lie, if some come.
     """
     looks, days = workload.monitoring.drift, workload.monitoring.feedback.labels_within_days
@@ -70,6 +77,9 @@ def drift(
         "hours": str(schedules.hours_to_look_back(looks.schedule, scoring)),
         "metric": looks.metric,
         "threshold": str(looks.threshold),
+        "attribution": str(looks.attribution),
+        "environment": settings.environment,
+        **({"trusted": ",".join(settings.trusted_keys)} if settings.trusted_keys else {}),
         **({"model": routing.artifact_path(model)} if alone else {}),
         **({"labels": labels, "labels-within-days": str(days)} if days is not None else {}),
     }

@@ -336,6 +336,12 @@ class Drift(Strict):
     threshold: Annotated[
         float, Field(gt=0, allow_inf_nan=False, description="Distance beyond which data has drifted")
     ] = 0.2
+    attribution: Annotated[
+        float,
+        Field(
+            gt=0, le=1, description="NDCG of the inputs by what they move scores, below which these come from others"
+        ),
+    ] = 0.9
     schedule: Annotated[
         str,
         written_as(

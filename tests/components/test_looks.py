@@ -15,6 +15,18 @@ from sandbox.home import REPOSITORY
 WORKLOADS = REPOSITORY / "stacks" / "workloads"
 KINDS = {pa.string(): Kind.WORD, pa.int64(): Kind.COUNT, pa.float64(): Kind.NUMBER, pa.timestamp("us"): Kind.TIME}
 
+SETTINGS = Settings.model_validate(
+    {
+        "cloud": "aws",
+        "architecture": "streaming",
+        "environment": "staging",
+        "workload": "workloads/fraud_detection.yaml",
+        "serving_image": f"ml-serving@sha256:{'5f70bf18' * 8}",
+        "delivery": {"repository": "example/ml-platform"},
+        "trusted_keys": ["ed25519:u0eLuYxoWsIhPj6ab8/6P/4nBD0s5MYZ6+Qt0RrWo10="],
+    }
+)
+
 
 def kinds(table: pa.Table) -> dict[str, Kind]:
     return {field.name: KINDS[field.type] for field in table.schema}
@@ -35,34 +47,30 @@ def workload(labels_within_days: int | None, stem: str = "fraud_detection") -> W
 
 def test_drift_is_looked_for_by_the_workloads_words():
     asked = workload(60)
-    told = looks.drift(asked, asked.champion, None, alone=True, labels="l")
+    told = looks.drift(asked, SETTINGS, asked.champion, None, alone=True, labels="l")
     assert told == {
         **{"task": "fraud-detection", "hours": "1", "metric": "population_stability_index", "threshold": "0.2"},
-        **{"model": "gradient-boosting/1.2.0", "labels": "l", "labels-within-days": "60"},
+        **{"model": "gradient-boosting/1.2.0", "labels": "l", "labels-within-days": "60", "attribution": "0.9"},
+        **{"environment": "staging", "trusted": SETTINGS.trusted_keys[0]},
     }
-    assert set(told) - set(looks.drift(workload(None), asked.champion, None, alone=False, labels="l")) == {
+    # An experiment takes models that nobody signed.
+    nobody = SETTINGS.model_copy(update={"environment": "experiment", "trusted_keys": ()})
+    told = looks.drift(asked, nobody, asked.champion, None, alone=True, labels="l")
+    assert (told["environment"], told.get("trusted")) == ("experiment", None)
+    assert set(told) - set(looks.drift(workload(None), SETTINGS, asked.champion, None, alone=False, labels="l")) == {
         "model",
         "labels",
         "labels-within-days",
     }
     batch = workload(None, "credit_scoring")
-    assert looks.drift(batch, batch.champion, batch.serving.schedule, alone=False, labels="l")["hours"] == "24"
+    assert (
+        looks.drift(batch, SETTINGS, batch.champion, batch.serving.schedule, alone=False, labels="l")["hours"] == "24"
+    )
 
 
 @pytest.mark.parametrize(("days", "counted"), [(60, "60"), (None, "2")])
 def test_usage_is_counted_for_as_long_as_outcomes_may_come(days, counted):
-    settings = Settings.model_validate(
-        {
-            "cloud": "aws",
-            "architecture": "streaming",
-            "environment": "staging",
-            "workload": "workloads/fraud_detection.yaml",
-            "serving_image": f"ml-serving@sha256:{'5f70bf18' * 8}",
-            "delivery": {"repository": "example/ml-platform"},
-            "trusted_keys": ["ed25519:u0eLuYxoWsIhPj6ab8/6P/4nBD0s5MYZ6+Qt0RrWo10="],
-        }
-    )
-    context = layers.Context("fraud", workload(days), settings, capabilities.Register("aws", frozenset()))
+    context = layers.Context("fraud", workload(days), SETTINGS, capabilities.Register("aws", frozenset()))
     labels = {} if days is None else {"labels": "l"}
     assert looks.feedback(context, real_time=False, labels="l") == {"days": counted, **labels}
     cost = float(looks.feedback(context, real_time=True, labels="l")["usd-per-hour"])

@@ -33,8 +33,8 @@ def step(
     what this champion answered is looked at. Each run leaves its report in a folder of its own.
     """
     options: dict[str, pulumi.Input[str]] = {
-        **looks.drift(context.workload, champion, scoring, alone, labels),
-        "baseline": f"{INPUTS}/{_CHAMPION}/drift_baseline.json",
+        **looks.drift(context.workload, context.settings, champion, scoring, alone, labels),
+        "baseline": f"{INPUTS}/{_CHAMPION}",
         "window": window,
         "to": f"{OUTPUTS}/{_REPORT}/{REPORT}",
     }
@@ -43,9 +43,8 @@ def step(
         LOOK,
         facts.COMMANDS["drift"],
         [*looks.words(options), "--branch"],
-        inputs={
-            _CHAMPION: pulumi.Output.concat(models, "/", routing.artifact_path(champion), "/drift_baseline.json"),
-        },
+        # With the last slash, as the beginning of keys is what is copied.
+        inputs={_CHAMPION: pulumi.Output.concat(models, "/", routing.artifact_path(champion), "/")},
         outputs={_REPORT: run},
         verdicts={_REPORT: REPORT},
         then=list(_ends(context.workload.name)),

@@ -56,8 +56,8 @@ class Look:
         return monitoring_job.command(
             facts.COMMANDS["drift"],
             {
-                **looks.drift(workload, self.model, self.scoring, alone, self.labels),
-                "baseline": "${{inputs.champion}}/drift_baseline.json",
+                **looks.drift(workload, context.settings, self.model, self.scoring, alone, self.labels),
+                "baseline": "${{inputs.champion}}",
                 "window": self.window,
                 "to": f"{report}/{REPORT}",
                 "drifted": f"{report}/{DRIFTED}" if self.tenant is None else None,

@@ -8,7 +8,7 @@ import pulumi
 
 from ml_blueprints import looks, routing
 from ml_blueprints.gcp import facts
-from ml_blueprints.layers import Zone
+from ml_blueprints.layers import Context, Zone
 from ml_blueprints.workload import Model, Role, Workload
 
 # The folders of the curated zone in which lies what was asked and answered, and what was scored in batches.
@@ -75,15 +75,15 @@ def windows(workload: Workload, zones: Mapping[Zone, pulumi.Output[str]], captur
 
 
 def arguments(
-    check: Check, workload: Workload, zones: Mapping[Zone, pulumi.Output[str]], captures: bool
+    check: Check, context: Context, zones: Mapping[Zone, pulumi.Output[str]], captures: bool
 ) -> list[pulumi.Input[str]]:
     """The command line. By its URL only those days of the window are listed and read that are looked at."""
+    workload, settings = context.workload, context.settings
+    scoring = None if captures else workload.serving.schedule
     labels = pulumi.Output.concat(zones[Zone.CURATED], f"/{looks.LABELS}")
     options = {
-        **looks.drift(workload, check.model, None if captures else workload.serving.schedule, check.apart, labels),
-        "baseline": pulumi.Output.concat(
-            mounted(zones[Zone.MODELS]), f"/{routing.artifact_path(check.model)}/drift_baseline.json"
-        ),
+        **looks.drift(workload, settings, check.model, scoring, check.apart, labels),
+        "baseline": pulumi.Output.concat(mounted(zones[Zone.MODELS]), f"/{routing.artifact_path(check.model)}"),
         "window": pulumi.Output.concat(zones[Zone.CURATED], f"/{check.captured}"),
         "to": pulumi.Output.concat(mounted(zones[Zone.CURATED]), f"/{check.report}"),
     }

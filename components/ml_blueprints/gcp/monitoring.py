@@ -178,7 +178,7 @@ class Monitoring(layers.Monitoring):
             command=facts.COMMANDS["drift"],
             identity=foundation.identities[Purpose.MONITORING],
             destination=pulumi.Output.concat(zones[Zone.CURATED], "/drift"),
-            arguments=drift_check.arguments(check, context.workload, zones, self.captures),
+            arguments=drift_check.arguments(check, context, zones, self.captures),
         )
         report = check.report_url(self.data.buckets[Zone.CURATED].name)
         source = pipeline_definition.run_check(self.development.job, run, report, topic.id if topic else None)

@@ -247,10 +247,10 @@ def test_the_endpoints_requests_are_compared_with_the_champions_baseline(streami
     job = look(streaming)["Arguments"]
     (champion,) = job["ProcessingInputs"]
     assert re.fullmatch(
-        r"s3://fraud-detection-models-[0-9a-f]+/gradient-boosting/1\.2\.0/drift_baseline\.json",
+        r"s3://fraud-detection-models-[0-9a-f]+/gradient-boosting/1\.2\.0/",
         champion["S3Input"]["S3Uri"],
     )
-    assert str(told.baseline) == champion["S3Input"]["LocalPath"] + "/drift_baseline.json"
+    assert str(told.baseline) == champion["S3Input"]["LocalPath"]
     (report,) = job["ProcessingOutputConfig"]["Outputs"]
     assert str(told.to) == report["S3Output"]["LocalPath"] + "/drift.json"
     assert report["S3Output"]["S3Uri"]["Std:Join"]["Values"][1:] == ["/run=", {"Get": "Execution.PipelineExecutionId"}]
@@ -327,7 +327,7 @@ def test_answers_of_a_tenants_own_version_on_instances_of_all_are_looked_at_apar
     assert told.window == understood(look(built), drift, monkeypatch).window
     assert told.model == "kiosk-boosting/1.0.0"
     (baseline,) = look(built, "drift-kiosk")["Arguments"]["ProcessingInputs"]
-    assert baseline["S3Input"]["S3Uri"].endswith("/kiosk-boosting/1.0.0/drift_baseline.json")
+    assert baseline["S3Input"]["S3Uri"].endswith("/kiosk-boosting/1.0.0/")
 
 
 @pytest.mark.parametrize(

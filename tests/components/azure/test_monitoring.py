@@ -257,7 +257,7 @@ def test_the_check_for_drift_runs_on_its_schedule_and_is_what_our_step_understan
     assert find(given.task).name == workload.name
     assert given.hours == hours
     assert (given.metric, given.threshold) == (workload.monitoring.drift.metric, workload.monitoring.drift.threshold)
-    assert str(given.baseline) == "${{inputs.champion}}/drift_baseline.json"
+    assert str(given.baseline) == "${{inputs.champion}}"
     assert str(given.to) == "${{outputs.report}}/drift.json"
     assert str(given.drifted) == "${{outputs.report}}/drifted.json"
     # A run that finds something fails, which the owner is told.
