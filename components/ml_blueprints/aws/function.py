@@ -1,14 +1,54 @@
 """A function of the platform's image on AWS Lambda, under an identity of its own."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 from pulumi_aws import iam, lambda_
 
+from ml_blueprints import routing
 from ml_blueprints.aws import facts, policy
 from ml_blueprints.aws.foundation import Foundation
+from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.layers import Context
+from ml_blueprints.workload import Workload
+
+# What all variables of a function may take together, as JSON, in which each quotation mark of a routing table is two
+# characters. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html; how it is measured:
+# https://github.com/github-aws-runners/terraform-aws-github-runner/issues/3594
+VARIABLES_BYTES = 4096
+
+# What a value may take that only the cloud knows: names of endpoints and feature groups have at most 64 characters.
+_UNKNOWN_BYTES = 64
+
+# Where in a workload the parts of a routing table come from.
+_WRITTEN = {
+    "features": "features.definitions",
+    "fields": "data.contract.path",
+    "models": "models",
+    "tenants": "serving.tenants",
+    "ensemble": "serving.ensemble",
+}
+
+
+def environment(workload: Workload, variables: Mapping[str, pulumi.Input[str]]) -> lambda_.FunctionEnvironmentArgs:
+    """The variables of a function. Raises BlueprintError, with a field of the workload, where Lambda would refuse them."""
+    known = {name: value if isinstance(value, str) else "-" * _UNKNOWN_BYTES for name, value in variables.items()}
+    size = _size(known)
+    if size > VARIABLES_BYTES:
+        table = json.loads(known.get(routing.VARIABLE, "{}"))
+        longest = max(_WRITTEN, key=lambda part: _size(table.get(part)))
+        found = (
+            f"{_size(table.get(longest)):,} bytes of a routing table, with which a function's variables have {size:,}"
+        )
+        right = f"AWS Lambda takes {VARIABLES_BYTES:,} bytes in all: fewer of them, or shorter names, are right"
+        raise BlueprintError(f"workload {workload.name} on aws", [Problem(_WRITTEN[longest], found, right)])
+    return lambda_.FunctionEnvironmentArgs(variables=dict(variables))
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value, separators=(",", ":")).encode())
 
 
 class Function(pulumi.ComponentResource):
@@ -17,6 +57,7 @@ class Function(pulumi.ComponentResource):
     `function`, `role` and `rights` are the resources. handler: which of `facts.HANDLERS`, whose name is also the
     function's. concurrency: how many requests it may have at once, which other functions of the account then can't take
     from it. private: whether it is in the network; one outside of it reaches the internet, and nothing of ours.
+    Raises BlueprintError for variables that are too long together.
     """
 
     def __init__(
@@ -74,7 +115,7 @@ class Function(pulumi.ComponentResource):
             reserved_concurrent_executions=concurrency,
             kms_key_arn=foundation.key,
             vpc_config=network if private else None,
-            environment=lambda_.FunctionEnvironmentArgs(variables=dict(variables)),
+            environment=environment(context.workload, variables),
             logging_config=lambda_.FunctionLoggingConfigArgs(log_format="JSON", log_group=foundation.log_group.name),
             tracing_config=lambda_.FunctionTracingConfigArgs(mode="Active"),
             tags=context.tags,
