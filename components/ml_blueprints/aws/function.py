@@ -33,7 +33,7 @@ _WRITTEN = {
 
 
 def environment(workload: Workload, variables: Mapping[str, pulumi.Input[str]]) -> lambda_.FunctionEnvironmentArgs:
-    """The variables of a function. Raises BlueprintError, with a field of the workload, where Lambda would refuse them."""
+    """The variables of a function. Raises BlueprintError by a field of the workload where Lambda would refuse them."""
     known = {name: value if isinstance(value, str) else "-" * _UNKNOWN_BYTES for name, value in variables.items()}
     size = _size(known)
     if size > VARIABLES_BYTES:
