@@ -23,7 +23,8 @@ from benchmarks.drift import drift
 from benchmarks.features import features
 from benchmarks.measure import Bench, PeakMemory, open_bench, pulumi, resources, run_together
 from benchmarks.policies import policies
-from benchmarks.serving import serving
+from benchmarks.serving import serving, soak
+from benchmarks.shadow import shadow
 from benchmarks.streaming import streaming
 from benchmarks.training import training
 
@@ -179,6 +180,8 @@ _TABLES: Mapping[str, Callable[[Console, Bench, int], None]] = {
     "streaming": streaming,
     "training": training,
     "serving": serving,
+    "shadow": shadow,
+    "soak": soak,
     "drift": drift,
 }
 

@@ -33,7 +33,7 @@ SECONDS, TURNS = 1.0, 3
 CLIENTS = (1, 16, 64)
 # Models in one process.
 HOSTED = (1, 10, 100)
-SOAK_SECONDS = 120
+SOAK_SECONDS, SOAK_PARTS = 300, 10
 # Shares of the most requests that a process takes, at which its time is measured.
 SHARES = (0.25, 0.5, 0.75, 0.9)
 PEERS = Path(__file__).parent / "peers"
@@ -67,7 +67,7 @@ class Server:
 
 
 def serving(console: Console, bench: Bench, runs: int) -> None:
-    """Rates and latencies beside the peers, what each feature costs, start, memory, one tenant's flood, and a soak."""
+    """Rates and latencies beside the peers, what each feature costs, start, memory, and one tenant's flood."""
     with home.temporary() as folder:
         ground = Ground(folder)
         console.print("environments of the peers ...", style="dim")
@@ -80,7 +80,13 @@ def serving(console: Console, bench: Bench, runs: int) -> None:
         _print_sizing(console, ground, everything)
         _print_memory(console, ground)
         _print_flood(console, ground)
-        _print_soak(console, ground, everything)
+
+
+def soak(console: Console, bench: Bench, runs: int) -> None:
+    """A soak alone, so many times as long as there are runs."""
+    with home.temporary() as folder:
+        ground = Ground(folder)
+        _print_soak(console, ground, ground.everything(), runs * SOAK_SECONDS)
 
 
 class Ground:
@@ -308,6 +314,7 @@ class Ground:
         token: str | None = None,
         rate: float | None = None,
         arrivals: float | None = None,
+        latencies: Path | None = None,
     ) -> subprocess.Popen[str]:
         """Clients that ask a running server, in a process of their own."""
         token = token or server.token
@@ -319,17 +326,27 @@ class Ground:
                 *(("--token", token) if token else ()),
                 *(("--rate", str(rate)) if rate else ()),
                 *(("--arrivals", str(arrivals)) if arrivals else ()),
+                *(("--latencies", str(latencies)) if latencies else ()),
             ],
             stdout=subprocess.PIPE,
             text=True,
         )
 
     def loaded(self, server: Server, clients: int, seconds: float = SECONDS, **changed: Any) -> dict[str, Any]:
-        """What clients found, and the processor's time that a request took. Raises SandboxError where one failed."""
-        before = self._cpu_seconds(server)
+        """What clients found, and the processor's time that a request took. Raises SandboxError where one failed.
+
+        `cpu_us` is that of all of a server's processes, `own_cpu_us` that of the one that was started.
+        """
+        before, own = self._cpu_seconds(server), self._own_cpu_seconds(server)
         found = _result(server, self.asked(server, clients, seconds, **changed))
-        found["cpu_us"] = 1e6 * (self._cpu_seconds(server) - before) / sum(found["statuses"].values())
+        requests = sum(found["statuses"].values())
+        found["cpu_us"] = 1e6 * (self._cpu_seconds(server) - before) / requests
+        found["own_cpu_us"] = 1e6 * (self._own_cpu_seconds(server) - own) / requests
         return found
+
+    def _own_cpu_seconds(self, server: Server) -> float:
+        times = self.processes[server.name].cpu_times()
+        return times.user + times.system
 
     def _cpu_seconds(self, server: Server) -> float:
         """What a server's processes have taken so far, and those of the server behind it."""
@@ -540,15 +557,17 @@ def _print_flood(console: Console, ground: Ground) -> None:
     console.print(table)
 
 
-def _print_soak(console: Console, ground: Ground, server: Server) -> None:
-    table = Table(title=f"Soak, all features, {SOAK_SECONDS} s", title_justify="left", box=None)
-    for column in ("seconds", "requests", "MiB"):
+def _print_soak(console: Console, ground: Ground, server: Server, seconds: float = SOAK_SECONDS) -> None:
+    """Memory of the process that answers, and of the one of its shadows, while 16 clients ask as often as they can."""
+    table = Table(title=f"Soak, all features, {seconds:.0f} s", title_justify="left", box=None)
+    for column in ("seconds", "requests", "MiB", "of shadows"):
         table.add_column(column, justify="right")
     with ground.running(server) as process:
-        requests, parts = 0.0, 6
-        for part in range(parts):
-            seconds = SOAK_SECONDS / parts
-            requests += ground.loaded(server, 16, seconds)["rate"] * seconds
+        requests = 0.0
+        for part in range(SOAK_PARTS):
+            requests += ground.loaded(server, 16, seconds / SOAK_PARTS)["rate"] * seconds / SOAK_PARTS
             held = process.memory_info().rss / _MEBIBYTE
-            table.add_row(f"{(part + 1) * seconds:.0f}", f"{requests:,.0f}", f"{held:.1f}")
+            beside = sum(child.memory_info().rss for child in process.children()) / _MEBIBYTE
+            passed = (part + 1) * seconds / SOAK_PARTS
+            table.add_row(f"{passed:.0f}", f"{requests:,.0f}", f"{held:.1f}", f"{beside:.1f}")
     console.print(table)

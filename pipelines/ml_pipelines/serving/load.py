@@ -192,6 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--token", help="a bearer token")
     parser.add_argument("--rate", type=float, help="requests a second of all clients, about (default: as many as go)")
     parser.add_argument("--arrivals", type=float, help="requests a second that arrive, answered or not")
+    parser.add_argument("--latencies", type=Path, help="where the ms of each answer are put, a line each")
     options = parser.parse_args(arguments)
     load = Load(options.url, options.bodies.read_bytes().splitlines(), options.token, options.rate, options.arrivals)
     try:
@@ -199,6 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"load: {options.url}: {error}", file=sys.stderr)
         return 2
+    if options.latencies is not None:
+        options.latencies.write_text("".join(f"{1000 * seconds:.4f}\n" for seconds in load.latencies))
     print(json.dumps(load.summary()))
     return 0
 
