@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ml_policies import azure_conditions
 from ml_policies.checks import Check, Result, Scope, Undecided, Wrong, all_of, judged
 from ml_policies.policy_documents import Statement, Truth, all_true, any_true, glob, is_not
 from ml_policies.resource import MISSING, UNKNOWN, Resource, Stack
@@ -167,6 +168,58 @@ _RAISING_ACTION = (
 )
 
 
+# Built-in roles that give roles.
+_GIVING = frozenset({OWNER, ACCESS_ADMINISTRATOR, RBAC_ADMINISTRATOR})
+# A role that no condition names.
+_UNNAMED = "00000000-0000-4000-8000-000000000000"
+_WRITE = "Microsoft.Authorization/roleAssignments/write"
+_NAMED_ONLY = "a condition that names the roles to be given, none that gives roles, and to whom, but not to oneself"
+
+
+def _gives_named_roles(scope: Scope) -> Iterator[Result]:
+    """Nobody gives roles, but the administrator of roles, by a condition: named ones to others, and no further ones.
+
+    What the two other roles may do beside isn't limited by one: the condition is on assignments alone.
+    https://learn.microsoft.com/azure/role-based-access-control/delegate-role-assignments-overview
+    """
+    role, text = role_of(scope.value), scope.value.get("condition", MISSING)
+    if role is UNKNOWN:
+        yield Undecided("roleDefinitionId")
+    elif role in _GIVING and (role != RBAC_ADMINISTRATOR or text in (None, MISSING, "")):
+        yield Wrong("roleDefinitionId", role, f"a role that can't grant roles, or {_NAMED_ONLY}")
+    elif role == RBAC_ADMINISTRATOR and text is UNKNOWN:
+        yield Undecided("condition")
+    elif role == RBAC_ADMINISTRATOR:
+        yield from _limits(str(text), scope.value)
+
+
+def _limits(text: str, assignment: Mapping[str, Any]) -> Iterator[Result]:
+    try:
+        condition = azure_conditions.read(text)
+    except ValueError as error:
+        yield Wrong("condition", text, f"a condition of Azure's ({error})")
+        return
+    if any(condition.lets(_giving(role)) is not False for role in (_UNNAMED, *sorted(_GIVING))):
+        yield Wrong("condition", text, _NAMED_ONLY)
+        return
+    own = {name: assignment.get(name) for name in ("principalId", "principalType")}
+    known = {name: str(value) for name, value in own.items() if value not in (None, UNKNOWN)}
+    truth = any_true(condition.lets(_giving(role, **known)) for role in sorted(condition.guids))
+    if truth is not False and UNKNOWN in own.values():
+        yield Undecided(next(name for name, value in own.items() if value is UNKNOWN))
+    elif truth is not False:
+        yield Wrong("condition", text, _NAMED_ONLY)
+
+
+def _giving(role: str, **known: str) -> azure_conditions.Request:
+    """Giving a role to somebody of whom this is known."""
+    attributes = {"roleDefinitionId": role, **known}
+    return azure_conditions.Request(
+        _WRITE,
+        {f"request[microsoft.authorization/roleassignments:{name.lower()}]": one for name, one in attributes.items()},
+    )
+
+
 def _no_raising_action(value: Any, _: Mapping[str, Any]) -> str | None:
     if value is MISSING:
         return None
@@ -244,7 +297,6 @@ def _acting_through_custom_role(resource: Resource, stack: Stack, _: Mapping[str
 _attached = judged("policyArn", _no_admin_policy)
 _attached_list = judged("policyArns[]", _no_admin_policy)
 _admin_at = frozenset({CONTRIBUTOR})
-_raising_at = frozenset({OWNER, ACCESS_ADMINISTRATOR, RBAC_ADMINISTRATOR})
 _WILDCARD_WORDS = "named actions, or named resources"
 
 RULES = (
@@ -335,7 +387,7 @@ RULES = (
         checks={
             **identity_checks(_raises_rights, "named roles, or a condition on iam:PermissionsBoundary"),
             **dict.fromkeys(CUSTOM_ROLES, judged("permissions[]", _no_raising_permission)),
-            ASSIGNMENT: _role_within(_raising_at, _ANY, "a role that can't grant roles"),
+            ASSIGNMENT: _gives_named_roles,
             DEFINITION: judged("permissions[].actions[]", _no_raising_action),
         },
         relations=of_policy(_raises_rights, "named roles, or a condition on iam:PermissionsBoundary"),
