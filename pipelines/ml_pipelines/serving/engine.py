@@ -16,7 +16,7 @@ from ml_pipelines.serving.features import OnlineStore, fill_in
 from ml_pipelines.serving.guard import Watch
 from ml_pipelines.serving.inputs import derive
 from ml_pipelines.serving.models import Model, ScoreError
-from ml_pipelines.serving.refusal import FAILED, NOT_FOUND, UNAVAILABLE, RefusedError
+from ml_pipelines.serving.refusal import FAILED, NO_SCORE, NOT_FOUND, UNAVAILABLE, RefusedError
 from ml_pipelines.serving.router import Router
 from ml_pipelines.serving.shadow import Copy, Shadows
 from ml_pipelines.serving.table import Ensemble, Entry, Role, Table
@@ -89,7 +89,13 @@ class Deployment:
         }
         lanes = (*self._own.values(), *([self._shared] if self._shared else ()))
         self.shadowed = {(entry.name, entry.version) for lane in lanes for entry in lane.seeing}
-        self.watched = {entry.key: Watch(table.guard) for entry in table.models if entry.role is Role.CANARY}
+        # A canary that is alone, as behind a platform's own router, is the platform's to withdraw.
+        watched = {entry.key for lane in lanes if lane.router.champion.role is Role.CHAMPION for entry in lane.entries}
+        self.watched = {
+            entry.key: Watch(table.guard)
+            for entry in table.models
+            if entry.role is Role.CANARY and entry.key in watched
+        }
 
     @classmethod
     def load(cls, table: Table, load: Load, there: Mapping[str, Model]) -> "Deployment":
@@ -231,9 +237,9 @@ class Engine:
 
     async def _version(self, deployment: Deployment, lane: Lane, entry: Entry, ask: Ask) -> Answer:
         """A version's answer; where a canary fails, the champion's."""
-        if entry.role is not Role.CANARY:
-            return await self._by(lane.models[entry.key], entry.role, ask)
-        model, watch, failure = lane.models[entry.key], deployment.watched[entry.key], ""
+        model, watch, failure = lane.models[entry.key], deployment.watched.get(entry.key), ""
+        if watch is None:
+            return await self._by(model, entry.role, ask)
         started = time.perf_counter()
         try:
             return await self._asked(model, entry.role, ask)
@@ -261,7 +267,7 @@ class Engine:
             return await self._asked(model, role, ask)
         except ScoreError as error:
             self.metrics.count(self.metrics.failures, (model.key,))
-            raise RefusedError(FAILED, "model", f"no score by {model.key}: {error}", "try again") from error
+            raise RefusedError(FAILED, "model", f"{NO_SCORE}{model.key}: {error}", "try again") from error
 
     async def _asked(self, model: Model, role: Role, ask: Ask) -> Answer:
         rows = ask.rows

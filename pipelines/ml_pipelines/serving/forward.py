@@ -3,12 +3,15 @@
 The body that goes on is written anew from what was checked, so that nothing of a tenant's own body reaches a container
 but names and values of inputs. The tenant's name, which its token told, goes beside them in `parameters`; a container
 that is told that it is behind a router takes it from there.
+
+A platform that divides the traffic hands on what a canary fails. The router asks again then, until another version
+answers, so that a bad canary costs its share of the requests some time and none of them the answer.
 """
 
 import logging
 import math
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -18,6 +21,7 @@ from ml_pipelines.serving.features import OnlineStore, fill_in
 from ml_pipelines.serving.refusal import (
     BAD_REQUEST,
     FAILED,
+    NO_SCORE,
     NOT_FOUND,
     TOO_LARGE,
     TOO_MANY,
@@ -26,7 +30,7 @@ from ml_pipelines.serving.refusal import (
     RefusedError,
     shown,
 )
-from ml_pipelines.serving.table import Table
+from ml_pipelines.serving.table import Role, Table
 from ml_pipelines.serving.telemetry import Metrics
 from ml_pipelines.serving.upstream import Reply, Upstream, UpstreamError
 
@@ -34,6 +38,8 @@ log = logging.getLogger(__name__)
 
 # What a container says of a request or of its models is the tenant's to know. That it lets the router in, isn't.
 _PASSED_ON = frozenset({BAD_REQUEST, NOT_FOUND, TOO_LARGE, UNPROCESSABLE, FAILED, UNAVAILABLE})
+# How often an endpoint is asked where a canary fails: with a share of 20% it is drawn three times in 1% of the cases.
+_ATTEMPTS = 3
 # How metrics call the platform's endpoint where they name a model.
 _ENDPOINT = "endpoint"
 
@@ -67,18 +73,41 @@ class Forwarder:
         upstream = self._upstreams.get(tenant) or self._upstreams[None]
         body = upstream.endpoint.body(_rows(ask), self._parameters(ask, tenant))
         try:
-            reply = await upstream.ask(body)
+            reply, degraded = await self._asked(upstream, body, () if self._named(ask) else self._canaries(tenant))
             if reply.status != 200:
                 raise _refusal(reply)
-            return _answer(upstream.endpoint.answers(orjson.loads(reply.body), len(ask.rows)))
+            answer = _answer(upstream.endpoint.answers(orjson.loads(reply.body), len(ask.rows)))
+            answer.degraded |= degraded
+            return answer
         except (UpstreamError, ValueError, KeyError, TypeError) as error:
             self.metrics.count(self.metrics.failures, (_ENDPOINT,))
             log.error("no answer of the endpoint: %s: %s", type(error).__name__, error)
             raise _unavailable() from error
 
+    async def _asked(
+        self, upstream: Upstream, body: Mapping[str, Any], canaries: Collection[str]
+    ) -> tuple[Reply, dict[str, str]]:
+        """What the endpoint answers; where a canary fails, what another version does, and why the canary failed."""
+        reply = await upstream.ask(body)
+        degraded: dict[str, str] = {}
+        for _ in range(1, _ATTEMPTS):
+            failed = _failed(reply, canaries)
+            if failed is None:
+                break
+            self.metrics.count(self.metrics.failures, (failed.key,))
+            self.metrics.count(self.metrics.degraded, (failed.key,))
+            degraded[failed.key] = failed.why
+            reply = await upstream.ask(body, champion=True)
+        return reply, degraded
+
+    def _canaries(self, tenant: str | None) -> list[str]:
+        return [entry.key for entry in self._table.serving(tenant) if entry.role is Role.CANARY]
+
+    def _named(self, ask: Ask) -> bool:
+        return ask.model is not None and ask.model != self._table.workload
+
     def _parameters(self, ask: Ask, tenant: str | None) -> dict[str, str]:
-        named = ask.model is not None and ask.model != self._table.workload
-        said = {"tenant": tenant, **({"model": ask.model, "version": ask.version} if named else {})}
+        said = {"tenant": tenant, **({"model": ask.model, "version": ask.version} if self._named(ask) else {})}
         return {name: value for name, value in said.items() if value is not None}
 
     def kinds(self, name: str, version: str | None, tenant: str | None) -> Mapping[str, str] | None:
@@ -154,6 +183,21 @@ def _answer(said: list[dict[str, Any]]) -> Answer:
     if len(said) == 1:
         answer.members = {name: [score] for name, score in dict(said[0].get("members", {})).items()}
     return answer
+
+
+class _Failed(NamedTuple):
+    """A canary that gave no score, and why."""
+
+    key: str
+    why: str
+
+
+def _failed(reply: Reply, canaries: Collection[str]) -> _Failed | None:
+    """The canary whose failure a container tells of, if it is one's."""
+    if reply.status != FAILED or not canaries or (said := refusal_in(reply.body)) is None:
+        return None
+    key, _, why = said["found"].removeprefix(NO_SCORE).partition(": ")
+    return _Failed(key, why) if said["field"] == "model" and key in canaries else None
 
 
 def _refusal(reply: Reply) -> Exception:

@@ -6,6 +6,9 @@ BAD_REQUEST, UNAUTHORISED, FORBIDDEN, NOT_FOUND = 400, 401, 403, 404
 TIME_OUT, TOO_LARGE, WRONG_TYPE, UNPROCESSABLE = 408, 413, 415, 422
 TOO_MANY, FAILED, UNAVAILABLE = 429, 500, 503
 
+# How a refusal (500) begins that names the version without a score, which is followed by `: ` and the reason.
+NO_SCORE = "no score by "
+
 _LONGEST = 120
 
 

@@ -10,6 +10,7 @@ import orjson
 
 from ml_pipelines import scoring_endpoint
 from ml_pipelines.scoring_endpoint import AZURE_STATUS, CONNECTIONS, TIMEOUT, Endpoint, Form, Tokens
+from ml_pipelines.serving.table import Role
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,11 @@ class Upstream(Protocol):
 
     endpoint: Endpoint
 
-    async def ask(self, body: Mapping[str, Any]) -> Reply:
-        """Its answer. Raises UpstreamError where there is none within the time."""
+    async def ask(self, body: Mapping[str, Any], champion: bool = False) -> Reply:
+        """Its answer. Raises UpstreamError where there is none within the time.
+
+        champion: whether its champion is to answer, where the platform lets one choose; elsewhere any version may.
+        """
         ...
 
     async def close(self) -> None:
@@ -62,8 +66,8 @@ class HttpUpstream:
         self._certificate, self._opening = certificate, asyncio.Lock()
         self._session: Any = None
 
-    async def ask(self, body: Mapping[str, Any]) -> Reply:
-        """See Upstream."""
+    async def ask(self, body: Mapping[str, Any], champion: bool = False) -> Reply:
+        """See Upstream. A version is drawn anew."""
         content, reason = orjson.dumps(body), ""
         try:
             # Both attempts together.
@@ -131,16 +135,17 @@ class SageMakerUpstream:
         self.endpoint, self._client, self._timeout = endpoint, client, timeout
         self._threads = ThreadPoolExecutor(CONNECTIONS, "sagemaker")
 
-    async def ask(self, body: Mapping[str, Any]) -> Reply:
-        """See Upstream."""
-        asked = asyncio.get_running_loop().run_in_executor(self._threads, self._ask, orjson.dumps(body))
+    async def ask(self, body: Mapping[str, Any], champion: bool = False) -> Reply:
+        """See Upstream. Variants are called by the roles of their versions."""
+        which = {"TargetVariant": Role.CHAMPION.value} if champion else {}
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, self._ask, orjson.dumps(body), which)
         try:
             async with asyncio.timeout(self._timeout):
                 return await asked
         except TimeoutError:
             raise UpstreamError(f"endpoint {self.endpoint.place}: nothing in {self._timeout:g} s") from None
 
-    def _ask(self, content: bytes) -> Reply:
+    def _ask(self, content: bytes, which: Mapping[str, str]) -> Reply:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -149,6 +154,7 @@ class SageMakerUpstream:
                 ContentType="application/json",
                 Accept="application/json",
                 Body=content,
+                **which,
             )
             return Reply(200, answer["Body"].read())
         except ClientError as error:

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import datetime
 import io
+import itertools
 import json
 import socket
 import ssl
@@ -30,12 +31,13 @@ from ml_pipelines.serving.upstream import HttpUpstream, SageMakerUpstream, Upstr
 from ml_pipelines.streaming import scorers
 from ml_pipelines.streaming.sinks import SinkError
 
-from .conftest import AUDIENCE, ISSUER, OTHER, register, table
+from .conftest import AUDIENCE, ISSUER, OTHER, graph, register, table
 from .test_service import EVENT, ROW, bearer, tensors
 
 pytestmark = pytest.mark.anyio
 
 TENANTS = {"shop": 1000, "bank": {"requests_per_second": 1000, "namespace": ""}}
+JSON = {"Content-Type": "application/json"}
 DOWN = "http://127.0.0.1:1/v1/score"
 
 
@@ -97,6 +99,35 @@ class Platform:
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}/v1/score"
+
+
+class Divided:
+    """Hands requests to containers in turns, as a platform that divides them."""
+
+    def __init__(self, ports):
+        turns = itertools.cycle(ports)
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                answer = httpx.post(f"http://127.0.0.1:{next(turns)}/v1/score", content=body, headers=JSON)
+                self.send_response(answer.status_code)
+                self.send_header("Content-Length", str(len(answer.content)))
+                self.end_headers()
+                self.wfile.write(answer.content)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1/score"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 @pytest.fixture
@@ -265,6 +296,73 @@ async def test_what_fails_behind_the_router_is_told_and_nothing_else(client, pla
         assert (await http.post("/v1/score", json=EVENT)).status_code == 200
 
 
+CANARY = table(("trees", "1.0.0", "champion", 80), ("trees", "1.1.0", "canary", 20))
+
+
+def no_score(version):
+    return (500, OURS | {"field": "model", "found": f"no score by trees/{version}: a score isn't a finite number"})
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "asked"),
+    [
+        ([no_score("1.1.0")], 200, 2),
+        ([no_score("1.1.0"), no_score("1.1.0")], 200, 3),
+        ([no_score("1.1.0"), no_score("1.1.0"), no_score("1.1.0")], 500, 3),
+        # What the champion fails, another attempt would not change.
+        ([no_score("1.0.0")], 500, 1),
+        ([no_score("1.1.0"), no_score("1.0.0")], 500, 2),
+        ([(500, OURS | {"field": "features", "found": "no score by trees/1.1.0: x"})], 500, 1),
+    ],
+    ids=range(6),
+)
+async def test_what_a_canary_behind_the_platform_fails_another_version_answers(
+    client, platform, answers, status, asked
+):
+    platform.answers = list(answers)
+    async with client(CANARY, SCORING_ENDPOINT=platform.url) as http:
+        answer = await http.post("/v1/score", json=EVENT)
+        assert (answer.status_code, len(platform.asked)) == (status, asked)
+        told = {"trees/1.1.0": "a score isn't a finite number"}
+        assert answer.json().get("degraded") == (told if status == 200 else None)
+        failures = f'serving_model_failures_total{{model="trees/1.1.0"}} {min(asked - 1, 2):.1f}'
+        assert (failures in (await http.get("/metrics")).text) is (asked > 1)
+
+
+async def test_a_canary_that_was_asked_for_by_its_name_fails_for_itself(client, platform):
+    platform.answers = [no_score("1.1.0")]
+    async with client(CANARY, SCORING_ENDPOINT=platform.url) as http:
+        answer = await http.post("/v1/models/trees/versions/1.1.0/score", json=EVENT)
+        assert (answer.status_code, len(platform.asked)) == (500, 1)
+
+
+async def test_a_canarys_own_container_tells_of_its_failures_and_is_the_platforms_to_withdraw(client, registry):
+    register(registry, "trees", "1.1.0", content=graph(fails=True))
+    async with client(table(("trees", "1.1.0", "canary", 20)), BEHIND_ROUTER=1) as http:
+        for _ in range(30):
+            answer = await http.post("/v1/score", json={"features": {"amount": 1.0}})
+            assert answer.status_code == 500
+            assert answer.json()["found"].startswith("no score by trees/1.1.0: ")
+        assert (await http.get("/v1/models")).json()["models"][0]["withdrawn"] is None
+        assert (await http.post("/v1/score", json={"features": {"amount": -1.0}})).json()["model"] == "trees/1.1.0"
+
+
+async def test_a_router_and_a_failing_canary_behind_it_fail_nobody(client, registry, served):
+    """Two containers, and a platform that gives the canary what it likes: here every second request."""
+    register(registry, "trees", "1.1.0", content=graph(fails=True))
+    ports = [
+        served(table(("trees", version, role, share)), BEHIND_ROUTER=1)[1]
+        for version, role, share in (("1.0.0", "champion", 80), ("1.1.0", "canary", 20))
+    ]
+    platform = Divided(ports)
+    async with client(CANARY, SCORING_ENDPOINT=platform.url) as http:
+        answers = [await http.post("/v1/score", json=EVENT) for _ in range(40)]
+    platform.close()
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.json()["model"] for answer in answers} == {"trees/1.0.0"}
+    assert sum("degraded" in answer.json() for answer in answers) >= 10
+
+
 async def test_an_endpoint_that_is_slow_or_not_there_holds_up_nobody(client, platform, monkeypatch):
     monkeypatch.setattr(HttpUpstream.__init__, "__defaults__", (None, 0.3, None))
     platform.seconds = 2.0
@@ -427,6 +525,18 @@ async def test_an_endpoint_of_sagemaker_is_asked_by_its_name(client, monkeypatch
     # The names are those of the API.
     shape = botocore.session.get_session().get_service_model("sagemaker-runtime").operation_model("InvokeEndpoint")
     assert first.keys() <= shape.input_shape.members.keys()
+
+
+async def test_what_a_canary_fails_on_sagemaker_the_champions_variant_answers(client, monkeypatch):
+    answered = json.dumps({"score": 0.5, "selected": None, "model": "trees/1.0.0"}).encode()
+    runtime = Runtime(model_error(500, json.dumps(no_score("1.1.0")[1])), answered)
+    monkeypatch.setattr(scoring_endpoint, "sagemaker_client", lambda: runtime)
+    async with client(CANARY, SCORING_ENDPOINT="fraud-1a2b") as http:
+        answer = (await http.post("/v1/score", json=EVENT)).json()
+    assert (answer["model"], list(answer["degraded"])) == ("trees/1.0.0", ["trees/1.1.0"])
+    assert [asked.get("TargetVariant") for asked in runtime.asked] == [None, "champion"]
+    shape = botocore.session.get_session().get_service_model("sagemaker-runtime").operation_model("InvokeEndpoint")
+    assert runtime.asked[1].keys() <= shape.input_shape.members.keys()
 
 
 async def test_sagemaker_that_hangs_is_left_after_a_while():
