@@ -23,7 +23,7 @@ def asked(operation: str = WRITE, **known: str) -> Request:
     [
         f"(!(ActionMatches{{'{WRITE}'}})) OR ({ROLE} ForAnyOfAnyValues:GuidEquals {{{READER}, {WRITER}}})",
         f"NOT ActionMatches{{'microsoft.authorization/roleassignments/*'}} || {ROLE} guidequals {{ {WRITER},{READER}}}",
-        f"\n(\n !( ActionMatches {{ '{WRITE}' }} )\n or {ROLE} ForAllOfAnyValues:StringEqualsIgnoreCase {{'{READER}'}}\n)",
+        f"\n(\n !(ActionMatches {{'{WRITE}'}})\n or {ROLE} ForAllOfAnyValues:StringEqualsIgnoreCase {{'{READER}'}}\n)",
         f"!(ActionMatches{{'{WRITE}'}} && {ROLE} ForAnyOfAllValues:GuidNotEquals {{{READER.upper()}}})",
     ],
 )
