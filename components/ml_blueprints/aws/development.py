@@ -5,7 +5,7 @@ import json
 import pulumi
 from pulumi_aws import ecr, sagemaker, secretsmanager
 
-from ml_blueprints import layers, routing
+from ml_blueprints import layers, looks, routing
 from ml_blueprints.aws import facts, pipeline_definition, policy
 from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.features import Features
@@ -241,7 +241,7 @@ class Development(layers.Development):
         champion = routing.artifact_path(context.workload.champion)
         return {
             "Archive": pulumi.Output.concat(zones[Zone.RAW], "/events/"),
-            "Labels": pulumi.Output.concat(zones[Zone.RAW], "/labels/"),
+            "Labels": pulumi.Output.concat(zones[Zone.CURATED], f"/{looks.LABELS}/"),
             "Champion": pulumi.Output.concat(zones[Zone.MODELS], f"/{champion}/"),
             "Predictions": pulumi.Output.concat(zones[Zone.CURATED], "/predictions"),
             "ModelPackageGroupPrefix": self.group_prefix,

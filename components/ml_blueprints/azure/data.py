@@ -31,9 +31,6 @@ LAKE = "lake"
 # Where in the raw zone events lie: captured from their hub of this name, or put there by who has the data.
 EVENTS = "events/"
 
-# Where in the raw zone outcomes lie that become known apart from the events.
-LABELS = "labels/"
-
 # Where in the models zone runs of pipelines leave what they hand over from step to step.
 RUNS = "runs/"
 

@@ -3,9 +3,9 @@
 import pulumi
 from pulumi_azure_native import machinelearningservices
 
-from ml_blueprints import layers, routing
+from ml_blueprints import layers, looks, routing
 from ml_blueprints.azure import facts, job_cluster, pipeline_definition
-from ml_blueprints.azure.data import EVENTS, LABELS, Data
+from ml_blueprints.azure.data import EVENTS, Data
 from ml_blueprints.azure.features import Features
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
@@ -135,7 +135,7 @@ class Development(AzureLayer, layers.Development):
         self.pipelines = RegisteredPipelines(context, self.place, self.environment_version.id, opts=self.child())
         self.places = {
             "archive": data.path(Zone.RAW, EVENTS),
-            "labels": data.path(Zone.RAW, LABELS),
+            "labels": data.path(Zone.CURATED, f"{looks.LABELS}/"),
             "champion": data.path(Zone.MODELS, f"{routing.artifact_path(context.workload.champion)}/"),
         }
         self.training_pipeline, self.training_run = self._learning(TRAINING)

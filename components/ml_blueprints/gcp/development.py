@@ -5,7 +5,7 @@ import hashlib
 import pulumi
 from pulumi_gcp import artifactregistry, secretmanager, storage, vertex
 
-from ml_blueprints import layers, routing
+from ml_blueprints import layers, looks, routing
 from ml_blueprints.compiled_pipelines import NOTHING, RETRAINING, TRAINING
 from ml_blueprints.gcp import facts, pipeline_definition, vertex_pipeline
 from ml_blueprints.gcp.data import Data
@@ -212,7 +212,7 @@ class Development(layers.Development):
             root=pulumi.Output.concat(zones[Zone.MODELS], f"/{RUNS}"),
             told={
                 **self.events(),
-                "labels": pulumi.Output.concat(zones[Zone.RAW], "/labels"),
+                "labels": pulumi.Output.concat(zones[Zone.CURATED], f"/{looks.LABELS}"),
                 "champion": self.champion(),
                 "models": zones[Zone.MODELS],
                 "registered_as": f"{context.name}-{context.token}",

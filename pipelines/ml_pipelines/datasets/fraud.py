@@ -343,7 +343,7 @@ def _labels(ids: pa.Array, time: Integers, pattern: Integers, draws: Draws) -> p
     return pa.table(
         {
             "event_id": ids,
-            "is_fraud": is_fraud,
+            "outcome": is_fraud.astype(np.float64),
             "labelled_at": time + np.where(is_fraud, reported, LABEL_OF_HONEST_MS),
             "pattern": pa.array(["none", *PATTERNS]).take(pa.array(pattern)),
         }
@@ -363,7 +363,7 @@ PAYMENTS = DataSet(
     source="ml_pipelines.datasets.fraud, by seed",
     license="Apache-2.0, as this repository.",
     rows=None,
-    mapping="Events arrive within seconds. Labels come apart, by event id: `is_fraud` and `labelled_at`; `pattern` is "
+    mapping="Events arrive within seconds. Labels come apart, by event id: `outcome` and `labelled_at`; `pattern` is "
     "the truth and no input of a model.",
     made_up="Everything; see the assumptions below.",
     limits="See below.",

@@ -23,6 +23,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml_pipelines.retraining import labels as outcomes
 from ml_pipelines.retraining.answers import FeedbackError, view
 from ml_pipelines.retraining.captured import DAY_MS, brought, day, holds
 from ml_pipelines.retraining.performance import performance, performance_table
@@ -35,7 +36,6 @@ FEEDBACK, PERFORMANCE, USAGE, COUNTED = "feedback.parquet", "performance.parquet
 # Clocks of those who answer and of those who label differ by so much without anybody's fault.
 SKEW_MS = 5_000
 MEMORY = "1GB"
-_LABELS = {"event_id": "VARCHAR", "outcome": "DOUBLE", "labelled_at": "BIGINT"}
 
 
 @dataclass(frozen=True)
@@ -86,17 +86,15 @@ class Counts:
 def join(requests: Path, labels: Path, as_of: int | None = None, skew_ms: int = SKEW_MS) -> tuple[pa.Table, Counts]:
     """Answers with their outcomes, in order of time, and what was counted.
 
-    requests: the folder of what the service captured; labels: a file or folder of Parquet or JSON lines with
-    `event_id`, `outcome` and `labelled_at` (milliseconds since 1970); as_of: what was labelled later isn't known yet.
-    Raises FeedbackError for a place that holds nothing, or no such columns.
+    requests: the folder of what the service captured; labels: a file or folder (`ml_pipelines.retraining.labels`);
+    as_of: what was labelled later isn't known yet. Raises FeedbackError for a place that holds nothing, or no such
+    columns.
     """
     with duckdb.connect(config={"memory_limit": MEMORY}) as connection:
         view(connection, requests)
-        _labels(connection, labels)
         try:
+            outcomes.tables(connection, labels, as_of)
             connection.execute(_ANSWERED)
-            connection.execute(_KNOWN, {"as_of": 2**62 if as_of is None else as_of})
-            connection.execute(_NEWEST)
             joined = connection.execute(_JOIN, {"skew": skew_ms}).to_arrow_table()
             counted = connection.execute(_COUNT, {"skew": skew_ms}).fetchone()
         except duckdb.Error as error:
@@ -104,46 +102,9 @@ def join(requests: Path, labels: Path, as_of: int | None = None, skew_ms: int = 
     return joined, Counts(*(counted or ()))
 
 
-def _labels(connection: duckdb.DuckDBPyConnection, place: Path) -> None:
-    files = [place]
-    if place.is_dir():
-        files = sorted(file for file in place.rglob("*") if file.suffix in (".parquet", ".jsonl"))
-    kinds = {file.suffix for file in files if file.exists()}
-    if len(kinds) != 1:
-        found = " and ".join(sorted(kinds)) or "nothing"
-        raise FeedbackError(f"{place}: found {found}; files of labels, all of Parquet or all of JSON lines, are right")
-    # DuckDB takes many files; its stubs say one.
-    names: Any = [str(file) for file in files]
-    if kinds == {".jsonl"}:
-        found = connection.read_json(names, format="newline_delimited", columns=_LABELS, ignore_errors=True)
-    else:
-        found = connection.read_parquet(names, union_by_name=True)
-        if missing := [name for name in _LABELS if name not in found.columns]:
-            raise FeedbackError(f"{place}: has no column `{missing[0]}`; it has {', '.join(found.columns)}")
-        found = found.project(", ".join(f"try_cast({name} AS {kind}) AS {name}" for name, kind in _LABELS.items()))
-    found.create_view("labelled")
-
-
 _ANSWERED = """
 CREATE TEMP TABLE answered AS
 SELECT *, row_number() OVER (PARTITION BY event_id ORDER BY "at", model) AS place FROM captured WHERE "at" IS NOT NULL
-"""
-_KNOWN = """
-CREATE TEMP TABLE known AS
-SELECT *, event_id IS NOT NULL AND labelled_at IS NOT NULL AND isfinite(coalesce(outcome, 'nan'::DOUBLE)) AS readable
-FROM labelled WHERE labelled_at IS NULL OR labelled_at <= $as_of
-"""
-_NEWEST = """
-CREATE TEMP TABLE newest AS
-SELECT
-    event_id,
-    max(labelled_at) AS labelled_at,
-    arg_max(outcome, labelled_at) AS outcome,
-    count(*) - count(DISTINCT outcome) AS repeated,
-    count(DISTINCT outcome) > 1 AS contradicted,
-    count(DISTINCT outcome) FILTER (labelled_at = latest) > 1 AS undecided
-FROM (SELECT *, max(labelled_at) OVER (PARTITION BY event_id) AS latest FROM known WHERE readable)
-GROUP BY event_id
 """
 _JOIN = """
 SELECT

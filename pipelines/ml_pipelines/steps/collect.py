@@ -24,6 +24,8 @@ from ml_pipelines.features import definitions
 from ml_pipelines.features.embedded import MEMORY, as_log, microseconds
 from ml_pipelines.features.feature_set import DefinitionError, FeatureSet
 from ml_pipelines.features.log import ARRIVED_AT, SEQUENCE
+from ml_pipelines.retraining import labels
+from ml_pipelines.retraining.answers import FeedbackError
 from ml_pipelines.steps import command
 from ml_pipelines.steps.errors import StepError
 from ml_pipelines.steps.files import write_table
@@ -31,8 +33,6 @@ from ml_pipelines.tasks import find
 from ml_pipelines.tasks.task import Task
 
 STEP = "collect"
-# What a label says: of which event, and when it became known.
-LABEL_ID, LABELLED_AT = "event_id", "labelled_at"
 
 # How Event Hubs writes the time of an event. https://learn.microsoft.com/azure/event-hubs/explore-captured-avro-files
 _ENQUEUED = ("%m/%d/%Y %I:%M:%S %p", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%SZ")
@@ -44,13 +44,14 @@ def collect(
     archive: Path,
     task: Task,
     to: Path,
-    labels: Path | None = None,
+    labelled: Path | None = None,
     labels_to: Path | None = None,
     since: int | None = None,
 ) -> dict[str, Any]:
     """Write the log to the Parquet file `to`, and the newest label of each event to `labels_to`; returns the counts.
 
-    since: milliseconds since 1970 before which no event arrived; windows that reach further back are not whole then.
+    labelled: labels (`ml_pipelines.retraining.labels`); since: milliseconds since 1970 before which no event arrived;
+    windows that reach further back are not whole then.
     Raises StepError, with nothing written, for an archive without events, a file that can't be read, or a field that is
     missing and has no default.
     """
@@ -60,7 +61,7 @@ def collect(
     log, unreadable = _log(archive, features, since)
     if not len(log):
         raise StepError(STEP, str(archive), "holds no events" + ("" if since is None else " that arrived in this time"))
-    known = _labels(labels) if labels else None
+    known = _labels(labelled) if labelled else None
     write_table(log, to)
     if known is not None and labels_to is not None:
         write_table(known, labels_to)
@@ -169,27 +170,26 @@ def _enqueued(file: Path, text: str) -> int:
     raise StepError(STEP, str(file), f"holds an event of `{text}`, which is no time as in `1/31/2026 1:05:00 PM`")
 
 
-def _labels(folder: Path) -> pa.Table:
+def _labels(place: Path) -> pa.Table:
     """The newest label of each event, in order of the events' ids."""
-    files = _files(folder, "*.parquet")
-    if not files:
-        raise StepError(STEP, str(folder), "holds no Parquet files of labels")
     try:
-        found: Any = _read(files)
-        if missing := {LABEL_ID, LABELLED_AT} - set(found.columns):
-            raise StepError(STEP, str(folder), f"has no column `{min(missing)}`; it has {', '.join(found.columns)}")
-        newest = ibis.row_number().over(ibis.window(group_by=LABEL_ID, order_by=ibis.desc(LABELLED_AT)))
-        kept = found.mutate(place=newest).filter(lambda row: row.place == 0).drop("place")
-        return kept.order_by(LABEL_ID).to_pyarrow()
+        with duckdb.connect(config={"memory_limit": MEMORY}) as connection:
+            labels.tables(connection, place)
+            return connection.execute(
+                f"SELECT {labels.EVENT}, {labels.OUTCOME}, {labels.LABELLED_AT} FROM newest "  # noqa: S608 (constants)
+                f"WHERE NOT undecided ORDER BY {labels.EVENT}"
+            ).to_arrow_table()
+    except FeedbackError as error:
+        raise StepError(STEP, "labels", str(error)) from error
     except duckdb.Error as error:
-        raise StepError(STEP, str(folder), f"can't be read: {error}") from error
+        raise StepError(STEP, str(place), f"can't be read: {error}") from error
 
 
 def main() -> None:
     """The command line."""
     parser = command.parser(STEP, __doc__)
     parser.add_argument("--archive", type=Path, required=True, help="the folder of the archived events")
-    parser.add_argument("--labels", type=Path, help="the folder of the outcomes, as Parquet, where they come apart")
+    parser.add_argument("--labels", type=Path, help="the folder of the outcomes, where they come apart")
     parser.add_argument("--since", type=command.moment, help="when the first event may have arrived, ISO 8601")
     parser.add_argument("--to", type=Path, required=True, help="the log, Parquet")
     parser.add_argument("--labels-to", type=Path, help="the outcomes, Parquet")

@@ -20,7 +20,7 @@ def _payments(log: pa.Table, labels: pa.Table | None) -> pa.Table:
     found = pc.index_in(payments["event_id"], value_set=labels["event_id"].combine_chunks())
     payments = payments.filter(pc.is_valid(found))
     known = labels.take(found.drop_null())
-    outcomes = {"known_at": known["labelled_at"], "target": known["is_fraud"].cast("float64")}
+    outcomes = {"known_at": known["labelled_at"], "target": known["outcome"].cast("float64")}
     return pa.table({**_described(payments), **outcomes})
 
 

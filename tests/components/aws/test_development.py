@@ -127,7 +127,7 @@ def test_pipelines_run_under_the_training_identity_with_key_and_network(house, n
 def test_training_reads_the_archive_with_its_labels_and_leaves_models_in_their_zone(streaming):
     found = read(streaming, "training", "collect")
     assert re.fullmatch(r"s3://fraud-detection-raw-[0-9a-f]+/events/", found["archive"])
-    assert re.fullmatch(r"s3://fraud-detection-raw-[0-9a-f]+/labels/", found["labels"])
+    assert re.fullmatch(r"s3://fraud-detection-curated-[0-9a-f]+/labels/", found["labels"])
     (output,) = steps(streaming, "training")["publish"]["ProcessingOutputConfig"]["Outputs"]
     place, bucket, *_ = output["S3Output"]["S3Uri"]["Std:Join"]["Values"]
     assert place == "s3:/"

@@ -71,14 +71,14 @@ def test_three_in_a_thousand_are_fraud_in_the_shares_of_its_patterns(payments):
 
 
 def test_four_in_a_hundred_frauds_are_never_reported(payments):
-    is_fraud = payments.filter(pc.not_equal(payments["pattern"], "none"))["is_fraud"].to_numpy()
+    is_fraud = payments.filter(pc.not_equal(payments["pattern"], "none"))["outcome"].to_numpy()
     assert 0.93 < is_fraud.mean() < 0.99
-    assert not of(payments, "none")["is_fraud"].to_numpy().any()
+    assert not of(payments, "none")["outcome"].to_numpy().any()
 
 
 def test_labels_come_later_and_those_of_fraud_sooner(payments):
     after = (payments["labelled_at"].to_numpy() - payments["event_time"].to_numpy()) / HOUR_MS
-    is_fraud = payments["is_fraud"].to_numpy()
+    is_fraud = payments["outcome"].to_numpy() == 1
     assert after.min() >= 1
     assert 100 < np.median(after[is_fraud]) < 240
     assert set(after[~is_fraud]) == {60 * 24}

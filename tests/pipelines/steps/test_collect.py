@@ -155,18 +155,18 @@ def test_of_several_labels_of_an_event_the_newest_counts(collected, history, log
     written(log, tmp_path / "events" / "a.parquet")
     labels = history.labels.slice(0, 50)
     corrected = labels.slice(0, 5)
-    flipped = pc.invert(corrected["is_fraud"])
+    flipped = pc.subtract(1.0, corrected["outcome"])
     later = pc.add(corrected["labelled_at"], 1000)
     place = corrected.column_names.index
-    corrected = corrected.set_column(place("is_fraud"), "is_fraud", flipped)
+    corrected = corrected.set_column(place("outcome"), "outcome", flipped)
     corrected = corrected.set_column(place("labelled_at"), "labelled_at", later)
     written(labels, tmp_path / "labels" / "a.parquet")
     written(corrected, tmp_path / "labels" / "b.parquet")
-    said, _ = collected(tmp_path / "events", labels=tmp_path / "labels", labels_to=tmp_path / "labels.parquet")
+    said, _ = collected(tmp_path / "events", labelled=tmp_path / "labels", labels_to=tmp_path / "labels.parquet")
     found = {row["event_id"]: row for row in pq.read_table(tmp_path / "labels.parquet").to_pylist()}
     assert said["labels"] == len(found) == 50
     for before, after in zip(labels.slice(0, 5).to_pylist(), corrected.to_pylist(), strict=True):
-        assert found[before["event_id"]] == after
+        assert found[before["event_id"]] == {name: after[name] for name in ("event_id", "outcome", "labelled_at")}
 
 
 def test_the_same_archive_is_the_same_bytes(log, tmp_path):
