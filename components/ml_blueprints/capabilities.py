@@ -308,7 +308,8 @@ _SERVING = (
         aws=("aws:apigateway/usagePlan:UsagePlan",),
         gcp=("gcp:apigateway/apiConfig:ApiConfig",),
         azure=("azure-native:apimanagement:ApiPolicy",),
-        note="Products of API Management count by keys of subscriptions; the API's policy counts by verified tokens.",
+        note="Products of API Management count by keys of subscriptions; the API's policy counts by verified tokens. "
+        "Google's gateway holds all tenants together; the router holds each one, an instance for itself.",
     ),
     Capability(
         "dedicated-placement",

@@ -277,9 +277,14 @@ class Tenant(Strict):
 
     name: Annotated[Name, Field(description="Name of the consumer")]
     requests_per_second: Annotated[int, Field(ge=1, le=100_000, description="How much it may ask")]
-    requests_per_day: Annotated[int | None, Field(ge=1, description="How much it may ask in a day; none: no quota")] = (
-        None
-    )
+    requests_per_day: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="How much it may ask in a day of UTC; none: no quota. On Google Cloud each instance of the "
+            "router counts for itself, and anew when it starts",
+        ),
+    ] = None
     concurrency: Annotated[
         int | None, Field(ge=1, le=10_000, description="Requests at a time; none: those of a tenth of a second")
     ] = None
