@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 import pulumi
-from pulumi_gcp import apigateway, cloudrunv2, projects, serviceaccount
+from pulumi_gcp import apigateway, cloudrunv2, projects
 
 from ml_blueprints.gcp import cloud_run
 from ml_blueprints.gcp.foundation import Foundation
@@ -53,12 +53,8 @@ class Api(pulumi.ComponentResource):
 
     def _identity(self) -> None:
         context, foundation = self.context, self.foundation
-        self.account = serviceaccount.Account(
-            context.logical("gateway"),
-            account_id=f"gateway-{context.token}",
-            display_name=f"{context.name}: gateway",
-            description=f"Invokes the service of {context.workload.name} for tenants",
-            opts=self._child(depends_on=foundation.services),
+        self.account = foundation.account(
+            "gateway", f"Invokes the service of {context.workload.name} for tenants", self._child()
         )
         self.may_invoke = cloud_run.let_invoke(
             "gateway", self.service, context, foundation, self.account.member, self._child()

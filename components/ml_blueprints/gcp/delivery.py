@@ -1,16 +1,15 @@
-"""The delivery layer on Google Cloud: a deploy account that only workflows of one repository may act as, and states."""
+"""The delivery layer on Google Cloud: an account that workflows of one repository bring the stack up as, and states."""
 
 import pulumi
 from pulumi_gcp import artifactregistry, kms, serviceaccount, storage
 
 from ml_blueprints import layers
-from ml_blueprints.gcp import buckets, facts
+from ml_blueprints.gcp import buckets, deploy_rights, facts
 from ml_blueprints.gcp.auditor import Auditor
 from ml_blueprints.gcp.development import Development
 from ml_blueprints.gcp.federated_account import federated_account
 from ml_blueprints.gcp.foundation import Foundation
 from ml_blueprints.layers import Context
-from ml_blueprints.settings import Purpose
 
 # Days for which a state that was written over can be had back.
 STATE_VERSIONS_DAYS = 90
@@ -19,8 +18,8 @@ STATE_VERSIONS_DAYS = 90
 class Delivery(layers.Delivery):
     """Deployment by Git on Google Cloud.
 
-    Native resources: `pool`, `issuer_provider`, `deploy_account`; `audit` with its own; `state`. `deployer` and
-    `auditor` are the accounts' addresses.
+    Native resources: `pool`, `issuer_provider`, `deploy_account`, its roles `deploy_role` and `named_role`; `audit`
+    with its own; `state`. `deployer` and `auditor` are the accounts' addresses.
     """
 
     cloud = "gcp"
@@ -35,8 +34,8 @@ class Delivery(layers.Delivery):
         super().__init__(context, opts)
         self.foundation, self.development = foundation, development
         self._deploy_account()
+        self._deploy_rights()
         self.audit = Auditor(context, foundation, opts=self.child())
-        # Definitions of pipelines and code of jobs are objects that stacks own.
         self.audit.let_read("auditor-code", development.data.lake.code)
         self._state()
         self.give(
@@ -59,30 +58,53 @@ class Delivery(layers.Delivery):
             condition=facts.OIDC_CONDITIONS[context.settings.delivery.provider].format(environment=environment),
             task=f"deploy {context.name} to {environment}",
             opts=self.child(),
+            until=foundation.until(serviceaccount.IAMMemberConditionArgs),
         )
         self.realise("federated-deployment", self.issuer_provider)
-        uploads = {"deployer": self.development.repository, "deployer-pipelines": self.development.pipeline_repository}
+
+    def _deploy_rights(self) -> None:
+        """It brings the stack up, and may change neither identities nor grants: these are an administrator's."""
+        context, foundation, development = self.context, self.foundation, self.development
+        member = self.deploy_account.member
+        self.deploy_role = foundation.role("deployer", "deployer", deploy_rights.anywhere())
+        foundation.grant_role("deployer", self.deploy_role, member)
+        self.named_role = foundation.role("deployer-named", "deployer, by name", deploy_rights.named())
+        named = pulumi.Output.all(foundation.project, foundation.project_number).apply(
+            lambda of: deploy_rights.names(
+                deploy_rights.prefixes(*of, region=foundation.region, name=context.name, token=context.token)
+            )
+        )
+        foundation.grant_role("deployer-named", self.named_role, member, named)
+        self.realise("stack-deployment", self.deploy_role, self.named_role)
+        uploads = {"deployer": development.repository, "deployer-pipelines": development.pipeline_repository}
         for part, repository in uploads.items():
             artifactregistry.RepositoryIamMember(
                 context.logical(part),
                 repository=repository.repository_id,
                 location=foundation.region,
                 role=facts.ROLE_ARTIFACT_WRITER,
-                member=self.deploy_account.member,
+                member=member,
                 opts=self.child(),
             )
-        foundation.grant_on_project("deployer", "deployer", facts.DEPLOYER_PERMISSIONS, self.deploy_account.member)
-        # A workflow that is changed must be allowed to go on under its identity.
-        scores = [Purpose.SERVING] if "batch-scoring" in context.register.asked else []
-        for purpose in (Purpose.TRAINING, *scores):
-            if account := foundation.accounts.get(purpose):
-                serviceaccount.IAMMember(
-                    context.logical(f"deployer-as-{purpose}"),
-                    service_account_id=account.name,
-                    role=facts.ROLE_ACT_AS,
-                    member=self.deploy_account.member,
-                    opts=self.child(),
-                )
+        # Definitions of pipelines and code of jobs are objects that stacks own.
+        storage.BucketIAMMember(
+            context.logical("deployer-code"),
+            bucket=development.data.lake.code.name,
+            role=facts.ROLE_OBJECT_WRITER,
+            member=member,
+            condition=foundation.until(storage.BucketIAMMemberConditionArgs),
+            opts=self.child(),
+        )
+        # What is made or changed must be allowed to run as its identity, and as no other of the project.
+        for part, account in foundation.accounts.items():
+            serviceaccount.IAMMember(
+                context.logical(f"deployer-as-{part}"),
+                service_account_id=account.name,
+                role=facts.ROLE_ACT_AS,
+                member=member,
+                condition=foundation.until(serviceaccount.IAMMemberConditionArgs),
+                opts=self.child(),
+            )
 
     def _state(self) -> None:
         """Where the states of stacks can be kept: the deployer alone writes them, and the auditor reads them.

@@ -232,15 +232,6 @@ ATTACHMENT_PERMISSIONS = (
     "compute.regionOperations.get",
 )
 
-# What a deployment does beside pushing images and registering versions.
-DEPLOYER_PERMISSIONS = (
-    "workflows.executions.create",
-    "workflows.executions.get",
-    "workflows.operations.get",
-    "workflows.workflows.get",
-    "workflows.workflows.update",
-)
-
 # What reading a resource takes, by its type, and nothing that is kept in it: so a stack is compared with what is there.
 # Objects are read by a grant on their bucket, and budgets by one on the billing account. An API key's value is in
 # the state as well. https://cloud.google.com/iam/docs/permissions-reference

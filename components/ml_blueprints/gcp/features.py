@@ -228,7 +228,9 @@ class Features(layers.Features):
     def _rights(self) -> None:
         """The job and ingest write features; training, serving and explorers read their history, serving the latest."""
         foundation, data = self.foundation, self.data
-        self._feature_account()
+        self.feature_account = foundation.account(
+            "features", f"Computes the features of {self.context.workload.name}", self.child()
+        )
         computes = self.feature_account.member
         self.grants = [
             *self._act_as_itself(),
@@ -256,17 +258,6 @@ class Features(layers.Features):
             role=reader.name,
             member=foundation.member(Purpose.SERVING),
             opts=self.child(),
-        )
-
-    def _feature_account(self) -> None:
-        context, foundation = self.context, self.foundation
-        self.feature_account = serviceaccount.Account(
-            context.logical("features"),
-            # 6 to 30 characters (https://cloud.google.com/iam/docs/service-accounts-create).
-            account_id=f"features-{context.token}",
-            display_name=f"{context.name}: features",
-            description=f"Computes the features of {context.workload.name}",
-            opts=self.child(depends_on=foundation.services),
         )
 
     def _act_as_itself(self) -> list[pulumi.Resource]:

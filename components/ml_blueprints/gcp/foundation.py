@@ -22,8 +22,9 @@ class Foundation(layers.Foundation):
     """Network, key, identities and logs on Google Cloud.
 
     Native resources: `services`, `agents` by service, `key_ring`, `crypto_key`, `key_grants`, `log_bucket`,
-    `log_sink`, `network_component` (network, subnets, endpoint), `accounts` by purpose. `project`, `project_number`
-    and `billing_account` are facts of the project; `region` is where everything lies.
+    `log_sink`, `network_component` (network, subnets, endpoint), `accounts` that something runs as, by purpose, or by
+    part where a layer has one of its own. `project`, `project_number` and `billing_account` are facts of the project;
+    `region` is where everything lies.
 
     What another layer makes depends on `ready`: the APIs are enabled by then, and Google's services may use the key.
     """
@@ -39,7 +40,7 @@ class Foundation(layers.Foundation):
         self.project_number = project.number
         self.billing_account = project.billing_account
         self.online = context.settings.architecture is not ArchitectureKind.BATCH
-        self.accounts: dict[Purpose, serviceaccount.Account] = {}
+        self.accounts: dict[str, serviceaccount.Account] = {}
         self.key_grants: list[pulumi.Resource] = []
         self._services()
         self._encryption()
@@ -68,13 +69,27 @@ class Foundation(layers.Foundation):
 
         https://cloud.google.com/iam/docs/conditions-overview
         """
-        if self.context.settings.experiment is None:
+        if self._ends is None:
             return None
-        return condition(
-            title="experiment",
-            description="Rights of an experiment end with it",
-            expression=f'request.time < timestamp("{expiry(self.context.settings.experiment)}")',
+        return condition(title="experiment", description="Rights of an experiment end with it", expression=self._ends)
+
+    @property
+    def _ends(self) -> str | None:
+        """When rights end, as conditions have it."""
+        experiment = self.context.settings.experiment
+        return f'request.time < timestamp("{expiry(experiment)}")' if experiment else None
+
+    def account(self, part: str, description: str, opts: pulumi.ResourceOptions) -> serviceaccount.Account:
+        """An account that something of the platform runs as."""
+        self.accounts[part] = serviceaccount.Account(
+            self.context.logical(part),
+            # 6 to 30 characters (https://cloud.google.com/iam/docs/service-accounts-create).
+            account_id=f"{part}-{self.context.token}",
+            display_name=f"{self.context.name}: {part}",
+            description=description,
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=self.services)),
         )
+        return self.accounts[part]
 
     def act_as(self, runner: Purpose, identity: Purpose) -> list[pulumi.Resource]:
         """Let one identity start work under another; an identity brought along is its owner's to equip.
@@ -109,12 +124,29 @@ class Foundation(layers.Foundation):
         self, part: str, title: str, permissions: Sequence[str], member: pulumi.Input[str]
     ) -> projects.IAMMember:
         """Grant what can't be granted on less than the project, by a role of the platform's own."""
+        return self.grant_role(part, self.role(part, title, permissions), member)
+
+    def grant_role(
+        self,
+        part: str,
+        role: projects.IAMCustomRole,
+        member: pulumi.Input[str],
+        named: pulumi.Output[str] | None = None,
+    ) -> projects.IAMMember:
+        """Grant a role of the platform's own on the project; named: the condition of its resources' names."""
+        condition = self.until(projects.IAMMemberConditionArgs)
+        if named is not None:
+            condition = projects.IAMMemberConditionArgs(
+                title="named",
+                description="Resources of the platform's name",
+                expression=named.apply(lambda names: f"({names}) && {self._ends}") if self._ends else named,
+            )
         return projects.IAMMember(
             self.context.logical(part),
             project=self.project,
-            role=self.role(part, title, permissions).name,
+            role=role.name,
             member=member,
-            condition=self.until(projects.IAMMemberConditionArgs),
+            condition=condition,
             opts=self.child(),
         )
 
@@ -234,15 +266,7 @@ class Foundation(layers.Foundation):
             if existing := context.settings.identities.get(purpose):
                 self.account_emails[purpose] = pulumi.Output.from_input(existing)
                 continue
-            account = serviceaccount.Account(
-                context.logical(purpose),
-                # 6 to 30 characters (https://cloud.google.com/iam/docs/service-accounts-create).
-                account_id=f"{purpose}-{context.token}",
-                display_name=f"{context.name}: {purpose}",
-                description=f"{purpose} of {context.workload.name}",
-                opts=self.child(depends_on=self.services),
-            )
-            self.accounts[purpose] = account
+            account = self.account(purpose, f"{purpose} of {context.workload.name}", self.child())
             self.account_emails[purpose] = account.email
             self.grant_on_project(purpose, purpose, facts.PROJECT_PERMISSIONS[purpose], account.member)
         if self.accounts:
