@@ -9,6 +9,7 @@ from typing import Any
 
 import uvicorn
 from prometheus_client import start_http_server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ml_pipelines.serving import telemetry, workers
 from ml_pipelines.serving.app import Service
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 LAST_SECONDS = 10
 # Clouds' balancers keep connections for a minute; whoever closes first must not be us.
 KEEP_ALIVE_SECONDS = 75
+# A client has so long to say what it asks, up to where the body begins. uvicorn waits for ever.
+HEAD_SECONDS = 10.0
 _WRONG = 2
 
 
@@ -53,6 +56,40 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
 
 
+class Connection(HttpToolsProtocol):
+    """A connection that is closed where the head of a request, or the first of one, doesn't come in time."""
+
+    def connection_made(self, transport: Any) -> None:
+        """See asyncio.Protocol."""
+        super().connection_made(transport)
+        self._waiting_since: float | None = self.loop.time()
+        self._look = self.loop.call_later(HEAD_SECONDS, self._look_at_head)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._look.cancel()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """See HttpToolsProtocol."""
+        self._waiting_since = self.loop.time()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """See HttpToolsProtocol."""
+        self._waiting_since = None
+        super().on_headers_complete()
+
+    def _look_at_head(self) -> None:
+        """One timer looks at all requests of a connection, so that none has to set one."""
+        now, since = self.loop.time(), self._waiting_since
+        if since is not None and now - since >= HEAD_SECONDS:
+            self.transport.close()
+            return
+        after = HEAD_SECONDS if since is None else since + HEAD_SECONDS - now
+        self._look = self.loop.call_later(after, self._look_at_head)
+
+
 def config(application: Any, port: int, host: str = "0.0.0.0") -> uvicorn.Config:  # noqa: S104 (platforms reach in)
     """How uvicorn serves it."""
     return uvicorn.Config(
@@ -60,7 +97,7 @@ def config(application: Any, port: int, host: str = "0.0.0.0") -> uvicorn.Config
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         access_log=False,
         log_config=None,
         server_header=False,

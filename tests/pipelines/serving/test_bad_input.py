@@ -6,6 +6,7 @@ import time
 
 import httpx
 import pytest
+from ml_pipelines.serving import server
 from ml_pipelines.serving.trust import ModelError
 
 from .conftest import ISSUER, KEY, OTHER, table, token
@@ -186,6 +187,34 @@ def test_a_slow_client_is_left_and_keeps_nobody_waiting(served):
         slow.settimeout(5)
         assert slow.recv(4096).startswith(b"HTTP/1.1 408")
     assert alive(port)
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /v1/score HTTP/1.1\r\nHost: "], ids=["nothing", "a part"])
+def test_a_client_that_never_says_what_it_asks_is_left(served, monkeypatch, said):
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
+    _, port = served()
+    with socket.create_connection(("127.0.0.1", port)) as slow:
+        started = time.monotonic()
+        slow.sendall(said)
+        slow.settimeout(10)
+        assert slow.recv(4096) == b""
+        assert time.monotonic() - started >= 0.29
+    assert alive(port)
+
+
+def test_a_connection_may_pause_between_requests_and_not_within_the_head_of_one(served, monkeypatch):
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
+    _, port = served()
+    content = body()
+    whole = HEAD + f"Content-Length: {len(content)}\r\n\r\n".encode() + content
+    with socket.create_connection(("127.0.0.1", port)) as kept:
+        kept.settimeout(10)
+        for _ in range(3):
+            kept.sendall(whole)
+            assert kept.recv(4096).startswith(b"HTTP/1.1 200")
+            time.sleep(0.7)
+        kept.sendall(HEAD)
+        assert kept.recv(4096) == b""
 
 
 def test_clients_that_go_away(served):
