@@ -128,6 +128,7 @@ def test_existing_identities_are_used_and_get_no_rights_on_the_project(house):
         "fraud-detection-attach-jobs",
         "fraud-detection-auditor",
         "fraud-detection-deployer",
+        "fraud-detection-deployer-named",
         "fraud-detection-features",
         "fraud-detection-ingest-predict",
         "fraud-detection-read-contract",
