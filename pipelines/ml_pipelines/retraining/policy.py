@@ -58,7 +58,8 @@ class Policy:
     trigger, schedule: as the workload's `retraining` has them; decay counts as drift. patience: so many reports in a
     row must find drift. growth: how many times as many outcomes as the model learned from are a reason by themselves
     (None: they aren't). outcomes: how many must be known to learn from. cool_down_hours: from the beginning of one run
-    to the next. run_usd, monthly_usd: what a run costs, and all runs of a calendar month may.
+    to the next. silent_hours: after which a run that hasn't told its end is over. run_usd, monthly_usd: what a run
+    costs, and all runs of a calendar month may.
     """
 
     trigger: str = "drift_or_schedule"
@@ -67,6 +68,7 @@ class Policy:
     growth: float | None = None
     outcomes: int = 500
     cool_down_hours: float = 24.0
+    silent_hours: float = 24.0
     run_usd: float = 0.0
     monthly_usd: float | None = None
 
@@ -81,7 +83,9 @@ class Policy:
                 last_due(self.schedule, datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC))
             except ValueError as error:
                 raise PolicyError(f"schedule: {error}") from error
-        least = {"patience": 1, "growth": 1, "outcomes": 0, "cool_down_hours": 0, "run_usd": 0, "monthly_usd": 0}
+        least = {"patience": 1, "growth": 1} | dict.fromkeys(
+            ("outcomes", "cool_down_hours", "silent_hours", "run_usd", "monthly_usd"), 0
+        )
         for name, lowest in least.items():
             value = getattr(self, name)
             if value is not None and not value >= lowest:
@@ -200,9 +204,9 @@ def _reasons(policy: Policy, situation: Situation) -> Iterator[Because]:
 
 
 def _drifted(report: Report) -> list[str]:
-    """What drifted: inputs and scores, and values that training never saw, which are drift as well."""
+    """What drifted: inputs, scores, what these come from, and values that training never saw, which are drift, too."""
     broken = {id(one) for one in report.broken}
-    kinds = (Kind.DATA, Kind.PREDICTION, Kind.QUALITY)
+    kinds = (Kind.DATA, Kind.PREDICTION, Kind.ATTRIBUTION, Kind.QUALITY)
     return list(dict.fromkeys(one.name for one in report.alarms if one.kind in kinds and id(one) not in broken))
 
 
@@ -216,7 +220,8 @@ def _vetoes(policy: Policy, situation: Situation) -> Iterator[Because]:
     if situation.labelled < policy.outcomes:
         said = f"{situation.labelled:,} outcomes are known to learn from, {policy.outcomes:,} are needed"
         yield Because(Why.FEW_OUTCOMES, said)
-    if any(run.ended is Ended.RUNNING for run in situation.runs):
+    heard = situation.now - round(policy.silent_hours * HOUR_MS)
+    if any(run.ended is Ended.RUNNING and run.started_at > heard for run in situation.runs):
         yield Because(Why.RUNNING, "a training is running")
     if situation.challenger is not None:
         yield Because(Why.ROLLING_OUT, f"{situation.challenger} is being rolled out")
@@ -268,11 +273,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--report", type=Path, action="append", default=[], help="drift.json; oldest first")
     parser.add_argument("--labelled", type=int, default=0, help="outcomes that are known to learn from")
     parser.add_argument("--learned-from", type=int, default=0, help="examples that it learned from")
-    parser.add_argument("--trail", type=Path, help="the audit trail, which knows the runs and is told the decision")
+    parser.add_argument("--trail", help="the audit trail, a file or a URL: it knows runs, and is told the decision")
     parser.add_argument("--as-of", type=command.moment, default=command.moment("now"), help="ISO 8601 (default: now)")
     for one in ("patience", "outcomes"):
         parser.add_argument(f"--{one}", type=int, default=argparse.SUPPRESS)
-    for one in ("growth", "cool-down-hours", "run-usd", "monthly-usd"):
+    for one in ("growth", "cool-down-hours", "silent-hours", "run-usd", "monthly-usd"):
         parser.add_argument(f"--{one}", type=float, default=argparse.SUPPRESS)
     parser.add_argument("--branch", action="store_true", help="end with 0 where it isn't to train, too")
     options = parser.parse_args(arguments)
@@ -280,12 +285,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         policy = Policy.of(yaml.safe_load(options.workload.read_text(encoding="utf-8")), **given)
         reports = [Report.from_json(json.loads(file.read_text(encoding="utf-8"))) for file in options.report]
-        records = audit.read(options.trail) if options.trail is not None and options.trail.exists() else []
+        records = audit.kept(options.trail) if options.trail is not None else []
         known = (options.labelled, options.learned_from, runs(records), rolling_out(records))
         decision = decide(policy, Situation(options.as_of, reports, *known))
         if options.trail is not None:
             details = decision.as_json()
-            audit.Trail(options.trail).append(
+            audit.writer(options.trail).append(
                 audit.Event("retraining policy", What.DECIDED, decision.said, details=details)
             )
     except (OSError, ValueError, audit.AuditError) as error:

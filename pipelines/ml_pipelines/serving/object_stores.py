@@ -32,6 +32,10 @@ class Folder(Protocol):
         """Write an object as a whole; `kind` is its content type."""
         ...
 
+    def create(self, name: str, content: bytes, kind: str) -> bool:
+        """Write an object that isn't there yet; False, with nothing written, where it is. Of several one does."""
+        ...
+
 
 class Listed(NamedTuple):
     """The names of folders, each with a `/` at its end, and of objects; both from the folder on that was asked."""
@@ -97,6 +101,17 @@ class CloudStorage:
         """See Folder."""
         self._bucket.blob(self._prefix + name).upload_from_string(content, content_type=kind)
 
+    def create(self, name: str, content: bytes, kind: str) -> bool:
+        """See Folder. https://cloud.google.com/storage/docs/request-preconditions"""
+        from google.api_core.exceptions import PreconditionFailed
+
+        blob = self._bucket.blob(self._prefix + name)
+        try:
+            blob.upload_from_string(content, content_type=kind, if_generation_match=0)
+        except PreconditionFailed:
+            return False
+        return True
+
 
 class S3:
     """A folder of S3. The bucket's own default encrypts what is written."""
@@ -129,6 +144,20 @@ class S3:
     def write(self, name: str, content: bytes, kind: str) -> None:
         """See Folder."""
         self._client.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content, ContentType=kind)
+
+    def create(self, name: str, content: bytes, kind: str) -> bool:
+        """See Folder. https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html"""
+        from botocore.exceptions import ClientError
+
+        key = self._prefix + name
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType=kind, IfNoneMatch="*")
+        except ClientError as error:
+            # The second where another is writing it at this moment.
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict"):
+                return False
+            raise
+        return True
 
 
 class DataLake:
@@ -167,6 +196,18 @@ class DataLake:
         self._client.upload_blob(
             self._prefix + name, content, overwrite=True, content_settings=ContentSettings(content_type=kind)
         )
+
+    def create(self, name: str, content: bytes, kind: str) -> bool:
+        """See Folder. https://learn.microsoft.com/rest/api/storageservices/put-blob"""
+        from azure.core.exceptions import ResourceExistsError
+        from azure.storage.blob import ContentSettings
+
+        settings = ContentSettings(content_type=kind)
+        try:
+            self._client.upload_blob(self._prefix + name, content, overwrite=False, content_settings=settings)
+        except ResourceExistsError:
+            return False
+        return True
 
 
 def _azure_credential(identity: str | None) -> Any:

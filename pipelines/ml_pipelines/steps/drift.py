@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import json
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,12 +25,15 @@ from ml_pipelines.monitoring.compare import compare, silent
 from ml_pipelines.monitoring.distances import METRICS
 from ml_pipelines.monitoring.performance import Decay, decays
 from ml_pipelines.monitoring.report import OUTCOME, Finding, Kind, Report, Settings, Verdict
+from ml_pipelines.retraining import audit
 from ml_pipelines.retraining.answers import FeedbackError
 from ml_pipelines.retraining.captured import DAY_MS, brought, holds
+from ml_pipelines.retraining.events import What, runs
 from ml_pipelines.retraining.feedback import join
+from ml_pipelines.retraining.policy import Decision, Policy, Situation, decide
 from ml_pipelines.steps import command, manifest, trust
 from ml_pipelines.steps.errors import StepError
-from ml_pipelines.steps.files import json_text
+from ml_pipelines.steps.files import json_text, sha256
 from ml_pipelines.steps.register import BASELINE
 from ml_pipelines.steps.scorer import Scorer
 from ml_pipelines.tasks import find
@@ -65,8 +69,8 @@ class Asked:
     scorer: Scorer | None = None
 
 
-def drift(baseline: Path, asked: Asked, task: Task, settings: Settings, to: Path | None = None) -> Report:
-    """The report of a window, written into the file `to`.
+def drift(baseline: Path, asked: Asked, task: Task, settings: Settings) -> Report:
+    """The report of a window.
 
     Raises StepError for a baseline or a window that can't be read. A window without rows is an alarm, no error.
     """
@@ -86,9 +90,6 @@ def drift(baseline: Path, asked: Asked, task: Task, settings: Settings, to: Path
     report = replace(report, as_of=as_of, findings=(*report.findings, *labels.findings))
     if asked.silence is not None:
         report = silent(report, as_of, asked.silence)
-    if to is not None:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        to.write_text(json_text(report.as_json()), encoding="utf-8")
     return report
 
 
@@ -202,6 +203,31 @@ def _brought(
         yield window, labels, answered
 
 
+def _decided(report: Report, baseline: Path, trail: str, cool_down_hours: float) -> Decision:
+    """Whether to train again by what was found; what was found and decided, and that a training begins, is told.
+
+    Outcomes are the gates' to count, and what trainings cost is the budget's to bound. Raises StepError.
+    """
+    policy = Policy("drift", outcomes=0, cool_down_hours=cool_down_hours)
+    try:
+        decision = decide(policy, Situation(report.as_of or 0, [report], runs=runs(audit.kept(trail))))
+        tell = audit.writer(trail).append
+        whose = {"subject": report.model or report.task, "hashes": {"baseline": sha256(baseline)}}
+        if report.alarm:
+            tell(
+                audit.Event(
+                    STEP, What.DRIFT, f"{len(report.alarms)} alarms.", details={"alarms": report.lines()}, **whose
+                )
+            )
+        if decision.reasons:
+            tell(audit.Event(STEP, What.DECIDED, decision.said, details=decision.as_json(), **whose))
+        if decision.retrain:
+            tell(audit.Event(STEP, What.STARTED, decision.said, details={"run": str(uuid.uuid4())}, **whose))
+    except audit.AuditError as error:
+        raise StepError(STEP, "trail", str(error)) from error
+    return decision
+
+
 def main() -> None:
     """The command line."""
     usual = Settings()
@@ -217,7 +243,14 @@ def main() -> None:
     parser.add_argument("--labels", help="outcomes: `event_id`, `outcome`, `labelled_at`; a file, a folder or its URL")
     parser.add_argument("--labels-within-days", type=int, help="how old their answers may be (default: the window's)")
     parser.add_argument("--to", type=Path, required=True, help=f"the file of the report, such as {DRIFT}")
-    parser.add_argument("--drifted", type=Path, help="another one, where it pages and the data are whole: to train by")
+    parser.add_argument("--trail", help="the audit trail, a file or a URL: with it, whether to train again is decided")
+    parser.add_argument("--retrain", type=Path, help="another file of the report, where it is decided to train again")
+    parser.add_argument(
+        "--cool-down-hours",
+        type=float,
+        default=Policy.cool_down_hours,
+        help=f"between the beginnings of two trainings ({Policy.cool_down_hours:g})",
+    )
     parser.add_argument("--since", type=command.moment, help="when the first row was asked, ISO 8601")
     parser.add_argument("--until", type=command.moment, help="when the first row after it was, ISO 8601, or `now`")
     parser.add_argument("--hours", type=float, help="instead of --since: so many hours before --until, or before now")
@@ -254,11 +287,16 @@ def main() -> None:
             asked = Asked(
                 window, labels, since, until, options.model, silence, as_of=now, answered=answered, scorer=scorer
             )
-            report = drift(baseline, asked, find(options.task), settings, options.to)
-        if options.drifted is not None and report.drifted:
-            options.drifted.parent.mkdir(parents=True, exist_ok=True)
-            options.drifted.write_text(json_text(report.as_json()), encoding="utf-8")
-        return report.as_json()
+            report = drift(baseline, asked, find(options.task), settings)
+        said = report.as_json() | {"retrain": False, "decision": None}
+        if options.trail is not None:
+            decision = _decided(report, baseline, options.trail, options.cool_down_hours)
+            said |= {"retrain": decision.retrain, "decision": decision.said}
+        files = [options.to, *([options.retrain] if options.retrain is not None and said["retrain"] else [])]
+        for file in files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json_text(said), encoding="utf-8")
+        return said
 
     command.run(parser, step, lambda said: Report.from_json(said).lines())
 

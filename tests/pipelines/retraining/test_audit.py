@@ -7,9 +7,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import boto3
+import moto
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from ml_pipelines.retraining.audit import RECOVERED, AuditError, Event, Head, Trail, main, read, verify
+from ml_pipelines.retraining.audit import (
+    RECOVERED,
+    AuditError,
+    Event,
+    Head,
+    ObjectTrail,
+    Trail,
+    kept,
+    main,
+    read,
+    verify,
+    writer,
+)
 from ml_pipelines.retraining.canonical import canonical, parsed
 from ml_pipelines.steps import manifest
 
@@ -192,10 +206,10 @@ def _append(file: Path, who: int, times: int) -> None:
 def test_writers_at_the_same_time_make_one_chain(tmp_path):
     context, file = multiprocessing.get_context("fork"), tmp_path / "trail"
     writers = [context.Process(target=_append, args=(file, who, 50)) for who in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(30)
+    for one in writers:
+        one.start()
+    for one in writers:
+        one.join(30)
     assert verify(file).number == 200
     assert {record["who"] for record in read(file)} == {f"writer-{who}" for who in range(4)}
 
@@ -253,3 +267,82 @@ def test_the_canonical_form(value, text):
 def test_what_has_no_canonical_form(value):
     with pytest.raises(ValueError, match=r".+"):
         canonical(value)
+
+
+@pytest.fixture
+def store(monkeypatch):
+    """A bucket, and the URL of a trail in it."""
+    with moto.mock_aws():
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="lake")
+        yield client, "s3://lake/trail"
+
+
+def appended(url, records, key=None):
+    for number in range(records):
+        writer(url, key).append(Event("policy", "model.trained", f"Reason {number}."))
+
+
+def test_a_trail_of_objects_is_that_of_lines(store):
+    client, url = store
+    key = Ed25519PrivateKey.generate()
+    appended(url, 12, key)
+    head = verify(url, [key.public_key()])
+    assert (head.number, head.hash) == (12, read(url)[-1]["hash"])
+    names = [one["Key"] for one in client.list_objects_v2(Bucket="lake")["Contents"]]
+    assert names[0] == "trail/000000000001.json"
+    assert kept(url) == read(url)
+    assert kept("s3://lake/other") == []
+
+
+def test_who_comes_second_takes_the_next_number(store, monkeypatch):
+    _, url = store
+    late = ObjectTrail(url)
+    heads = iter([Head(), late._last, late._last])
+    appended(url, 2)
+    monkeypatch.setattr(late, "_last", lambda: one() if callable(one := next(heads)) else one)
+    assert late.append(Event("me", "model.promoted", "Because."))["number"] == 3
+    assert verify(url).number == 3
+    monkeypatch.setattr(late, "_last", Head)
+    with pytest.raises(AuditError, match="others were faster 10 times"):
+        late.append(Event("me", "model.promoted", "Because."))
+
+
+def change(client):
+    body = client.get_object(Bucket="lake", Key="trail/000000000002.json")["Body"].read()
+    client.put_object(Bucket="lake", Key="trail/000000000002.json", Body=body.replace(b"Reason", b"Excuse"))
+
+
+def take_out(client):
+    client.delete_object(Bucket="lake", Key="trail/000000000002.json")
+
+
+def put_in(client):
+    client.put_object(Bucket="lake", Key="trail/000000000001b.json", Body=b"{}\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (change, "was changed"),
+        (take_out, "is missing or was moved: the record 3 stands at its place"),
+        (put_in, "isn't a record"),
+    ],
+)
+def test_an_object_that_was_changed_taken_out_or_put_in_is_named(store, capsys, spoil, message):
+    client, url = store
+    appended(url, 4)
+    spoil(client)
+    assert main(["verify", url]) == 3
+    said = capsys.readouterr().err
+    assert "s3://lake/trail: record 2: " in said
+    assert message in said
+
+
+def test_nothing_is_added_after_an_object_that_was_changed(store):
+    client, url = store
+    appended(url, 2)
+    change(client)
+    with pytest.raises(AuditError, match="record 2: was changed: nothing is added"):
+        appended(url, 1)

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,12 @@ def test_each_veto_is_enough_and_is_told(known, why, says):
     assert (decision.retrain, whys(decision.vetoes)) == (False, [why])
     assert says in decision.said
     assert decision.reasons or why is Why.BROKEN_DATA
+
+
+def test_a_run_that_never_tells_its_end_is_over_some_day():
+    begun = situation(DRIFT, runs=[Run(NOW - 25 * HOUR_MS, Ended.RUNNING)])
+    assert decide(POLICY, begun).retrain
+    assert whys(decide(replace(POLICY, silent_hours=48), begun).vetoes) == [Why.RUNNING]
 
 
 def test_a_monitor_that_stops_reporting_is_no_reason_to_train():

@@ -8,9 +8,11 @@ import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import azure.core.exceptions
 import azure.storage.blob
 import boto3
 import botocore.session
+import google.api_core.exceptions
 import google.cloud.storage
 import moto
 import pytest
@@ -281,7 +283,9 @@ class Bucket:
     def download_as_bytes(self):
         return self.files[self.name]
 
-    def upload_from_string(self, content, content_type):
+    def upload_from_string(self, content, content_type, if_generation_match=None):
+        if if_generation_match == 0 and self.name in self.files:
+            raise google.api_core.exceptions.PreconditionFailed("there is one")
         self.files[self.name] = content
 
 
@@ -323,6 +327,8 @@ class Container:
         return SimpleNamespace(readall=lambda: self.files[name])
 
     def upload_blob(self, name, content, overwrite, content_settings):
+        if not overwrite and name in self.files:
+            raise azure.core.exceptions.ResourceExistsError("there is one")
         self.files[name] = content
 
 
@@ -352,6 +358,14 @@ def test_a_store_lists_folders_and_what_was_written_since(objects):
     assert folder.listed("trees/1.0.0/", now + 3_600_000).names == []
     folder.write("lines.jsonl", b"{}", "application/json")
     assert folder.listed() == (["elsewhere/", "trees/"], ["lines.jsonl"])
+
+
+def test_an_object_is_created_once(objects):
+    url, read = objects
+    folder = object_stores.open_folder(url)
+    assert folder.create("once.json", b"1", "application/json")
+    assert not folder.create("once.json", b"2", "application/json")
+    assert read("registry/once.json") == b"1"
 
 
 def test_a_store_that_cant_be_read_is_named(monkeypatch):

@@ -1,5 +1,6 @@
 """The step as platforms run it: what was captured and labels in, drift.json and an exit code out."""
 
+import hashlib
 import json
 import shutil
 import sys
@@ -11,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ml_pipelines.monitoring.performance import performance
 from ml_pipelines.monitoring.report import Kind, Report, Settings, Verdict
+from ml_pipelines.retraining import audit
 from ml_pipelines.steps import drift as step
 from ml_pipelines.steps import manifest
 from ml_pipelines.steps.drift import Asked, drift
@@ -78,7 +80,7 @@ def write(file, rows):
 
 
 def test_a_window_like_training_passes(baseline, tmp_path):
-    report = drift(baseline, captured(tmp_path), CLASS_TASK, Settings(segments=("tenant",)), tmp_path / "drift.json")
+    report = drift(baseline, captured(tmp_path), CLASS_TASK, Settings(segments=("tenant",)))
     assert report.lines() == []
     assert report.rows == 2000
     assert report.counts == {"answers": 2000, "labels": 2000, "labels_joined": 2000}
@@ -86,7 +88,7 @@ def test_a_window_like_training_passes(baseline, tmp_path):
         (metric, segment) for metric in ("roc_auc", "bias") for segment in ("", "tenant=a", "tenant=b")
     }
     assert all(one.low < one.found < one.high for one in report.of(Kind.CONCEPT))
-    assert Report.from_json(json.loads((tmp_path / "drift.json").read_text())) == report
+    assert Report.from_json(json.loads(json.dumps(report.as_json()))) == report
 
 
 def test_outcomes_that_turn_are_found_where_inputs_do_not(baseline, tmp_path):
@@ -199,13 +201,6 @@ def test_the_command_line_ends_with_the_verdict(baseline, tmp_path, monkeypatch,
     assert run(monkeypatch, *words, "--silence-minutes", 60, "--branch") == 0
     assert "(window): the last row is of" in capsys.readouterr().err
     usual = captured(tmp_path / "usual")
-    drifted = tmp_path / "out" / "drifted.json"
-    assert run(monkeypatch, *words, "--drifted", drifted) == 3
-    assert json.loads(drifted.read_text()) == json.loads((tmp_path / "out" / "drift.json").read_text())
-    drifted.unlink()
-    # Nobody trains by an empty window, which pages too.
-    assert run(monkeypatch, *words, "--drifted", drifted, "--until", "2020-01-01") == 3
-    assert not drifted.exists()
     assert run(monkeypatch, "--baseline", baseline, "--window", usual.place, "--to", tmp_path / "drift.json") == 0
     assert run(monkeypatch, "--baseline", tmp_path / "no.json", *words[2:]) == 2
     assert "no.json: there is no such file" in capsys.readouterr().err
@@ -354,3 +349,68 @@ def test_a_version_that_cannot_be_trusted_is_not_looked_at(
     assert not (tmp_path / "drift.json").exists()
     if spoil == "manifest.sig":
         assert run(monkeypatch, *words, "--environment", "experiment", "--branch") == 0
+
+
+def looked(monkeypatch, baseline, asked, folder, *more):
+    """What drift.json says where a trail is kept, and whether the file is there by which training starts."""
+    retrain = folder / "retrain.json"
+    retrain.unlink(missing_ok=True)
+    words = ("--baseline", baseline, "--window", asked.place, "--to", folder / "drift.json", "--retrain", retrain)
+    assert run(monkeypatch, *words, "--trail", folder / "trail.jsonl", "--branch", *more) == 0
+    said = json.loads((folder / "drift.json").read_text())
+    if retrain.exists():
+        assert json.loads(retrain.read_text()) == said
+    return said, retrain.exists()
+
+
+def told(folder):
+    return [record["what"] for record in audit.read(folder / "trail.jsonl")]
+
+
+def test_drift_starts_a_training_and_none_after_it_until_it_has_cooled_down(baseline, tmp_path, monkeypatch):
+    asked = captured(tmp_path, shift=2.0)
+    said, started = looked(monkeypatch, baseline, asked, tmp_path)
+    assert (said["drifted"], said["retrain"], started) == (True, True, True)
+    assert said["decision"].startswith("Train: strong, score drifted")
+    assert told(tmp_path) == ["drift.found", "retraining.decided", "retraining.started"]
+    said, started = looked(monkeypatch, baseline, asked, tmp_path)
+    assert (said["drifted"], said["retrain"], started) == (True, False, False)
+    assert "24 hours are to pass between runs" in said["decision"]
+    assert told(tmp_path)[3:] == ["drift.found", "retraining.decided"]
+    assert looked(monkeypatch, baseline, asked, tmp_path, "--cool-down-hours", 0)[1] is False
+    assert "a training is running" in json.loads((tmp_path / "drift.json").read_text())["decision"]
+    assert audit.verify(tmp_path / "trail.jsonl").number == 7
+    (record, *_) = audit.read(tmp_path / "trail.jsonl")
+    assert record["hashes"] == {"baseline": hashlib.sha256(baseline.read_bytes()).hexdigest()}
+    assert any("data_drift, strong" in line for line in record["details"]["alarms"])
+
+
+def test_what_is_like_training_or_broken_starts_none(baseline, tmp_path, monkeypatch):
+    said, started = looked(monkeypatch, baseline, captured(tmp_path / "usual"), tmp_path)
+    assert (said["retrain"], started) == (False, False)
+    assert said["decision"] == "No training: nothing asks for it."
+    assert not (tmp_path / "trail.jsonl").exists()
+    # Nobody trains by an empty window, which pages.
+    said, started = looked(monkeypatch, baseline, captured(tmp_path), tmp_path, "--until", "2020-01-01")
+    assert (said["passed"], said["retrain"], started) == (False, False, False)
+    assert told(tmp_path) == ["drift.found"]
+
+
+def test_nothing_is_decided_without_a_trail(baseline, tmp_path, monkeypatch):
+    asked = captured(tmp_path, shift=2.0)
+    words = ("--baseline", baseline, "--window", asked.place, "--to", tmp_path / "drift.json")
+    assert run(monkeypatch, *words, "--retrain", tmp_path / "retrain.json", "--branch") == 0
+    said = json.loads((tmp_path / "drift.json").read_text())
+    assert (said["drifted"], said["retrain"], said["decision"]) == (True, False, None)
+    assert not (tmp_path / "retrain.json").exists()
+
+
+def test_a_trail_that_was_changed_stops_the_look(baseline, tmp_path, monkeypatch, capsys):
+    asked = captured(tmp_path, shift=2.0)
+    looked(monkeypatch, baseline, asked, tmp_path)
+    trail = tmp_path / "trail.jsonl"
+    trail.write_bytes(trail.read_bytes().replace(b"retraining.started", b"retraining.stopped"))
+    words = ("--baseline", baseline, "--window", asked.place, "--to", tmp_path / "again.json", "--trail", trail)
+    assert run(monkeypatch, *words) == 2
+    assert "trail.jsonl: record 3: was changed" in capsys.readouterr().err
+    assert not (tmp_path / "again.json").exists()
