@@ -1,12 +1,11 @@
 """The delivery layer on Azure: who may deploy and who may look, as workflows of one repository alone, and states."""
 
-from collections.abc import Mapping
-
 import pulumi
-from pulumi_azure_native import managedidentity
+from pulumi_azure_native import managedidentity, resources
 
 from ml_blueprints import layers
 from ml_blueprints.azure import facts
+from ml_blueprints.azure.deployer import Deployer
 from ml_blueprints.azure.development import Development
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
@@ -20,7 +19,8 @@ AUDIT = "audit"
 class Delivery(AzureLayer, layers.Delivery):
     """Deployment by Git on Azure.
 
-    Native resources: `deploy_identity`, `credential`, `grants`, `audit_identity`, `state` (with `account` and `key`).
+    Native resources: `access_group` (where the identities are), `deploy_identity`, `credential`, `audit_identity`,
+    `deploys` (with `role` and `grants`), `state` (with `account` and `key`).
 
     `deployer` and `auditor` are the client ids of the identities, which is what a workflow signs in with.
     """
@@ -35,6 +35,10 @@ class Delivery(AzureLayer, layers.Delivery):
         super().__init__(context, opts)
         self.foundation, self.development = foundation, development
         environment = context.settings.environment
+        # Out of reach of who may change what is in the platform's group.
+        self.access_group = resources.ResourceGroup(
+            context.logical("access"), location=foundation.location, tags=context.tags, opts=self.child()
+        )
         self.deploy_identity, self.credential = self._trusting("deployer", environment)
         self.audit_identity, _ = self._trusting("auditor", f"{environment}-{AUDIT}")
         self.realise("federated-deployment", self.credential)
@@ -55,14 +59,14 @@ class Delivery(AzureLayer, layers.Delivery):
         context, foundation, delivery = self.context, self.foundation, self.context.settings.delivery
         identity = managedidentity.UserAssignedIdentity(
             context.logical(part),
-            resource_group_name=foundation.group,
+            resource_group_name=self.access_group.name,
             location=foundation.location,
             tags=context.tags,
             opts=self.child(),
         )
         return identity, managedidentity.FederatedIdentityCredential(
             context.logical(part),
-            resource_group_name=foundation.group,
+            resource_group_name=self.access_group.name,
             resource_name_=identity.name,
             federated_identity_credential_resource_name=delivery.provider,
             issuer=facts.OIDC_ISSUERS[delivery.provider],
@@ -74,32 +78,18 @@ class Delivery(AzureLayer, layers.Delivery):
         )
 
     def _rights(self) -> None:
-        """A deployment pushes images, publishes pipelines and models, starts runs, and shares models to be taken on.
-
-        An auditor reads what the platform's resource group has, and no data.
-        """
-        foundation, development = self.foundation, self.development
-        deploys = foundation.role("deploy", "deploy", facts.DEPLOY_ACTIONS)
-        scopes: dict[str, tuple[pulumi.Input[str], pulumi.Input[str]]] = {
-            "images": (development.registry_account.id, facts.ROLE_IMAGE_PUSH),
-            "workspace": (development.workspace.id, deploys),
-        }
-        if development.promotion:
-            shares = foundation.role("share", "share models", facts.SHARE_ACTIONS)
-            scopes["promotion"] = (development.promotion.registry.id, shares)
-        self.grants = self._granted("deployer", self.deploy_identity, scopes)
-        self._granted("auditor", self.audit_identity, {"group": (foundation.resource_group.id, facts.ROLE_READER)})
-
-    def _granted(
-        self,
-        part: str,
-        identity: managedidentity.UserAssignedIdentity,
-        scopes: Mapping[str, tuple[pulumi.Input[str], pulumi.Input[str]]],
-    ) -> list[pulumi.Resource]:
-        return [
-            self.foundation.assign(f"{part}-{name}", identity.principal_id, role, scope, self.child())
-            for name, (scope, role) in scopes.items()
-        ]
+        """A deployment changes what the platform's group has; an auditor reads it, and no data."""
+        self.deploys = Deployer(self.context, self.foundation, self.deploy_identity, opts=self.child())
+        self.deploys.let_publish(self.development)
+        self.deploys.let_look(self.access_group)
+        self.realise("stack-deployment", self.deploys.role)
+        seen = {"group": self.foundation.resource_group.id, "access": self.access_group.id}
+        if flow_log := self.foundation.network_component.flow_log:
+            seen["flows"] = flow_log.id
+        for part, scope in seen.items():
+            self.foundation.assign(
+                f"auditor-{part}", self.audit_identity.principal_id, facts.ROLE_READER, scope, self.child()
+            )
 
     def _state(self) -> None:
         """The deployer reads and writes states; the auditor, who compares them with what is there, reads them."""

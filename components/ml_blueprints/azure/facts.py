@@ -43,6 +43,7 @@ ROLE_IMAGE_PUSH = "8311e382-0749-4cb8-b61a-304f252e45ec"  # AcrPush
 ROLE_METRICS_WRITER = "635dd51f-9968-44d3-b7fb-6d9a6bd613ae"  # AzureML Metrics Writer (preview)
 ROLE_DATA_SCIENTIST = "f6c7c914-8db3-469d-8ca1-694a8f32e121"  # AzureML Data Scientist
 ROLE_IDENTITY_OPERATOR = "f1a07417-d97a-45cb-824c-7a7467783830"  # Managed Identity Operator
+ROLE_ROLE_ADMINISTRATOR = "f58310d9-a9f6-439a-9e8d-f62e7b41a168"  # Role Based Access Control Administrator
 ROLE_CONNECTION_APPROVER = "b556d68e-0be0-4f35-a333-ad7ee1ce17ea"  # Azure AI Enterprise Network Connection Approver
 
 # What roles of the platform's own may do, each granted on one workspace or endpoint; no built-in role holds so little.
@@ -105,13 +106,6 @@ FEATURE_JOB_ACTIONS = (
 _KEYS = "Microsoft.KeyVault/vaults/keys"
 DECRYPT_ACTIONS = (f"{_KEYS}/read", f"{_KEYS}/decrypt/action")
 ENCRYPT_ACTIONS = (*DECRYPT_ACTIONS, f"{_KEYS}/encrypt/action")
-DEPLOY_ACTIONS = (
-    *START_ACTIONS,
-    f"{_ML}/components/write",
-    f"{_ML}/components/*/write",
-    f"{_ML}/models/write",
-    f"{_ML}/models/*/write",
-)
 
 # Private endpoints: the zones in which a service's names are found, by the service's group id.
 # https://learn.microsoft.com/azure/private-link/private-endpoint-dns

@@ -14,7 +14,8 @@ from pulumi_azure_native import (
 )
 
 from ml_blueprints import layers
-from ml_blueprints.azure import facts, schedule_trigger, unsupported
+from ml_blueprints.azure import deploy_rights, facts, schedule_trigger, unsupported
+from ml_blueprints.azure.deploy_rights import Grant
 from ml_blueprints.azure.encryption import Encryption, existing_key
 from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.azure.network import Network
@@ -31,7 +32,8 @@ class Foundation(AzureLayer, layers.Foundation):
     Native resources: `resource_group`, `vault`, `vault_key` (None if a key is brought along), `encryption_identity`,
     `log_workspace`, `log_account` (network flows), `network_component` (network, subnets, endpoints), and by purpose
     `user_identities`. `encryption` is the key as services take it; `subscription`, `tenant` and
-    `location` are facts.
+    `location` are facts. `own_identities` are all that the platform has so far, by part, and `granted` the roles that
+    it has given so far.
 
     What is encrypted with the key depends on `ready`: the identity for encryption may use it by then.
     """
@@ -47,6 +49,9 @@ class Foundation(AzureLayer, layers.Foundation):
         self.tenant = client.tenant_id
         self.vault_key: keyvault.Key | None = None
         self.user_identities: dict[Purpose, managedidentity.UserAssignedIdentity] = {}
+        self.own_identities: dict[str, managedidentity.UserAssignedIdentity] = {}
+        self.granted: list[pulumi.Output[Grant]] = []
+        self._roles: dict[str, pulumi.Output[str]] = {}
         self._resource_group()
         self._encryption()
         self._logs()
@@ -97,35 +102,58 @@ class Foundation(AzureLayer, layers.Foundation):
         scope: pulumi.Input[str],
         opts: pulumi.ResourceOptions,
         kind: authorization.PrincipalType = authorization.PrincipalType.SERVICE_PRINCIPAL,
+        condition: pulumi.Input[str] | None = None,
     ) -> authorization.RoleAssignment:
-        """Give a principal (its object id) a role on one resource."""
+        """Give a principal (its object id) a role on one resource, perhaps under a condition."""
         if isinstance(role, str):
             role = pulumi.Output.concat(
                 "/subscriptions/", self.subscription, "/providers/Microsoft.Authorization/roleDefinitions/", role
             )
+        person = kind is authorization.PrincipalType.USER
+        self.granted.append(
+            pulumi.Output.all(role, principal).apply(lambda both: Grant(_guid(both[0]), both[1], person))
+        )
         return authorization.RoleAssignment(
             self.context.logical(part),
             principal_id=principal,
             principal_type=kind,
             role_definition_id=role,
             scope=scope,
+            condition=condition,
+            condition_version=None if condition is None else deploy_rights.CONDITION_VERSION,
             opts=opts,
         )
 
     def role(
         self, part: str, title: str, actions: Sequence[str], data_actions: Sequence[str] | None = None
     ) -> pulumi.Output[str]:
-        """The id of a role of the platform's own, which holds these actions, also on data, and nothing else."""
+        """The id of a role of the platform's own, which holds these actions, also on data, and nothing else.
+
+        It is made once, for whoever asks for it.
+        """
+        if part not in self._roles:
+            self._roles[part] = self.role_definition(part, title, actions, data_actions).id
+        return self._roles[part]
+
+    def role_definition(
+        self,
+        part: str,
+        title: str,
+        actions: Sequence[str],
+        data_actions: Sequence[str] | None = None,
+        beyond: Sequence[pulumi.Input[str]] = (),
+    ) -> authorization.RoleDefinition:
+        """A role that may be given in the platform's group, and in others (their ids) beyond it."""
         return authorization.RoleDefinition(
             self.context.logical(part),
             # Names of roles are unique in a tenant.
             role_name=f"{self.context.name}-{self.context.token}: {title}",
             role_type="CustomRole",
             scope=self.resource_group.id,
-            assignable_scopes=[self.resource_group.id],
+            assignable_scopes=[self.resource_group.id, *beyond],
             permissions=[authorization.PermissionArgs(actions=list(actions), data_actions=data_actions)],
             opts=self.child(),
-        ).id
+        )
 
     def private_endpoint(self, part: str, target: pulumi.Input[str], service: str) -> network.PrivateEndpoint:
         """A private endpoint of a resource in the platform's network; see Network.endpoint."""
@@ -145,13 +173,14 @@ class Foundation(AzureLayer, layers.Foundation):
 
     def identity(self, part: str) -> managedidentity.UserAssignedIdentity:
         """An identity of its own for one part of the platform."""
-        return managedidentity.UserAssignedIdentity(
+        self.own_identities[part] = managedidentity.UserAssignedIdentity(
             self.context.logical(part),
             resource_group_name=self.group,
             location=self.location,
             tags=self.context.tags,
             opts=self.child(),
         )
+        return self.own_identities[part]
 
     def _resource_group(self) -> None:
         self.resource_group = resources.ResourceGroup(
@@ -295,6 +324,11 @@ class Foundation(AzureLayer, layers.Foundation):
             self.realise("identity-per-purpose", *self.user_identities.values())
         else:
             context.register.brought("identity-per-purpose")
+
+
+def _guid(role: str) -> str:
+    """The GUID at the end of a role definition's id."""
+    return role.rpartition("/")[2]
 
 
 def _location() -> str:

@@ -84,7 +84,7 @@ class Rollback(pulumi.ComponentResource):
         """It may write this endpoint, and let it act under the identity that it has."""
         foundation = self.foundation
         self.identity = foundation.identity(self.part)
-        may_write = foundation.role(self.part, f"roll back {self.online.tenant or 'all'}", facts.ROLLBACK_ACTIONS)
+        may_write = foundation.role("rollback", "roll back", facts.ROLLBACK_ACTIONS)
         grants: dict[str, tuple[pulumi.Input[str], pulumi.Input[str]]] = {
             "endpoint": (self.online.endpoint.id, may_write)
         }

@@ -3,7 +3,7 @@
 import pulumi
 from pulumi_azure_native import keyvault, storage
 
-from ml_blueprints.azure import facts
+from ml_blueprints.azure import deploy_rights, facts
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.private_vault import private_vault
 from ml_blueprints.azure.storage_account import delete_versions_after, private_account
@@ -28,18 +28,27 @@ class StateBackend(pulumi.ComponentResource):
         self.register_outputs({"containerId": self.container.id})
 
     def let_write(self, part: str, principal: pulumi.Input[str]) -> None:
-        """Let a principal (its object id) read and write states."""
+        """Let a principal (its object id) read and write states; of an experiment, until it is over."""
         use = self.foundation.role("encrypt-states", "encrypt states", [], facts.ENCRYPT_ACTIONS)
-        self._let(part, principal, facts.ROLE_BLOB_WRITER, use)
+        experiment = self.context.settings.experiment
+        until = deploy_rights.until(experiment.expires_on) if experiment else None
+        self._let(part, principal, facts.ROLE_BLOB_WRITER, use, until)
 
     def let_read(self, part: str, principal: pulumi.Input[str]) -> None:
         """Let a principal (its object id) read states, with their secrets."""
         use = self.foundation.role("decrypt-states", "decrypt states", [], facts.DECRYPT_ACTIONS)
         self._let(part, principal, facts.ROLE_BLOB_READER, use)
 
-    def _let(self, part: str, principal: pulumi.Input[str], blobs: str, use: pulumi.Output[str]) -> None:
+    def _let(
+        self,
+        part: str,
+        principal: pulumi.Input[str],
+        blobs: str,
+        use: pulumi.Output[str],
+        condition: str | None = None,
+    ) -> None:
         own = pulumi.ResourceOptions(parent=self)
-        self.foundation.assign(f"{part}-states", principal, blobs, self.container.id, own)
+        self.foundation.assign(f"{part}-states", principal, blobs, self.container.id, own, condition=condition)
         self.foundation.assign(f"{part}-state-key", principal, use, self.key.id, own)
 
     def _container(self) -> None:

@@ -1,5 +1,6 @@
 """What an organisation may bring along to Azure, with ids told apart; and who was granted what on which resource."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable
@@ -36,6 +37,7 @@ ROLES = {
     "635dd51f-9968-44d3-b7fb-6d9a6bd613ae": "AzureML Metrics Writer",
     "f1a07417-d97a-45cb-824c-7a7467783830": "Managed Identity Operator",
     "f6c7c914-8db3-469d-8ca1-694a8f32e121": "AzureML Data Scientist",
+    "f58310d9-a9f6-439a-9e8d-f62e7b41a168": "Role Based Access Control Administrator",
     "b556d68e-0be0-4f35-a333-ad7ee1ce17ea": "Azure AI Enterprise Network Connection Approver",
 }
 
@@ -105,7 +107,20 @@ def waits_for(called: Callable) -> Callable:
 
 
 @pytest.fixture
-def granted(by_id: Callable, waits_for: Callable) -> Callable:
+def principal() -> Callable:
+    """The object id of an identity of the platform."""
+
+    def find(built, part: str) -> str:
+        delivery = built.platform.delivery
+        own = {"deployer": delivery.deploy_identity, "auditor": delivery.audit_identity}
+        identity = own.get(part) or built.platform.foundation.own_identities[part]
+        return asyncio.get_event_loop().run_until_complete(identity.principal_id.future())
+
+    return find
+
+
+@pytest.fixture
+def granted(by_id: Callable, principal: Callable) -> Callable:
     """The roles that an identity of the platform has, each with the resource on which it has it."""
 
     def find(built, identity: str) -> set[tuple[str, str]]:
@@ -116,7 +131,7 @@ def granted(by_id: Callable, waits_for: Callable) -> Callable:
         return {
             (roles[grant.inputs["roleDefinitionId"].rpartition("/")[2]], by_id(built, grant.inputs["scope"]))
             for grant in built.of_type("azure-native:authorization:RoleAssignment")
-            if f"UserAssignedIdentity {identity}" in waits_for(built, grant)
+            if grant.inputs["principalId"] == principal(built, identity)
         }
 
     return find

@@ -64,7 +64,7 @@ def test_its_alerts_start_the_workflow(hybrid, named):
 
 def test_its_identity_writes_this_endpoint_and_nothing_else(hybrid, granted):
     assert granted(hybrid, "rollback") == {
-        ("roll back all", "OnlineEndpoint endpoint"),
+        ("roll back", "OnlineEndpoint endpoint"),
         ("Managed Identity Operator", "UserAssignedIdentity serving"),
     }
 
