@@ -1,6 +1,5 @@
 """The foundation on Azure: vault and key and who may use it, identities and their roles, logs."""
 
-
 import pytest
 from ml_blueprints.azure import LIMITS, foundation
 from ml_blueprints.errors import BlueprintError
