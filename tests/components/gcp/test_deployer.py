@@ -1,5 +1,6 @@
 """Whom workflows bring a stack up as on Google Cloud: each right that it needs, and none by which it gets more."""
 
+import json
 import re
 
 import pytest
@@ -92,6 +93,43 @@ def test_it_may_what_each_resource_takes(all_options):
             rights = deploy_rights.RIGHTS.get(kind(resource.type), deploy_rights.Rights())
             for permission in (*rights.anywhere, *rights.named):
                 assert may(built, permission, in_conditions(resource)), f"{permission} on {resource.id}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "models": [
+                {"name": "gradient-boosting", "version": "1.3.0", "role": "champion", "traffic": 100},
+                {"name": "sequence-network", "version": "0.3.0", "role": "shadow", "traffic": 20},
+            ]
+        },
+        {"serving": {"size": "large", "replicas": {"minimum": 4, "maximum": 12}}},
+        {"monitoring": {"latency_objective_ms": 200, "error_rate_objective": 0.01}},
+        {"retraining": {"trigger": "schedule", "schedule": "0 3 * * 0"}},
+        {"budget": {"monthly_usd": 9000}},
+    ],
+    ids=["promotion", "size", "objectives", "retraining", "budget"],
+)
+def test_what_changes_from_day_to_day_needs_no_administrator(once, streaming, changes):
+    def administrators(built) -> dict[str, str]:
+        """An administrator's resources, without what a generated name or number adds to each."""
+        return {
+            one.urn: re.sub(r"-[0-9a-f]{7}\b|\d{10}\b", "", json.dumps(one.inputs, sort_keys=True, default=str))
+            for one in built.resources
+            if kind(one.type) in deploy_rights.ADMINISTRATORS
+        }
+
+    assert administrators(once("fraud_detection", changes)) == administrators(streaming)
+
+
+def test_a_model_of_another_name_needs_an_administrator_for_its_grants(once, streaming):
+    models = [{"name": "gradient-boosting", "version": "1.2.0", "role": "champion", "traffic": 100}]
+    models.append({"name": "isolation-forest", "version": "0.1.0", "role": "shadow", "traffic": 20})
+    names = {one.urn: one.name for one in streaming.resources}
+    new = [one for one in once("fraud_detection", {"models": models}).resources if one.urn not in names]
+    asked = {one.name for one in new if kind(one.type) in deploy_rights.ADMINISTRATORS}
+    assert asked == {"fraud-detection-training-model-isolation-forest"}
 
 
 def test_it_reads_how_all_is_set_up(streaming):
