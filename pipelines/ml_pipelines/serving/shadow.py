@@ -58,7 +58,7 @@ class Shadows(asyncio.Protocol):
         self._starting: asyncio.Task[None] | None = None
         self._rest = b""
         self._closing = False
-        self._lost = asyncio.Event()
+        self._lost, self._connecting = asyncio.Event(), asyncio.Lock()
 
     @staticmethod
     def sampled(shares: Sequence[tuple[str, float]]) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ class Shadows(asyncio.Protocol):
             return
         self._told = orjson.dumps({"versions": sorted(versions), "names": sorted(names)}) + b"\n"
         if self._transport is None:
-            await self._start()
+            await self._connect()
         else:
             self._send()
             self._transport.write(self._told)
@@ -97,13 +97,37 @@ class Shadows(asyncio.Protocol):
             self._timer = None
         copies, self._gathered = self._gathered, []
         if copies:
-            self._transport.write(b"".join(orjson.dumps(copy, option=orjson.OPT_APPEND_NEWLINE) for copy in copies))
+            self._transport.write(b"".join(map(self._line, copies)))
+
+    def _line(self, copy: Copy) -> bytes:
+        try:
+            return orjson.dumps(copy, option=orjson.OPT_APPEND_NEWLINE)
+        except TypeError as error:
+            # It is sent where a request is answered, which has nothing to do with it.
+            log.error("a copy can't be handed over: %s", error)
+            for key in copy.shadows:
+                self._count(key, "failed", 1)
+            return b""
+
+    async def _connect(self) -> None:
+        """Start the process where none is there, one at a time. It is told what was said last."""
+        async with self._connecting:
+            if self._transport is None:
+                await self._start()
 
     async def _start(self) -> None:
+        if self._process is not None:
+            await asyncio.to_thread(self._process.wait)
         ours, theirs = socket.socketpair()
         with theirs:
-            # To start it takes the time of some answers.
-            self._process = await asyncio.to_thread(self._spawn, theirs)
+            try:
+                # To start it takes the time of some answers.
+                self._process = await asyncio.to_thread(self._spawn, theirs)
+            except OSError as error:
+                ours.close()
+                log.error("the process of shadows can't be started: %s", error)
+                self._later()
+                return
         await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=ours)
 
     def _spawn(self, service: socket.socket) -> "subprocess.Popen[bytes]":
@@ -134,17 +158,15 @@ class Shadows(asyncio.Protocol):
         self._gathered = []
         self._lost.set()
         if not self._closing:
-            log.error("the process of shadows has ended, and is started again in %g s", AGAIN_SECONDS)
-            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._again)
+            log.error("the process of shadows has ended")
+            self._later()
+
+    def _later(self) -> None:
+        asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._again)
 
     def _again(self) -> None:
         if not self._closing:
-            self._starting = asyncio.get_running_loop().create_task(self._restart())
-
-    async def _restart(self) -> None:
-        if self._process is not None:
-            await asyncio.to_thread(self._process.wait)
-        await self._start()
+            self._starting = asyncio.get_running_loop().create_task(self._connect())
 
     async def close(self, seconds: float = LAST_SECONDS) -> None:
         """Wait for what was handed over, but no longer than so many seconds, and end the process."""

@@ -108,6 +108,39 @@ async def test_a_process_that_ended_is_started_again_and_copies_between_are_coun
     assert "the process of shadows has ended" in caplog.text
 
 
+async def test_where_the_process_cant_be_started_it_is_tried_again_and_answers_go_on(registry, monkeypatch, caplog):
+    monkeypatch.setattr(shadow, "AGAIN_SECONDS", 0.05)
+    held, spawn, tries = Shadowing(registry), Shadows._spawn, []
+
+    def scarce(self, service):
+        tries.append(service)
+        if len(tries) == 1:
+            raise OSError("no memory")
+        return spawn(self, service)
+
+    monkeypatch.setattr(Shadows, "_spawn", scarce)
+    await held.shadows.take([TREES], [])
+    held.shadows.offer(COPY)
+    assert held.counted == {"dropped": 1}
+    # A table that comes meanwhile starts no second one.
+    await asyncio.gather(held.shadows.take([TREES], []), held.shadows.take([TREES], []))
+    await held.ready()
+    await asyncio.sleep(0.2)
+    assert len(tries) == 2
+    await held.shadows.close(PATIENCE_SECONDS)
+    assert "can't be started: no memory" in caplog.text
+
+
+async def test_a_copy_that_cant_be_handed_over_is_counted_and_no_other_is_lost(registry, caplog):
+    held = Shadowing(registry)
+    await held.shadows.take([TREES], [])
+    for row in ({"amount": 1.0}, {"amount": object()}, {"amount": 2.0}):
+        held.shadows.offer(replace(COPY, row=row))
+    await held.shadows.close(PATIENCE_SECONDS)
+    assert held.counted == {"scored": 2, "failed": 1}
+    assert "a copy can't be handed over" in caplog.text
+
+
 async def test_another_table_is_taken_between_two_copies(registry):
     register(registry, "trees", "2.0.0", bias=1.0)
     held = Shadowing(registry)
