@@ -33,7 +33,7 @@ class Foundation(AzureLayer, layers.Foundation):
     `log_workspace`, `log_account` (network flows), `network_component` (network, subnets, endpoints), and by purpose
     `user_identities`. `encryption` is the key as services take it; `subscription`, `tenant` and
     `location` are facts. `own_identities` are all that the platform has so far, by part, and `granted` the roles that
-    it has given so far.
+    it has given so far, or may give later.
 
     What is encrypted with the key depends on `ready`: the identity for encryption may use it by then.
     """
@@ -109,10 +109,7 @@ class Foundation(AzureLayer, layers.Foundation):
             role = pulumi.Output.concat(
                 "/subscriptions/", self.subscription, "/providers/Microsoft.Authorization/roleDefinitions/", role
             )
-        person = kind is authorization.PrincipalType.USER
-        self.granted.append(
-            pulumi.Output.all(role, principal).apply(lambda both: Grant(_guid(both[0]), both[1], person))
-        )
+        self.expect(role, principal, kind)
         return authorization.RoleAssignment(
             self.context.logical(part),
             principal_id=principal,
@@ -122,6 +119,18 @@ class Foundation(AzureLayer, layers.Foundation):
             condition=condition,
             condition_version=None if condition is None else deploy_rights.CONDITION_VERSION,
             opts=opts,
+        )
+
+    def expect(
+        self,
+        role: pulumi.Input[str],
+        principal: pulumi.Input[str],
+        kind: authorization.PrincipalType = authorization.PrincipalType.SERVICE_PRINCIPAL,
+    ) -> None:
+        """Let whoever brings the stack up give a principal (its object id) a role later, as `assign` does at once."""
+        person = kind is authorization.PrincipalType.USER
+        self.granted.append(
+            pulumi.Output.all(role, principal).apply(lambda both: Grant(_guid(both[0]), both[1], person))
         )
 
     def role(

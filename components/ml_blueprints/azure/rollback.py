@@ -49,6 +49,27 @@ def definition(
     }
 
 
+class RollbackIdentity:
+    """Who writes an endpoint anew: an identity of its own, and the roles that a canary lets it have.
+
+    It is there without a canary, too: what brings stacks up by day may neither make roles nor give new ones, and a
+    promotion must not ask for more. part: name of all that rolls this endpoint back.
+    """
+
+    def __init__(self, foundation: Foundation, online: OnlineEndpoint):
+        self.online = online
+        self.part = f"{online.tenant}-rollback" if online.tenant else "rollback"
+        self.identity = foundation.identity(self.part)
+        self.roles: dict[str, tuple[pulumi.Input[str], pulumi.Input[str]]] = {
+            "endpoint": (online.endpoint.id, foundation.role("rollback", "roll back", facts.ROLLBACK_ACTIONS))
+        }
+        # It lets the endpoint act under the identity that it has.
+        if ours := foundation.user_identities.get(Purpose.SERVING):
+            self.roles["identity"] = (ours.id, facts.ROLE_IDENTITY_OPERATOR)
+        for _, role in self.roles.values():
+            foundation.expect(role, self.identity.principal_id)
+
+
 class Rollback(pulumi.ComponentResource):
     """Alerts on the errors and the latency of an endpoint's canaries, and the workflow that takes their requests away.
 
@@ -60,18 +81,21 @@ class Rollback(pulumi.ComponentResource):
         self,
         context: Context,
         foundation: Foundation,
-        online: OnlineEndpoint,
+        who: RollbackIdentity,
         opts: pulumi.ResourceOptions | None = None,
     ):
-        self.part = f"{online.tenant}-rollback" if online.tenant else "rollback"
+        self.part, self.identity, self.online = who.part, who.identity, who.online
         super().__init__("ml-blueprints:azure:Rollback", context.logical(self.part), None, opts)
-        self.context, self.foundation, self.online = context, foundation, online
-        self._identity()
+        self.context, self.foundation = context, foundation
+        self.grants: list[authorization.RoleAssignment] = [
+            foundation.assign(f"{self.part}-{name}", self.identity.principal_id, role, scope, self._child())
+            for name, (scope, role) in who.roles.items()
+        ]
         self._workflow()
         self._action_group()
         self.alerts = [
             alert
-            for container in online.containers
+            for container in self.online.containers
             if container.role is Role.CANARY
             for alert in self._alerts(container.name)
         ]
@@ -79,21 +103,6 @@ class Rollback(pulumi.ComponentResource):
 
     def _child(self, **options: Any) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, **options)
-
-    def _identity(self) -> None:
-        """It may write this endpoint, and let it act under the identity that it has."""
-        foundation = self.foundation
-        self.identity = foundation.identity(self.part)
-        may_write = foundation.role("rollback", "roll back", facts.ROLLBACK_ACTIONS)
-        grants: dict[str, tuple[pulumi.Input[str], pulumi.Input[str]]] = {
-            "endpoint": (self.online.endpoint.id, may_write)
-        }
-        if ours := foundation.user_identities.get(Purpose.SERVING):
-            grants["identity"] = (ours.id, facts.ROLE_IDENTITY_OPERATOR)
-        self.grants: list[authorization.RoleAssignment] = [
-            foundation.assign(f"{self.part}-{name}", self.identity.principal_id, role, scope, self._child())
-            for name, (scope, role) in grants.items()
-        ]
 
     def _workflow(self) -> None:
         context, foundation, online = self.context, self.foundation, self.online

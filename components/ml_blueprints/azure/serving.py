@@ -25,7 +25,7 @@ from ml_blueprints.azure.features import Features
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.azure.online_endpoint import OnlineEndpoint
-from ml_blueprints.azure.rollback import Rollback
+from ml_blueprints.azure.rollback import Rollback, RollbackIdentity
 from ml_blueprints.azure.scoring_app import Acting, ScoringApp, Size
 from ml_blueprints.compiled_pipelines import BATCH_SCORING, trusted
 from ml_blueprints.layers import Context, Zone, required
@@ -193,10 +193,11 @@ class Serving(AzureLayer, layers.Serving):
             self.realise("dedicated-placement", *apart)
         if workload.serving.ensemble:
             self.realise("ensemble", self.online.deployments[self.online.champion])
+        back = {endpoint: RollbackIdentity(self.foundation, endpoint) for endpoint in self.endpoints}
         if divided := self._with(Role.CANARY):
             self.realise("canary", *(endpoint.division for endpoint in divided))
             self.rollbacks = [
-                Rollback(self.context, self.foundation, endpoint, opts=self.child()) for endpoint in divided
+                Rollback(self.context, self.foundation, back[endpoint], opts=self.child()) for endpoint in divided
             ]
             self.realise("automatic-rollback", *(rollback.workflow for rollback in self.rollbacks))
         if mirrored := self._with(Role.SHADOW):

@@ -1,5 +1,6 @@
 """Who brings a whole stack up on Azure: all that it needs, nothing beside the stack, and no way to more."""
 
+import asyncio
 import functools
 import re
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from ml_blueprints.azure.deploy_rights import Grant
 from ml_policies.azure_conditions import Request, read
 from ml_policies.policy_documents import glob
 from sandbox.provider.azure_native import PATHS
+from tests.components.conftest import PEOPLE
 from tests.components.test_conformance import PATTERNS
 
 GRANT = "azure-native:authorization:RoleAssignment"
@@ -24,6 +26,8 @@ ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
 BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
 STACKS = ["streaming", "batch", "hybrid", "house", "hybrid_house", "other"]
+
+CHAMPION = {"name": "gradient-boosting", "version": "1.2.0", "role": "champion", "traffic": 100}
 
 # What built-in roles hold, on resources and on data.
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
@@ -163,6 +167,67 @@ def test_it_gives_the_roles_that_the_stack_gives_and_takes_them_back(request, pl
         platforms = grant.inputs["principalId"] not in own
         assert may(built, f"{ASSIGNMENTS}/write", grant.id, **said) is platforms, grant.name
         assert may(built, f"{ASSIGNMENTS}/delete", grant.id, **said) is platforms, grant.name
+
+
+@pytest.fixture
+def rights(granted, principal) -> Callable:
+    """What is an administrator's: roles, identities, trust, who may get which role, and all that the deployer has."""
+
+    def find(built) -> dict[str, Any]:
+        names = {role.id.rpartition("/")[2]: role.name for role in built.of_type(ROLE)}
+        parts = [one.name.removeprefix(f"{built.platform.context.name}-") for one in built.of_type(IDENTITY)]
+        identities = {principal(built, part): part for part in parts}
+        resolve = asyncio.get_event_loop().run_until_complete
+        given = [resolve(one.future()) for one in built.platform.foundation.granted]
+        return {
+            "roles": {one.name: one.inputs["permissions"] for one in built.of_type(ROLE)},
+            "trust": {one.name: one.inputs["subject"] for one in built.of_type(CREDENTIAL)},
+            "given": {(names.get(one.role, one.role), identities.get(one.principal, "people")) for one in given},
+            "own": {part: granted(built, part) for part in ("deployer", "auditor")},
+        }
+
+    return find
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"models": [CHAMPION | {"version": "9.0.0"}]},
+        {"models": [CHAMPION | {"name": "another"}, CHAMPION | {"version": "9.0.0", "role": "shadow", "traffic": 10}]},
+        {"models": [CHAMPION | {"traffic": 90}, CHAMPION | {"version": "9.0.0", "role": "canary", "traffic": 10}]},
+        {"serving": {"size": "large", "replicas": {"minimum": 3, "maximum": 9}}},
+        {
+            "monitoring": {
+                "latency_objective_ms": 200,
+                "drift": {"metric": "population_stability_index", "threshold": 0.3, "schedule": "0 3 * * *"},
+            }
+        },
+    ],
+)
+def test_no_promotion_and_no_size_is_an_administrators(streaming, once, rights, changes):
+    built = once("fraud_detection", changes)
+    assert rights(built) == rights(streaming)
+
+
+def test_nor_are_people_with_notebooks(streaming, once, rights):
+    people = {"ada": PEOPLE["azure"], "grace": "6f3a1c52-9d0e-4b7a-8c61-2f5e0d7b9a35"}
+    built = once("fraud_detection", workbench_users=people)
+    assert len(built.of_type(GRANT)) == len(streaming.of_type(GRANT)) + 1
+    assert rights(built) == rights(streaming)
+
+
+def test_a_canary_gets_a_way_back_by_roles_that_the_deployer_gives(hybrid, may, principal):
+    for grant in (one for one in hybrid.of_type(GRANT) if one.name.startswith("delivery-eta-rollback-")):
+        said = {
+            "roleDefinitionId": grant.inputs["roleDefinitionId"].rpartition("/")[2],
+            "principalId": principal(hybrid, "rollback"),
+            "principalType": "ServicePrincipal",
+        }
+        assert may(hybrid, f"{ASSIGNMENTS}/write", grant.id, **said)
+
+
+def test_a_tenant_with_instances_of_its_own_is(hybrid, once, rights):
+    assert rights(once("delivery_eta", {"serving": {"tenants": []}})) != rights(hybrid)
 
 
 def test_it_gives_no_other_role_and_nobody_else_one(streaming, may, principal):
