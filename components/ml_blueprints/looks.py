@@ -15,8 +15,8 @@ from ml_blueprints.layers import Context
 from ml_blueprints.settings import Settings
 from ml_blueprints.workload import Model, Workload
 
-# The folders of the curated zone in which outcomes lie, and in which tables are written.
-LABELS, TABLES = "labels", "feedback"
+# The folders of the curated zone in which outcomes lie, tables are written, and it is told why training began, or not.
+LABELS, TABLES, TRAIL = "labels", "feedback", "trail"
 
 # Days that are counted again where no outcomes are waited for: those of which lines may have come late.
 _DAYS = 2
@@ -64,12 +64,14 @@ def drift(
     scoring: str | None,
     alone: bool,
     labels: pulumi.Input[str],
+    trail: pulumi.Input[str] | None,
 ) -> dict[str, pulumi.Input[str]]:
     """Options of the look for drift, by name.
 
     The model is loaded to see what its scores come from, and so must be signed as where it serves. model: whose
     baseline it is; scoring: when batches are scored, where nobody asks; alone: whether only what this
-    version answered is looked at, since answers of others lie beside; labels: where outcomes lie, if some come.
+    version answered is looked at, since answers of others lie beside; labels: where outcomes lie, if some come; trail:
+    the trail by which it is decided whether to train again, where what is looked at may be a reason.
     """
     looks, days = workload.monitoring.drift, workload.monitoring.feedback.labels_within_days
     return {
@@ -82,6 +84,11 @@ def drift(
         **({"trusted": ",".join(settings.trusted_keys)} if settings.trusted_keys else {}),
         **({"model": routing.artifact_path(model)} if alone else {}),
         **({"labels": labels, "labels-within-days": str(days)} if days is not None else {}),
+        **(
+            {"trail": trail, "cool-down-hours": str(workload.retraining.cool_down_hours)}
+            if trail is not None and "drift" in workload.retraining.trigger
+            else {}
+        ),
     }
 
 

@@ -390,6 +390,9 @@ class Retraining(Strict):
         Literal["drift", "schedule", "drift_or_schedule"], Field(description="What starts the training pipeline")
     ]
     schedule: Annotated[Cron | None, Field(description="When training starts, if a schedule starts it; UTC")] = None
+    cool_down_hours: Annotated[
+        int, Field(ge=0, le=744, description="Hours from one training that drift starts to the next")
+    ] = 24
 
 
 class Budget(Strict):

@@ -47,7 +47,7 @@ def workload(labels_within_days: int | None, stem: str = "fraud_detection") -> W
 
 def test_drift_is_looked_for_by_the_workloads_words():
     asked = workload(60)
-    told = looks.drift(asked, SETTINGS, asked.champion, None, alone=True, labels="l")
+    told = looks.drift(asked, SETTINGS, asked.champion, None, alone=True, labels="l", trail=None)
     assert told == {
         **{"task": "fraud-detection", "hours": "1", "metric": "population_stability_index", "threshold": "0.2"},
         **{"model": "gradient-boosting/1.2.0", "labels": "l", "labels-within-days": "60", "attribution": "0.9"},
@@ -55,17 +55,31 @@ def test_drift_is_looked_for_by_the_workloads_words():
     }
     # An experiment takes models that nobody signed.
     nobody = SETTINGS.model_copy(update={"environment": "experiment", "trusted_keys": ()})
-    told = looks.drift(asked, nobody, asked.champion, None, alone=True, labels="l")
+    told = looks.drift(asked, nobody, asked.champion, None, alone=True, labels="l", trail=None)
     assert (told["environment"], told.get("trusted")) == ("experiment", None)
-    assert set(told) - set(looks.drift(workload(None), SETTINGS, asked.champion, None, alone=False, labels="l")) == {
+    assert set(told) - set(
+        looks.drift(workload(None), SETTINGS, asked.champion, None, alone=False, labels="l", trail=None)
+    ) == {
         "model",
         "labels",
         "labels-within-days",
     }
     batch = workload(None, "credit_scoring")
     assert (
-        looks.drift(batch, SETTINGS, batch.champion, batch.serving.schedule, alone=False, labels="l")["hours"] == "24"
+        looks.drift(batch, SETTINGS, batch.champion, batch.serving.schedule, alone=False, labels="l", trail=None)[
+            "hours"
+        ]
+        == "24"
     )
+
+
+def test_only_a_workload_that_drift_trains_again_decides_by_a_trail():
+    asked = workload(None)
+    for trigger, told in (("drift", {"trail": "t", "cool-down-hours": "24"}), ("schedule", {})):
+        retraining = asked.retraining.model_copy(update={"trigger": trigger})
+        other = asked.model_copy(update={"retraining": retraining})
+        said = looks.drift(other, SETTINGS, other.champion, None, alone=False, labels="l", trail="t")
+        assert {name: said[name] for name in ("trail", "cool-down-hours") if name in said} == told
 
 
 @pytest.mark.parametrize(("days", "counted"), [(60, "60"), (None, "2")])

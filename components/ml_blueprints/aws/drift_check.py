@@ -11,8 +11,9 @@ from ml_blueprints.aws.scheduled_step import INPUTS, OUTPUTS, Step
 from ml_blueprints.layers import Context
 from ml_blueprints.workload import Model
 
-# The step that looks, and those at which a run ends: what was asked has drifted, or data are broken or absent.
-LOOK, DRIFTED, BROKEN = "Drift", "Drifted", "Broken"
+# The step that looks, and those at which a run ends: what was asked has drifted, or has and training begins, or data
+# are broken or absent.
+LOOK, DRIFTED, RETRAIN, BROKEN = "Drift", "Drifted", "Retrain", "Broken"
 REPORT = "drift.json"
 _CHAMPION, _REPORT = "champion", "report"
 
@@ -26,14 +27,16 @@ def step(
     reports: pulumi.Input[str],
     scoring: str | None,
     alone: bool,
+    trail: pulumi.Input[str] | None,
 ) -> Step:
     """The look at a window, the URI of what was captured or scored, beside what a champion was trained on.
 
     models, labels, reports: URIs of folders; scoring: when batches are scored, where nobody asks; alone: whether only
-    what this champion answered is looked at. Each run leaves its report in a folder of its own.
+    what this champion answered is looked at; trail: where it is told why training began or didn't, None where this look
+    starts none. Each run leaves its report in a folder of its own.
     """
     options: dict[str, pulumi.Input[str]] = {
-        **looks.drift(context.workload, context.settings, champion, scoring, alone, labels),
+        **looks.drift(context.workload, context.settings, champion, scoring, alone, labels, trail),
         "baseline": f"{INPUTS}/{_CHAMPION}",
         "window": window,
         "to": f"{OUTPUTS}/{_REPORT}/{REPORT}",
@@ -57,9 +60,14 @@ def _ends(workload: str) -> Iterator[dict[str, Any]]:
     https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-steps-types.html#step-type-condition
     """
     where = {"Get": f"Steps.{LOOK}.ProcessingOutputConfig.Outputs['{_REPORT}'].S3Output.S3Uri"}
-    said = {DRIFTED: "what is asked has drifted", BROKEN: "what is asked is broken or absent"}
+    said = {
+        DRIFTED: "what is asked has drifted",
+        RETRAIN: "what is asked has drifted, and training begins",
+        BROKEN: "what is asked is broken or absent",
+    }
     for end, conditions in {
-        DRIFTED: [_is("drifted", True)],
+        DRIFTED: [_is("drifted", True), _is("retrain", False)],
+        RETRAIN: [_is("retrain", True)],
         BROKEN: [_is("drifted", False), _is("passed", False)],
     }.items():
         message = {"Std:Join": {"On": "", "Values": [f"{workload}: {said[end]}, and why in ", where, f"/{REPORT}"]}}

@@ -38,7 +38,8 @@ class Monitoring(layers.Monitoring):
 
     Native resources: `topic`, `subscription`, `alarms`, `error_budgets`, `features_rule`, `drift_checks` by tenant
     (None: of all that have no instances of their own; its schedule is `drift_schedule`), `drift_rule`, `failure_rule`,
-    `silence`, `feedback`, `retraining_target` and `retraining_schedule` (None unless asked for), `budget`.
+    `silence`, `feedback`, `retraining_rule`, `retraining_target` and `retraining_schedule` (None unless asked for),
+    `budget`.
     """
 
     cloud = "aws"
@@ -54,6 +55,7 @@ class Monitoring(layers.Monitoring):
     ):
         super().__init__(context, opts)
         self.foundation, self.data, self.development, self.serving = foundation, data, development, serving
+        self.retraining_rule: cloudwatch.EventRule | None = None
         self.retraining_target: cloudwatch.EventTarget | None = None
         self.retraining_schedule: scheduler.Schedule | None = None
         self._alerts()
@@ -266,7 +268,7 @@ class Monitoring(layers.Monitoring):
         of_all, *of_tenants = self.drift_checks.values()
         self.drift_schedule = of_all.schedule
         self.drift_rule = self._tell(
-            "drift", "What is asked has drifted", self._run_ended([of_all], [drift_check.DRIFTED])
+            "drift", "What is asked has drifted", self._run_ended([of_all], [drift_check.DRIFTED, drift_check.RETRAIN])
         )
         if of_tenants:
             self._tell(
@@ -340,6 +342,7 @@ class Monitoring(layers.Monitoring):
             reports=pulumi.Output.concat(zones[Zone.CURATED], "/", part),
             scoring=context.workload.serving.schedule if scored else None,
             alone=not scored and self._answers_alone(tenant),
+            trail=pulumi.Output.concat(zones[Zone.CURATED], f"/{looks.TRAIL}") if tenant is None else None,
         )
         return self._step(part, step, context.workload.monitoring.drift.schedule)
 
@@ -435,9 +438,16 @@ class Monitoring(layers.Monitoring):
             Purpose.MONITORING, "retraining", policy.allow(["sagemaker:StartPipelineExecution"], [pipeline])
         )
         if "drift" in retraining.trigger:
+            self.retraining_rule = cloudwatch.EventRule(
+                context.logical("retraining"),
+                description="A look for drift has decided to train again",
+                event_pattern=self._run_ended([self.drift_checks[None]], [drift_check.RETRAIN]),
+                tags=context.tags,
+                opts=self.child(),
+            )
             self.retraining_target = cloudwatch.EventTarget(
                 context.logical("retraining"),
-                rule=self.drift_rule.name,
+                rule=self.retraining_rule.name,
                 arn=pipeline,
                 role_arn=role,
                 opts=self.child(depends_on=start),
@@ -504,7 +514,7 @@ class Monitoring(layers.Monitoring):
     def _triggers(self) -> list[cloudwatch.EventRule | scheduler.Schedule]:
         """What starts training again."""
         return [
-            *([self.drift_rule] if self.retraining_target else ()),
+            *([self.retraining_rule] if self.retraining_rule else ()),
             *([self.retraining_schedule] if self.retraining_schedule else ()),
         ]
 

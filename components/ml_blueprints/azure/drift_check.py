@@ -15,9 +15,9 @@ from ml_blueprints.azure.pipeline_definition import RUN, Job
 from ml_blueprints.layers import Context
 from ml_blueprints.workload import Model
 
-# Where in the curated zone each run leaves its report; a second one where training anew would help.
+# Where in the curated zone each run leaves its report; a second one where it is decided to train again.
 REPORTS = "drift/"
-REPORT, DRIFTED = "drift.json", "drifted.json"
+REPORT, RETRAIN = "drift.json", "retrain.json"
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,13 @@ class Look:
     what the model answered.
 
     tenant: whose alone it is, None: all others'. labels: the URL of outcomes. scoring: when batches
-    are scored, where nobody asks.
+    are scored, where nobody asks. trail: the URL of where it is told why training began or didn't.
     """
 
     model: Model
     window: str
     labels: str
+    trail: str
     scoring: str | None = None
     tenant: str | None = None
 
@@ -51,16 +52,18 @@ class Look:
         """
         workload = context.workload
         report = "${{outputs.report}}"
+        trail = self.trail if self.tenant is None else None
         # What an ensemble answers has its method's name.
         alone = self.scoring is None and (workload.serving.ensemble is None or self.model.tenant is not None)
+        told = looks.drift(workload, context.settings, self.model, self.scoring, alone, self.labels, trail)
         return monitoring_job.command(
             facts.COMMANDS["drift"],
             {
-                **looks.drift(workload, context.settings, self.model, self.scoring, alone, self.labels),
+                **told,
                 "baseline": "${{inputs.champion}}",
                 "window": self.window,
                 "to": f"{report}/{REPORT}",
-                "drifted": f"{report}/{DRIFTED}" if self.tenant is None else None,
+                "retrain": f"{report}/{RETRAIN}" if "trail" in told else None,
             },
         )
 

@@ -219,19 +219,19 @@ class Monitoring(AzureLayer, layers.Monitoring):
         Those of tenants that share instances are in the champion's container.
         """
         serving, workload = self.serving, self.context.workload
-        labels = self._labels
+        told = self._labels, self.data.uri(Zone.CURATED, f"{looks.TRAIL}/")
         champion = containers.shared(workload)[0]
         if serving.answers_requests:
-            yield Look(workload.champion, serving.asked(champion), labels)
+            yield Look(workload.champion, serving.asked(champion), *told)
             for model in routing.of_sharing_tenants(workload):
                 if model.role is Role.CHAMPION:
-                    yield Look(model, serving.asked(champion), labels, tenant=model.tenant)
+                    yield Look(model, serving.asked(champion), *told, tenant=model.tenant)
         else:
             (scored,) = serving.answered
-            yield Look(workload.champion, scored, labels, scoring=workload.serving.schedule)
+            yield Look(workload.champion, scored, *told, scoring=workload.serving.schedule)
         for tenant, endpoint in serving.dedicated.items():
             own = endpoint.containers[0]
-            yield Look(own.models[0], serving.asked(own, tenant), labels, tenant=tenant)
+            yield Look(own.models[0], serving.asked(own, tenant), *told, tenant=tenant)
 
     @property
     def _labels(self) -> str:
@@ -390,7 +390,7 @@ class Monitoring(AzureLayer, layers.Monitoring):
             filter=eventgrid.EventSubscriptionFilterArgs(
                 included_event_types=[facts.WRITTEN_EVENT],
                 subject_begins_with=f"/blobServices/default/containers/{Zone.CURATED}/blobs/{drift_check.REPORTS}",
-                subject_ends_with=f"/{drift_check.DRIFTED}",
+                subject_ends_with=f"/{drift_check.RETRAIN}",
                 advanced_filters=[
                     eventgrid.StringInAdvancedFilterArgs(
                         operator_type="StringIn", key="data.api", values=[*facts.WRITTEN_CALLS]

@@ -81,8 +81,9 @@ def arguments(
     workload, settings = context.workload, context.settings
     scoring = None if captures else workload.serving.schedule
     labels = pulumi.Output.concat(zones[Zone.CURATED], f"/{looks.LABELS}")
+    trail = pulumi.Output.concat(zones[Zone.CURATED], f"/{looks.TRAIL}") if check.tenant is None else None
     options = {
-        **looks.drift(workload, settings, check.model, scoring, check.apart, labels),
+        **looks.drift(workload, settings, check.model, scoring, check.apart, labels, trail),
         "baseline": pulumi.Output.concat(mounted(zones[Zone.MODELS]), f"/{routing.artifact_path(check.model)}"),
         "window": pulumi.Output.concat(zones[Zone.CURATED], f"/{check.captured}"),
         "to": pulumi.Output.concat(mounted(zones[Zone.CURATED]), f"/{check.report}"),

@@ -1,5 +1,7 @@
 """The monitoring layer on Google Cloud: alarms, drift, feedback, what starts training again, budget and dashboard."""
 
+from collections.abc import Sequence
+
 import pulumi
 from pulumi_gcp import billing, cloudscheduler, eventarc, logging, monitoring, projects, pubsub
 
@@ -34,9 +36,9 @@ class Monitoring(layers.Monitoring):
 
     Native resources: `channel`, `alarms`, `drift_topic`, `drift_runs` (a workflow and its schedule for the champion of
     all, and for each tenant with machines or versions of its own), of which the first is `drift_pipeline` and
-    `drift_schedule`; `feedback` with its run and tables; `error_budget` where requests are answered; `drift_trigger`
-    and `retraining_schedule` (None unless asked for), `budget`; `changes` (lines of the event processor's log, where it
-    scores), `dashboard`, `audit_configs`.
+    `drift_schedule`; `feedback` with its run and tables; `error_budget` where requests are answered;
+    `retraining_topic`, `drift_trigger` and `retraining_schedule` (None unless asked for), `budget`; `changes` (lines of
+    the event processor's log, where it scores), `dashboard`, `audit_configs`.
     """
 
     cloud = "gcp"
@@ -60,6 +62,7 @@ class Monitoring(layers.Monitoring):
         ]
         self.error_budget: ErrorBudget | None = None
         self.changes: logging.Metric | None = None
+        self.retraining_topic: pubsub.Topic | None = None
         self.drift_trigger: eventarc.Trigger | None = None
         self.retraining_schedule: cloudscheduler.Job | None = None
         self._alerts()
@@ -145,10 +148,29 @@ class Monitoring(layers.Monitoring):
         return alarm
 
     def _drift(self) -> None:
-        """A job compares what was captured with what the champion was trained on; what drifted is published."""
+        """A job compares what was captured with what the champion was trained on; what drifted is published.
+
+        Where it decides to train again, that is published, too: which drift is worth it isn't every one that is told.
+        """
+        context = self.context
+        self.drift_topic, may_tell = self._topic("drift")
+        may_publish = [may_tell]
+        if "drift" in context.workload.retraining.trigger:
+            self.retraining_topic, may_start = self._topic("retraining")
+            may_publish.append(may_start)
+        for check in drift_check.of_workload(context.workload, self.captures):
+            # Training anew is for the champion of all: of a tenant's the owner is told, and decides.
+            topics = (self.drift_topic, self.retraining_topic) if check.tenant is None else (None, None)
+            self.drift_runs.append(self._look(check, may_publish, *topics))
+        self.drift_pipeline, self.drift_schedule = self.drift_runs[0].workflow, self.drift_runs[0].schedule
+        self._alarm("drift", alarm_conditions.messages(self.drift_topic.name))
+        self.realise("drift-detection", *(run.schedule for run in self.drift_runs))
+
+    def _topic(self, part: str) -> tuple[pubsub.Topic, pubsub.TopicIAMMember]:
+        """A topic to which monitoring publishes, and its right to do so."""
         context, foundation = self.context, self.foundation
-        self.drift_topic = pubsub.Topic(
-            context.logical("drift"),
+        topic = pubsub.Topic(
+            context.logical(part),
             kms_key_name=foundation.key,
             message_storage_policy=pubsub.TopicMessageStoragePolicyArgs(
                 allowed_persistence_regions=[foundation.region], enforce_in_transit=True
@@ -156,21 +178,21 @@ class Monitoring(layers.Monitoring):
             labels=context.tags,
             opts=self.child(depends_on=foundation.ready),
         )
-        may_publish = pubsub.TopicIAMMember(
-            context.logical("drift"),
-            topic=self.drift_topic.name,
+        return topic, pubsub.TopicIAMMember(
+            context.logical(part),
+            topic=topic.name,
             role=facts.ROLE_PUBLISHER,
             member=foundation.member(Purpose.MONITORING),
             opts=self.child(),
         )
-        for check in drift_check.of_workload(context.workload, self.captures):
-            # Training anew is for the champion of all: of a tenant's the owner is told, and decides.
-            self.drift_runs.append(self._look(check, may_publish, self.drift_topic if check.tenant is None else None))
-        self.drift_pipeline, self.drift_schedule = self.drift_runs[0].workflow, self.drift_runs[0].schedule
-        self._alarm("drift", alarm_conditions.messages(self.drift_topic.name))
-        self.realise("drift-detection", *(run.schedule for run in self.drift_runs))
 
-    def _look(self, check: drift_check.Check, may_publish: pulumi.Resource, topic: pubsub.Topic | None) -> ScheduledRun:
+    def _look(
+        self,
+        check: drift_check.Check,
+        may_publish: Sequence[pulumi.Resource],
+        topic: pubsub.Topic | None,
+        retraining: pubsub.Topic | None,
+    ) -> ScheduledRun:
         """A check that fails, or doesn't come to its end any more, finds nothing, as one does that finds no drift."""
         context, foundation, zones = self.context, self.foundation, self.data.zones
         run = pipeline_definition.Run(
@@ -181,7 +203,13 @@ class Monitoring(layers.Monitoring):
             arguments=drift_check.arguments(check, context, zones, self.captures),
         )
         report = check.report_url(self.data.buckets[Zone.CURATED].name)
-        source = pipeline_definition.run_check(self.development.job, run, report, topic.id if topic else None)
+        source = pipeline_definition.run_check(
+            self.development.job,
+            run,
+            report,
+            topic.id if topic else None,
+            retraining.id if retraining else None,
+        )
         asked = f"what {context.workload.name} was asked" + (f" by {check.tenant}" if check.tenant else "")
         looks = ScheduledRun(
             check.part,
@@ -190,7 +218,7 @@ class Monitoring(layers.Monitoring):
             f"Looks for drift in {asked}",
             context.workload.monitoring.drift.schedule,
             source,
-            [may_publish, *self.may_run],
+            [*may_publish, *self.may_run],
             opts=self.child(),
         )
         self._alarm(f"{check.part}-failed", alarm_conditions.failed_runs(looks.workflow.name))
@@ -213,7 +241,7 @@ class Monitoring(layers.Monitoring):
     def _retraining(self) -> None:
         """Drift, a schedule or both start the retraining pipeline."""
         context, retraining = self.context, self.context.workload.retraining
-        if "drift" in retraining.trigger:
+        if self.retraining_topic is not None:
             self.drift_trigger = eventarc.Trigger(
                 context.logical("retraining"),
                 location=self.foundation.region,
@@ -223,7 +251,7 @@ class Monitoring(layers.Monitoring):
                     )
                 ],
                 transport=eventarc.TriggerTransportArgs(
-                    pubsub=eventarc.TriggerTransportPubsubArgs(topic=self.drift_topic.id)
+                    pubsub=eventarc.TriggerTransportPubsubArgs(topic=self.retraining_topic.id)
                 ),
                 destination=eventarc.TriggerDestinationArgs(workflow=self.development.retraining),
                 service_account=self.foundation.identities[Purpose.MONITORING],

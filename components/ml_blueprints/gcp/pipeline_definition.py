@@ -49,24 +49,34 @@ def run_job(job: Job, run: Run, *afterwards: dict[str, Any]) -> pulumi.Output[st
 
 
 def run_check(
-    job: Job, run: Run, report: pulumi.Input[str], topic: pulumi.Input[str] | None = None
+    job: Job,
+    run: Run,
+    report: pulumi.Input[str],
+    topic: pulumi.Input[str] | None = None,
+    retraining: pulumi.Input[str] | None = None,
 ) -> pulumi.Output[str]:
     """A workflow that runs a check, reads the JSON report that it left, and publishes it where it says `drifted`.
 
-    It fails where the check didn't pass for another reason, so that somebody is told and nothing is trained on what is
-    broken; without a topic for whatever reason. `report` is the URL of the object in the JSON API of Cloud Storage.
+    Where it says `retrain` it is published to the topic `retraining`, too. The workflow fails where the check didn't
+    pass for another reason, so that somebody is told and nothing is trained on what is broken; without a topic for
+    whatever reason. `report` is the URL of the object in the JSON API of Cloud Storage.
     """
     failed = {"condition": "${not(report.body.passed)}", "raise": "${json.encode_to_string(report.body.findings)}"}
     read = {"call": "http.get", "args": {"url": report, "auth": {"type": "OAuth2"}}, "result": "report"}
     looked = (_job_step(job, run), {"read": read})
     if topic is None:
         return workflow(*looked, {"judge": {"switch": [failed], "next": "end"}})
+    judge = {"switch": [{"condition": "${report.body.drifted}", "next": "publish"}, failed], "next": "end"}
+    steps = [{"judge": judge}, {"publish": _published(topic)}]
+    if retraining is not None:
+        decide = {"switch": [{"condition": "${report.body.retrain}", "next": "retrain"}], "next": "end"}
+        steps += [{"decide": decide}, {"retrain": _published(retraining)}]
+    return workflow(*looked, *steps)
+
+
+def _published(topic: pulumi.Input[str]) -> dict[str, Any]:
     message = {"topic": topic, "body": {"messages": [{"data": "${base64.encode(json.encode(report.body))}"}]}}
-    return workflow(
-        *looked,
-        {"judge": {"switch": [{"condition": "${report.body.drifted}", "next": "publish"}, failed], "next": "end"}},
-        {"publish": {"call": "googleapis.pubsub.v1.projects.topics.publish", "args": message}},
-    )
+    return {"call": "googleapis.pubsub.v1.projects.topics.publish", "args": message}
 
 
 def start(workflow: pulumi.Input[str], identity: pulumi.Input[str]) -> cloudscheduler.JobHttpTargetArgs:

@@ -315,7 +315,9 @@ def test_what_a_tenant_with_instances_of_its_own_asks_is_looked_at_apart(hybrid,
         assert pattern["detail"]["pipelineArn"] == pipelines
         assert ":delivery-eta-alerts-" in named(hybrid, TARGET, f"delivery-eta-{part}-alert").inputs["arn"]
     training = named(hybrid, TARGET, "delivery-eta-retraining").inputs
-    assert training["rule"] == named(hybrid, RULE, "delivery-eta-drift").id
+    starts = named(hybrid, RULE, "delivery-eta-retraining")
+    assert training["rule"] == starts.id
+    assert json.loads(starts.inputs["eventPattern"])["detail"]["pipelineArn"] == [of_all]
 
 
 def test_answers_of_a_tenants_own_version_on_instances_of_all_are_looked_at_apart(once, named, monkeypatch):
@@ -331,11 +333,17 @@ def test_answers_of_a_tenants_own_version_on_instances_of_all_are_looked_at_apar
 
 
 @pytest.mark.parametrize(
-    ("drifted", "passed", "end"), [(True, False, "Drifted"), (False, False, "Broken"), (False, True, None)]
+    ("drifted", "passed", "retrain", "end"),
+    [
+        (True, False, False, "Drifted"),
+        (True, False, True, "Retrain"),
+        (False, False, False, "Broken"),
+        (False, True, False, None),
+    ],
 )
-def test_a_run_ends_where_the_report_says(streaming, named, drifted, passed, end):
+def test_a_run_ends_where_the_report_says(streaming, named, drifted, passed, retrain, end):
     _, *conditions = steps(streaming, "drift")
-    report = {"drifted": drifted, "passed": passed}
+    report = {"drifted": drifted, "passed": passed, "retrain": retrain}
     reached = []
     for one in conditions:
         assert one["Type"] == "Condition"
@@ -356,20 +364,25 @@ def test_drift_starts_the_retraining_pipeline_and_tells_the_owner(streaming, nam
     assert pattern["detail-type"] == ["SageMaker Model Building Pipeline Execution Step Status Change"]
     (run_of,) = pattern["detail"]["pipelineArn"]
     assert ":pipeline/fraud-detection-drift-" in run_of
-    assert (pattern["detail"]["stepName"], pattern["detail"]["currentStepStatus"]) == (["Drifted"], ["Failed"])
+    ends = (pattern["detail"]["stepName"], pattern["detail"]["currentStepStatus"])
+    assert ends == (["Drifted", "Retrain"], ["Failed"])
+    begins = named(streaming, RULE, "fraud-detection-retraining")
+    pattern["detail"]["stepName"] = ["Retrain"]
+    assert json.loads(begins.inputs["eventPattern"]) == pattern
     training = named(streaming, TARGET, "fraud-detection-retraining")
     assert ":pipeline/fraud-detection-retraining-" in training.inputs["arn"]
     assert ":role/fraud-detection-monitoring-" in training.inputs["roleArn"]
     alert = named(streaming, TARGET, "fraud-detection-drift-alert")
     assert ":fraud-detection-alerts-" in alert.inputs["arn"]
-    for target in (training, alert):
-        assert target.inputs["rule"].startswith("fraud-detection-drift-")
-        assert rule.urn in target.depends_on
+    for target, of in ((training, begins), (alert, rule)):
+        assert of.urn in target.depends_on
+    assert alert.inputs["rule"].startswith("fraud-detection-drift-")
+    assert training.inputs["rule"].startswith("fraud-detection-retraining-")
 
 
 def test_the_owner_is_told_of_a_look_that_fails_and_of_drift_that_starts_nothing(once, named):
     built = once("churn")
-    for part, ends in (("drift", ["Drifted"]), ("drift-failed", ["Broken", "Drift"])):
+    for part, ends in (("drift", ["Drifted", "Retrain"]), ("drift-failed", ["Broken", "Drift"])):
         rule = named(built, RULE, f"churn-{part}")
         told = named(built, TARGET, f"churn-{part}-alert")
         assert json.loads(rule.inputs["eventPattern"])["detail"]["stepName"] == ends

@@ -259,7 +259,8 @@ def test_the_check_for_drift_runs_on_its_schedule_and_is_what_our_step_understan
     assert (given.metric, given.threshold) == (workload.monitoring.drift.metric, workload.monitoring.drift.threshold)
     assert str(given.baseline) == "${{inputs.champion}}"
     assert str(given.to) == "${{outputs.report}}/drift.json"
-    assert str(given.drifted) == "${{outputs.report}}/drifted.json"
+    assert str(given.retrain) == "${{outputs.report}}/retrain.json"
+    assert (given.trail, given.cool_down_hours) == (lake(built, "curated", "trail/"), 24)
     # A run that finds something fails, which the owner is told.
     assert given.branch is False
     assert given.segment is None
@@ -295,7 +296,7 @@ def test_a_tenant_with_instances_of_its_own_is_looked_at_apart(hybrid, named, mo
     silence = hybrid.named(QUERY_ALERT, "delivery-eta-partners-drift-silence").inputs
     assert "ExperimentName == 'delivery-eta-partners-drift'" in silence["criteria"]["allOf"][0]["query"]
     # The owner is told, and the model of all isn't trained by what one tenant asks.
-    assert given.drifted is None
+    assert (given.retrain, given.trail) == (None, None)
 
 
 @pytest.mark.parametrize("placement", ["dedicated", "shared"])
@@ -309,12 +310,12 @@ def test_drift_in_what_a_tenants_own_model_is_asked_does_not_train_the_model_of_
     built = once("delivery_eta", changes)
     job = check(built, named, "kiosk-drift")
     given = understood(job["command"], monkeypatch)
-    assert (given.drifted, given.model) == (None, "kiosk/1.0.0")
+    assert (given.retrain, given.trail, given.model) == (None, None, "kiosk/1.0.0")
     containers = [one.inputs["properties"] for one in built.of_type(f"{ML}:OnlineDeployment")]
     captured = [container["environmentVariables"]["CAPTURED"] for container in containers]
     assert given.window.removesuffix("/requests/") in captured
     assert path(job["inputs"]["champion"]["uri"]) == "models/paths/kiosk/1.0.0/"
-    assert understood(check(built, named)["command"], monkeypatch).drifted is not None
+    assert understood(check(built, named)["command"], monkeypatch).retrain is not None
 
 
 @pytest.mark.parametrize(
@@ -524,7 +525,7 @@ def test_only_monitoring_starts_pipelines(request, granted, platform):
         assert "start pipelines" not in {role for role, _ in granted(built, purpose)}
 
 
-def test_only_reports_after_which_training_would_help_are_told_to_the_workflow(streaming, named):
+def test_only_reports_that_decide_to_train_are_told_to_the_workflow(streaming, named):
     (topic,) = streaming.of_type(TOPIC)
     (subscription,) = streaming.of_type(SUBSCRIPTION)
     lake = named(streaming, "azure-native:storage:StorageAccount", "fraud-detection-lake")
@@ -539,7 +540,7 @@ def test_only_reports_after_which_training_would_help_are_told_to_the_workflow(s
     zone, _, reports = path(check(streaming, named)["outputs"]["report"]["uri"]).partition("/paths/")
     subject = f"/blobServices/default/containers/{zone}/blobs/{reports}"
     assert subject.startswith(wanted["subjectBeginsWith"])
-    assert f"{subject}drifted.json".endswith(wanted["subjectEndsWith"])
+    assert f"{subject}retrain.json".endswith(wanted["subjectEndsWith"])
     assert not f"{subject}drift.json".endswith(wanted["subjectEndsWith"])
     assert "FlushWithClose" in wanted["advancedFilters"][0]["values"]
 

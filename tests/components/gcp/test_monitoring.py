@@ -169,7 +169,7 @@ def test_the_drift_check_compares_what_was_captured_with_the_champions_baseline(
     pipeline = named(house, WORKFLOW, "fraud-detection-drift").inputs
     assert pipeline["serviceAccount"] == "monitoring@house.iam"
     assert pipeline["cryptoKeyName"] == KEY
-    run, read, judge, publish = json.loads(pipeline["sourceContents"])["main"]["steps"]
+    run, read, judge, publish, _, retrain = json.loads(pipeline["sourceContents"])["main"]["steps"]
     assert run["run"]["args"]["body"]["jobSpec"]["serviceAccount"] == "monitoring@house.iam"
     said = told(house, "fraud-detection-drift")
     assert (said.task, said.metric, said.threshold, said.hours) == (
@@ -195,6 +195,8 @@ def test_the_drift_check_compares_what_was_captured_with_the_champions_baseline(
     assert broken["condition"] == "${not(report.body.passed)}"
     assert "raise" in broken
     assert "fraud-detection-drift" in publish["publish"]["args"]["topic"]
+    assert "fraud-detection-retraining" in retrain["retrain"]["args"]["topic"]
+    assert (said.trail, said.cool_down_hours) == (f"{said.window.removesuffix('/captured/requests')}/trail", 24)
 
 
 def test_a_batch_is_a_window_that_reaches_back_to_the_scoring_before(batch, told):
@@ -255,10 +257,11 @@ def test_a_drift_check_that_comes_to_no_end_any_more_raises_an_alarm(request, na
     assert (query["duration"], query["disableMetricValidation"]) == ("3600s", True)
 
 
-def test_drift_is_published_on_an_encrypted_topic_by_monitoring_only(house, named):
-    topic = named(house, "gcp:pubsub/topic:Topic", "fraud-detection-drift").inputs
+@pytest.mark.parametrize("part", ["drift", "retraining"])
+def test_what_is_found_and_decided_is_published_on_encrypted_topics_by_monitoring_only(house, named, part):
+    topic = named(house, "gcp:pubsub/topic:Topic", f"fraud-detection-{part}").inputs
     assert topic["kmsKeyName"] == KEY
-    grant = named(house, "gcp:pubsub/topicIAMMember:TopicIAMMember", "fraud-detection-drift").inputs
+    grant = named(house, "gcp:pubsub/topicIAMMember:TopicIAMMember", f"fraud-detection-{part}").inputs
     assert (grant["role"], grant["member"]) == ("roles/pubsub.publisher", "serviceAccount:monitoring@house.iam")
 
 
@@ -267,7 +270,7 @@ def test_drift_starts_the_retraining_pipeline(house, named):
     assert trigger["matchingCriterias"] == [
         {"attribute": "type", "value": "google.cloud.pubsub.topic.v1.messagePublished"}
     ]
-    assert "fraud-detection-drift" in trigger["transport"]["pubsub"]["topic"]
+    assert "fraud-detection-retraining" in trigger["transport"]["pubsub"]["topic"]
     assert "fraud-detection-retraining" in trigger["destination"]["workflow"]
     assert trigger["serviceAccount"] == "monitoring@house.iam"
 

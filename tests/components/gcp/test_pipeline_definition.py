@@ -84,3 +84,18 @@ def test_a_report_is_published_if_it_says_drifted_and_another_that_did_not_pass_
     assert (broken["condition"], set(broken)) == ("${not(report.body.passed)}", {"condition", "raise"})
     assert judge["judge"]["next"] == "end"
     assert publish["publish"]["args"]["topic"] == "projects/house/topics/t"
+
+
+def test_a_report_that_decides_to_train_is_published_a_second_time():
+    source = pipeline_definition.run_check(
+        JOB, RUN, "https://report", "projects/house/topics/t", "projects/house/topics/r"
+    )
+    names = [next(iter(step)) for step in steps(source)]
+    assert names == ["run", "read", "judge", "publish", "decide", "retrain"]
+    *_, publish, decide, retrain = steps(source)
+    assert decide["decide"] == {
+        "switch": [{"condition": "${report.body.retrain}", "next": "retrain"}],
+        "next": "end",
+    }
+    assert publish["publish"]["args"]["topic"] == "projects/house/topics/t"
+    assert retrain["retrain"]["args"]["topic"] == "projects/house/topics/r"
