@@ -106,10 +106,10 @@ def test_it_may_what_each_resource_takes(all_options):
         },
         {"serving": {"size": "large", "replicas": {"minimum": 4, "maximum": 12}}},
         {"monitoring": {"latency_objective_ms": 200, "error_rate_objective": 0.01}},
-        {"retraining": {"trigger": "schedule", "schedule": "0 3 * * 0"}},
+        {"retraining": {"schedule": "0 3 * * 0"}},
         {"budget": {"monthly_usd": 9000}},
     ],
-    ids=["promotion", "size", "objectives", "retraining", "budget"],
+    ids=["promotion", "size", "objectives", "schedule", "budget"],
 )
 def test_what_changes_from_day_to_day_needs_no_administrator(once, streaming, changes):
     def administrators(built) -> dict[str, str]:
