@@ -155,7 +155,7 @@ RIGHTS: Mapping[str, Rights] = {
     ),
 }
 
-# A limit on granting names roles, and neither members nor resources: who may grant a role may grant it to itself. It
+# A limit on granting names roles, and no members: who may grant a role may grant it to itself. It
 # isn't known to Artifact Registry, Bigtable, Pub/Sub and Vertex AI, and BigQuery's datasets pass over it.
 # https://cloud.google.com/iam/docs/setting-limits-on-granting-roles and
 # https://cloud.google.com/iam/docs/conditions-attribute-reference#api-attributes-iam
