@@ -121,7 +121,6 @@ RIGHTS: Mapping[str, Sequence[str]] = {
     "privatedns:PrivateRecordSet": _changes(f"{_NETWORK}/privateDnsZones/A"),
     "privatedns:PrivateZone": _changes(f"{_NETWORK}/privateDnsZones", "join"),
     "privatedns:VirtualNetworkLink": _changes(f"{_NETWORK}/privateDnsZones/virtualNetworkLinks"),
-    "redisenterprise:AccessPolicyAssignment": _changes(f"{_REDIS}/databases/accessPolicyAssignments"),
     "redisenterprise:Database": _changes(f"{_REDIS}/databases"),
     "redisenterprise:RedisEnterprise": _changes(_REDIS, _APPROVAL),
     "resources:Deployment": _changes("Microsoft.Resources/deployments"),
@@ -137,8 +136,14 @@ RIGHTS: Mapping[str, Sequence[str]] = {
 # https://learn.microsoft.com/azure/network-watcher/required-rbac-permissions
 WATCHER_RIGHTS: Mapping[str, Sequence[str]] = {"network:FlowLog": _changes(f"{_NETWORK}/networkWatchers/flowLogs")}
 
-# What an administrator alone changes: with these one gets more rights.
-ADMINISTRATORS = frozenset({"authorization:RoleDefinition", "managedidentity:FederatedIdentityCredential"})
+# What an administrator alone changes: with these one gets more rights, as in Redis, where access is no role of Azure's.
+ADMINISTRATORS = frozenset(
+    {
+        "authorization:RoleDefinition",
+        "managedidentity:FederatedIdentityCredential",
+        "redisenterprise:AccessPolicyAssignment",
+    }
+)
 
 # Given by the role that assigns roles, under a condition.
 CONDITIONAL = frozenset({"authorization:RoleAssignment"})

@@ -271,6 +271,7 @@ def test_it_changes_neither_roles_nor_trust_nor_itself(streaming, may):
     role = streaming.named(ROLE, "fraud-detection-deploy").id
     trust = streaming.named(CREDENTIAL, "fraud-detection-deployer").id
     training = streaming.named(IDENTITY, "fraud-detection-training").id
+    online = streaming.named("azure-native:redisenterprise:Database", "fraud-detection-online").id
     trusts = f"{IDENTITIES}/federatedIdentityCredentials"
     for operation, on in [
         ("Microsoft.Authorization/roleDefinitions/write", role),
@@ -280,6 +281,10 @@ def test_it_changes_neither_roles_nor_trust_nor_itself(streaming, may):
         ("Microsoft.Authorization/locks/delete", role),
         (f"{trusts}/write", trust),
         (f"{trusts}/delete", trust),
+        (
+            "Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments/write",
+            f"{online}/accessPolicyAssignments/x",
+        ),
         # Nor does it let anybody sign in as an identity of the platform.
         (f"{trusts}/write", f"{training}/federatedIdentityCredentials/x"),
     ]:
