@@ -19,6 +19,7 @@ from ml_blueprints.azure.deploy_rights import Grant
 from ml_blueprints.azure.encryption import Encryption, existing_key
 from ml_blueprints.azure.layer import AzureLayer
 from ml_blueprints.azure.network import Network
+from ml_blueprints.azure.private_vault import private_vault
 from ml_blueprints.azure.storage_account import private_account
 from ml_blueprints.errors import BlueprintError, Problem
 from ml_blueprints.layers import Context
@@ -170,6 +171,20 @@ class Foundation(AzureLayer, layers.Foundation):
         self.realise("private-service-access", endpoint)
         return endpoint
 
+    def private_vault(self, part: str, opts: pulumi.ResourceOptions) -> keyvault.Vault:
+        """A vault that isn't the workspaces' own, whose secrets and keys the workspaces' identity manages.
+
+        part: at most 7 characters.
+        """
+        vault = private_vault(self.context, self.short(part), self.group, self.location, self.tenant, opts)
+        self._connect_vault(part, vault)
+        return vault
+
+    def _connect_vault(self, part: str, vault: keyvault.Vault) -> None:
+        """Let it be reached in the platform's network, and have its logs kept."""
+        self.private_endpoint(part, vault.id, "vault")
+        self.keep_logs(part, vault)
+
     def keep_logs(self, part: str, resource: pulumi.CustomResource) -> monitor.DiagnosticSetting:
         """Send all logs of a resource to the log workspace."""
         return monitor.DiagnosticSetting(
@@ -200,26 +215,14 @@ class Foundation(AzureLayer, layers.Foundation):
         """The vault holds the workspaces' secrets in any case, and the key unless one is brought along."""
         context, settings = self.context, self.context.settings.encryption
         self.encryption_identity = self.identity("encryption")
-        self.vault = keyvault.Vault(
-            # A vault's name has 3 to 24 characters, and stays taken for as long as a deleted vault can be recovered.
+        self.vault = private_vault(
+            context,
             self.short("vault"),
-            resource_group_name=self.group,
-            location=self.location,
-            properties=keyvault.VaultPropertiesArgs(
-                tenant_id=self.tenant,
-                sku=keyvault.SkuArgs(family=keyvault.SkuFamily.A, name=keyvault.SkuName.STANDARD),
-                enable_rbac_authorization=True,
-                enable_soft_delete=True,
-                soft_delete_retention_in_days=90,
-                enable_purge_protection=True,
-                public_network_access="Disabled",
-                network_acls=keyvault.NetworkRuleSetArgs(
-                    default_action=keyvault.NetworkRuleAction.DENY,
-                    bypass=keyvault.NetworkRuleBypassOptions.AZURE_SERVICES,
-                ),
-            ),
-            tags=context.tags,
-            opts=self.child(),
+            self.group,
+            self.location,
+            self.tenant,
+            self.child(),
+            bypass=keyvault.NetworkRuleBypassOptions.AZURE_SERVICES,
         )
         identity = {"identity": self.encryption_identity.id, "identity_client": self.encryption_identity.client_id}
         if settings.existing_key:
@@ -298,8 +301,7 @@ class Foundation(AzureLayer, layers.Foundation):
     def _network(self) -> None:
         context = self.context
         self.network_component = Network(context, self.group, self.location, opts=self.child())
-        self.private_endpoint("vault", self.vault.id, "vault")
-        self.keep_logs("vault", self.vault)
+        self._connect_vault("vault", self.vault)
         if self.network_component.network is None:
             for capability in ("private-network", "flow-logs"):
                 context.register.brought(capability)

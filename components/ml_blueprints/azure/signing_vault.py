@@ -4,7 +4,6 @@ import pulumi
 
 from ml_blueprints.azure import facts
 from ml_blueprints.azure.foundation import Foundation
-from ml_blueprints.azure.private_vault import private_vault
 from ml_blueprints.layers import Context
 from ml_blueprints.settings import Purpose
 
@@ -21,7 +20,7 @@ class SigningVault(pulumi.ComponentResource):
 
     def __init__(self, context: Context, foundation: Foundation, opts: pulumi.ResourceOptions | None = None):
         super().__init__("ml-blueprints:azure:SigningVault", context.logical("signing"), None, opts)
-        self.vault = private_vault(context, foundation, "signing", pulumi.ResourceOptions(parent=self))
+        self.vault = foundation.private_vault("signing", pulumi.ResourceOptions(parent=self))
         self.readers = foundation.grant(Purpose.TRAINING, "signing", facts.ROLE_VAULT_READER, self.vault.id)
         # A preview has the properties that were given, and no address among them: the id comes with the address.
         self.reference = pulumi.Output.all(self.vault.id, self.vault.properties.vault_uri).apply(

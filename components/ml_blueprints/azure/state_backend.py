@@ -5,7 +5,6 @@ from pulumi_azure_native import keyvault, storage
 
 from ml_blueprints.azure import deploy_rights, facts
 from ml_blueprints.azure.foundation import Foundation
-from ml_blueprints.azure.private_vault import private_vault
 from ml_blueprints.azure.storage_account import delete_versions_after, private_account
 from ml_blueprints.layers import Context
 
@@ -78,7 +77,7 @@ class StateBackend(pulumi.ComponentResource):
 
     def _key(self) -> None:
         context, foundation = self.context, self.foundation
-        self.vault = private_vault(context, foundation, STATE, pulumi.ResourceOptions(parent=self))
+        self.vault = foundation.private_vault(STATE, pulumi.ResourceOptions(parent=self))
         rotation = f"P{context.settings.encryption.rotation_days}D"
         self.key = keyvault.Key(
             context.logical("state-key"),
