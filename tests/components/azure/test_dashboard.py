@@ -50,7 +50,7 @@ def test_charts_ask_the_platforms_logs_and_resources(streaming):
         ("microsoft.eventhub/namespaces--IncomingMessages", "EntityName"),
         ("microsoft.eventhub/namespaces--OutgoingMessages", "EntityName"),
     }
-    (group,) = streaming.of_type("azure-native:resources:ResourceGroup")
+    group = streaming.named("azure-native:resources:ResourceGroup", "fraud-detection-platform")
     assert f"startswith '{group.id}/'" in shown["Alarms"]["query"]
     (page,) = streaming.of_type(WORKBOOK)
     assert page.inputs["sourceId"] == logs.id

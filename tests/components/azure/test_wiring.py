@@ -79,12 +79,17 @@ def test_everything_that_takes_tags_has_them(request, platform):
 @PLATFORMS
 def test_everything_lies_in_the_platforms_group_and_region(request, platform):
     built = request.getfixturevalue(platform)
-    (group,) = built.of_type("azure-native:resources:ResourceGroup")
+    name = built.platform.context.name
+    groups = {
+        part: built.named("azure-native:resources:ResourceGroup", f"{name}-{part}").id.rpartition("/")[2]
+        for part in ("platform", "access")
+    }
+    # Who deploys and who looks are apart from what they deploy and look at.
+    apart = {f"{name}-deployer", f"{name}-auditor"}
     for resource in built.resources:
         if takes(resource, "resourceGroupName") and resource.type not in ELSEWHERE:
-            assert resource.inputs["resourceGroupName"] == group.id.rpartition("/")[2], (
-                f"{resource.type} {resource.name}"
-            )
+            group = groups["access" if resource.name in apart else "platform"]
+            assert resource.inputs["resourceGroupName"] == group, f"{resource.type} {resource.name}"
         if "location" in resource.inputs:
             assert resource.inputs["location"] in ("westeurope", "Global"), f"{resource.type} {resource.name}"
 
