@@ -59,7 +59,10 @@ ENTRA = {
 
 @dataclass(frozen=True)
 class Registration:
-    """One resource as the program registered it; `inputs` in the provider's spelling, generated names left out."""
+    """One resource as the program registered it; `inputs` in the provider's spelling, generated names left out.
+
+    arn: where it has one, on AWS.
+    """
 
     type: str
     name: str
@@ -73,6 +76,7 @@ class Registration:
     depends_on: tuple[str, ...]
     delete_before_replace: bool
     ignore_changes: tuple[str, ...]
+    arn: str = ""
 
 
 @dataclass
@@ -162,6 +166,7 @@ class _Recorder(mocks.MockMonitor):
                     depends_on=tuple(request.dependencies),
                     delete_before_replace=request.deleteBeforeReplace,
                     ignore_changes=tuple(request.ignoreChanges),
+                    arn=mocks.rpc.deserialize_properties(response.object).get("arn", ""),
                 )
             )
         return response

@@ -6,6 +6,7 @@ from pulumi_aws import iam, s3
 from ml_blueprints import layers
 from ml_blueprints.aws import facts, policy
 from ml_blueprints.aws.bucket import private_bucket
+from ml_blueprints.aws.deployer import Deployer
 from ml_blueprints.aws.development import Development
 from ml_blueprints.aws.foundation import Foundation
 from ml_blueprints.layers import Context, Zone
@@ -31,7 +32,7 @@ class Delivery(layers.Delivery):
         self.foundation, self.development = foundation, development
         self.issuer_provider: iam.OpenIdConnectProvider | None = None
         self._federation()
-        self._deploy_role()
+        self._deployer()
         self._audit_role()
         self._state()
         self.give(
@@ -79,42 +80,13 @@ class Delivery(layers.Delivery):
             }
         )
 
-    def _deploy_role(self) -> None:
-        context, delivery = self.context, self.context.settings.delivery
-        self.deploy_role = iam.Role(
-            context.logical("deployer"),
-            description=f"Workflows of {delivery.repository} deploy {context.name} to {context.settings.environment}",
-            assume_role_policy=self._trusted_in(context.settings.environment),
-            permissions_boundary=self.foundation.boundary.arn,
-            max_session_duration=3600,
-            tags=context.tags,
-            opts=self.child(),
-        )
-        iam.RolePolicy(
-            context.logical("deployer"),
-            role=self.deploy_role.name,
-            policy=policy.document(
-                policy.allow(["ecr:GetAuthorizationToken"], ["*"]),
-                policy.allow(
-                    [
-                        "ecr:BatchCheckLayerAvailability",
-                        "ecr:BatchGetImage",
-                        "ecr:CompleteLayerUpload",
-                        "ecr:GetDownloadUrlForLayer",
-                        "ecr:InitiateLayerUpload",
-                        "ecr:PutImage",
-                        "ecr:UploadLayerPart",
-                    ],
-                    [self.development.repository.arn],
-                ),
-                policy.allow(
-                    ["sagemaker:DescribePipeline", "sagemaker:StartPipelineExecution", "sagemaker:UpdatePipeline"],
-                    [self.development.pipeline, self.development.retraining],
-                ),
-            ),
-            opts=self.child(),
-        )
-        self.realise("federated-deployment", self.deploy_role)
+    def _deployer(self) -> None:
+        """An experiment's ends with it: its boundary says so."""
+        trusted = self._trusted_in(self.context.settings.environment)
+        made = Deployer(self.context, self.foundation, self.development, trusted, opts=self.child())
+        self.deploy_role = made.role
+        self.realise("federated-deployment", made.role)
+        self.realise("stack-deployment", *made.policies.values())
 
     def _state(self) -> None:
         """Where stacks keep their state: of all platforms' identities the deployer alone reads and writes it.

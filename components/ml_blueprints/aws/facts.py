@@ -73,12 +73,8 @@ BOUNDARY_ACTIONS = (
     "ec2:DescribeVpcs",
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",
-    "ecr:CompleteLayerUpload",
     "ecr:GetAuthorizationToken",
     "ecr:GetDownloadUrlForLayer",
-    "ecr:InitiateLayerUpload",
-    "ecr:PutImage",
-    "ecr:UploadLayerPart",
     "emr-serverless:StartJobRun",
     "emr-serverless:TagResource",
     "glue:GetDatabase",
@@ -145,7 +141,6 @@ BOUNDARY_ACTIONS = (
     "sagemaker:DescribeHyperParameterTuningJob",
     "sagemaker:DescribeModel",
     "sagemaker:DescribeModelPackage",
-    "sagemaker:DescribePipeline",
     "sagemaker:DescribeProcessingJob",
     "sagemaker:DescribeSpace",
     "sagemaker:DescribeTrainingJob",
@@ -164,7 +159,6 @@ BOUNDARY_ACTIONS = (
     "sagemaker:StopProcessingJob",
     "sagemaker:StopTrainingJob",
     "sagemaker:UpdateEndpointWeightsAndCapacities",
-    "sagemaker:UpdatePipeline",
     "sagemaker:UpdateSpace",
     "sagemaker:UpdateTrialComponent",
     *TRACKER_ACTIONS,
@@ -175,6 +169,28 @@ BOUNDARY_ACTIONS = (
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 )
+
+# What of it reaches the platform's own alone, by how actions begin: whoever brings a stack up makes identities under
+# the boundary, so that it, too, says where. `{place}` is region and account; the key isn't known by a name.
+BOUNDARY_OWN = {
+    "dynamodb:": "arn:aws:dynamodb:{place}:table/{name}-*",
+    "ecr:Batch": "arn:aws:ecr:{place}:repository/{name}-{token}/*",
+    "ecr:GetDownloadUrl": "arn:aws:ecr:{place}:repository/{name}-{token}/*",
+    "iam:PassRole": "arn:aws:iam::{account}:role/{name}-*",
+    "kinesis:": "arn:aws:kinesis:{place}:stream/{name}-*",
+    "lambda:": "arn:aws:lambda:{place}:function:{name}-*",
+    "s3:": "arn:aws:s3:::{name}-*",
+    "sagemaker:BatchGetRecord": "arn:aws:sagemaker:{place}:feature-group/*-{token}",
+    "sagemaker:GetRecord": "arn:aws:sagemaker:{place}:feature-group/*-{token}",
+    "sagemaker:InvokeEndpoint": "arn:aws:sagemaker:{place}:endpoint/{name}-*",
+    "sagemaker:PutRecord": "arn:aws:sagemaker:{place}:feature-group/*-{token}",
+    "sagemaker:StartPipelineExecution": "arn:aws:sagemaker:{place}:pipeline/{name}-*",
+    "sagemaker:UpdateEndpoint": "arn:aws:sagemaker:{place}:endpoint/{name}-*",
+    "secretsmanager:": "arn:aws:secretsmanager:{place}:secret:{name}-*",
+    "sns:": "arn:aws:sns:{place}:{name}-*",
+    "sqs:": "arn:aws:sqs:{place}:{name}-*",
+    "states:": "arn:aws:states:{place}:stateMachine:{name}-*",
+}
 
 # Interface endpoints for the services that the layers call, and those that only streams need.
 # https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html

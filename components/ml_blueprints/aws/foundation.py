@@ -195,13 +195,37 @@ class Foundation(layers.Foundation):
         self.realise("flow-logs", network.flow_log)
 
     def _boundary(self) -> None:
+        """Identities brought along aren't under it, but some are handed on by ours."""
+        mine, key = tuple(facts.BOUNDARY_OWN), "kms:"
+        own = [action for action in facts.BOUNDARY_ACTIONS if action.startswith(mine)]
+        others = [action for action in facts.BOUNDARY_ACTIONS if not action.startswith((*mine, key))]
+        named = [self.named(arn) for arn in dict.fromkeys(facts.BOUNDARY_OWN.values())]
+        of_key = [action for action in facts.BOUNDARY_ACTIONS if action.startswith(key)]
+        until = self.until()
         self.boundary = iam.Policy(
             self.context.logical("boundary"),
             description=f"The most that a role of {self.context.name} may be granted",
-            policy=policy.document(policy.allow(facts.BOUNDARY_ACTIONS, ["*"], **self.until())),
+            policy=policy.document(
+                policy.allow(others, ["*"], **until),
+                policy.allow(own, [*named, *self.context.settings.identities.values()], **until),
+                policy.allow(of_key, [self.key_arn], **until),
+            ),
             tags=self.context.tags,
             opts=self.child(),
         )
+
+    def named(self, arn: str) -> pulumi.Output[str]:
+        """An ARN with the platform's words: `{name}`, `{token}`, `{account}`, `{region}`, `{place}` (the two of them
+        together) and `{catalog}`, the database's."""
+        name, token = self.context.name, self.context.token
+        catalog = f"{name}_{token}".replace("-", "_")
+
+        def filled(where: list[str]) -> str:
+            region, account = where
+            words = {"region": region, "account": account, "place": f"{region}:{account}"}
+            return arn.format(name=name, token=token, catalog=catalog, **words)
+
+        return pulumi.Output.all(self.region, self.account).apply(filled)
 
     def until(self) -> dict[str, dict[str, str]]:
         """The condition on all rights: those of an experiment end with it, whatever is left of its resources."""

@@ -6,6 +6,7 @@ import re
 import pytest
 from ml_blueprints.aws import LIMITS
 from ml_blueprints.settings import Purpose
+from tests.components.aws import iam
 
 KEY = "arn:aws:kms:eu-west-1:210987654321:key/5ec0de00-da7a-4000-8000-000000000000"
 ROLE = "aws:iam/role:Role"
@@ -18,14 +19,15 @@ def statements(document: str) -> list[dict]:
 
 
 def of_all(built):
-    """The boundary of all identities but the auditor's (test_delivery.py)."""
+    """The boundary of all identities but the auditor's and the deployer's."""
     return built.named("aws:iam/policy:Policy", f"{built.platform.context.name}-boundary")
 
 
 def grants(built):
     """What is granted to identities under that boundary."""
-    name = f"{built.platform.context.name}-auditor"
-    return [grant for grant in built.of_type(GRANT) if grant.name not in (name, f"{name}-state")]
+    name = built.platform.context.name
+    others = {f"{name}-{part}" for part in ("auditor", "auditor-state", "deployer-state")}
+    return [grant for grant in built.of_type(GRANT) if grant.name not in others]
 
 
 def test_the_key_rotates_as_the_settings_say(once):
@@ -100,31 +102,49 @@ def test_every_role_is_under_the_boundary(request, platform, of_services):
     prefix = f"{built.platform.context.name}-"
     named = {role.name.removeprefix(prefix): role for role in roles}
     assert set(named) == {*Purpose, *of_services, "audit", "deployer", "auditor"}
-    # Whoever compares what is there with its state has a boundary of its own (test_delivery.py).
-    del named["auditor"]
+    # Who deploys, and who compares what is there with its state, have boundaries of their own (test_deployer.py).
+    del named["auditor"], named["deployer"]
     for role in named.values():
         assert f"policy/{prefix}boundary" in role.inputs["permissionsBoundary"]
         assert boundary.urn in role.depends_on
 
 
-@pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid"])
+@pytest.mark.parametrize("platform", ["streaming", "batch", "hybrid", "house"])
 def test_what_is_granted_is_within_the_boundary(request, platform):
     built = request.getfixturevalue(platform)
-    boundary = of_all(built)
-    (most,) = statements(boundary.inputs["policy"])
-    granted = {
-        action
+    boundary = of_all(built).inputs["policy"]
+    beyond = [
+        (grant.name, action, resource)
         for grant in grants(built)
         for statement in statements(grant.inputs["policy"])
         for action in statement["Action"]
-    }
-    assert granted <= set(most["Action"])
-    assert not [action for action in most["Action"] if "*" in action]
+        for resource in statement["Resource"]
+        if not iam.allowed([boundary], (action, resource, {}))
+    ]
+    assert beyond == []
+    assert not [action for statement in statements(boundary) for action in statement["Action"] if "*" in action]
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("s3:GetObject", "arn:aws:s3:::payroll-0123456/salaries.parquet"),
+        ("dynamodb:GetItem", "arn:aws:dynamodb:eu-west-1:123456789012:table/payroll"),
+        ("kms:Decrypt", "arn:aws:kms:eu-west-1:123456789012:key/1b2c3d4e-0000-4000-8000-000000000000"),
+        ("iam:PassRole", "arn:aws:iam::123456789012:role/payroll"),
+        ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:payroll-0a1b2c"),
+        ("lambda:InvokeFunction", "arn:aws:lambda:eu-west-1:123456789012:function:payroll"),
+        ("sagemaker:InvokeEndpoint", "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/payroll"),
+        ("sqs:SendMessage", "arn:aws:sqs:eu-west-1:123456789012:payroll"),
+    ],
+)
+def test_no_identity_ever_reaches_what_is_beside_the_platform(streaming, house, action, resource):
+    for built in (streaming, house):
+        assert not iam.allowed([of_all(built).inputs["policy"]], (action, resource, {}))
 
 
 def test_the_boundary_has_nothing_of_streams_and_spark_that_no_platform_grants(streaming, batch, hybrid):
-    boundary = of_all(streaming)
-    (most,) = statements(boundary.inputs["policy"])
+    most = {action for statement in statements(of_all(streaming).inputs["policy"]) for action in statement["Action"]}
     granted = {
         action
         for built in (streaming, batch, hybrid)
@@ -133,7 +153,7 @@ def test_the_boundary_has_nothing_of_streams_and_spark_that_no_platform_grants(s
         for action in statement["Action"]
     }
     services = ("dynamodb", "emr-serverless", "kinesis", "lakeformation", "lambda", "sqs", "xray")
-    assert {action for action in most["Action"] if action.startswith(services)} - granted == set()
+    assert {action for action in most if action.startswith(services)} - granted == set()
 
 
 # https://docs.aws.amazon.com/service-authorization/latest/reference/: these have no resource but `*`.
@@ -207,7 +227,8 @@ def test_existing_identities_are_used_and_get_no_rights(house):
     ours = {f"fraud-detection-{part}" for part in ("archive", "audit", "auditor", "deployer", "lake-formation")}
     states = {f"fraud-detection-{part}-state" for part in ("auditor", "deployer")}
     assert {role.name for role in house.of_type(ROLE)} == ours
-    assert {grant.name for grant in house.of_type(GRANT)} == ours | states
+    deployers = {"fraud-detection-deployer"}
+    assert {grant.name for grant in house.of_type(GRANT)} == (ours - deployers) | states
 
 
 def test_one_existing_identity_leaves_the_others_new(once, named):
@@ -237,13 +258,10 @@ def test_the_longest_name_fits_a_sagemaker_model():
 
 
 def test_rights_of_an_experiment_end_with_it(streaming, experiment):
-    boundary = of_all(streaming)
-    (most,) = statements(boundary.inputs["policy"])
-    assert "Condition" not in most
-    boundary = of_all(experiment())
-    (most,) = statements(boundary.inputs["policy"])
+    assert not [one for one in statements(of_all(streaming).inputs["policy"]) if "Condition" in one]
     # To the end of the last day; every role of the platform is under this boundary.
-    assert most["Condition"] == {"DateLessThanEquals": {"aws:CurrentTime": "2099-01-31T23:59:59Z"}}
+    ends = {"DateLessThanEquals": {"aws:CurrentTime": "2099-01-31T23:59:59Z"}}
+    assert all(one["Condition"] == ends for one in statements(of_all(experiment()).inputs["policy"]))
 
 
 def test_accounts_that_take_models_on_decrypt_them_from_s3_and_ecr_only(once, streaming):

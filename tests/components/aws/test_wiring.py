@@ -54,7 +54,7 @@ def test_everything_that_takes_tags_has_them(request, platform):
         ("aws:lambda/function:Function", "processor", {"features", "endpoint", "images", "ingest", "private-1"}),
         ("aws:sagemaker/pipeline:Pipeline", "drift", {"endpoint", "curated", "models", "monitoring", "key"}),
         ("aws:cloudwatch/eventTarget:EventTarget", "retraining", {"retraining", "monitoring", "drift"}),
-        ("aws:iam/rolePolicy:RolePolicy", "deployer", {"images", "training", "retraining"}),
+        ("aws:iam/policy:Policy", "deployer-own", {"images", "training", "retraining"}),
     ],
 )
 def test_each_layers_principal_resource_refers_to_its_neighbours(streaming, named, token, name, uses):
