@@ -1,5 +1,6 @@
 """What the runs of compiled pipelines have in common: the archive of a real workload, and a key that signs."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -9,6 +10,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from ml_pipelines.platforms import local
 from ml_pipelines.tasks import find
+from tests.pipelines.warm_python import warm_python
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    """What pipelines start as `python`, in a folder of its own."""
+    with warm_python(tmp_path_factory.mktemp("python")) as caller:
+        yield caller
 
 
 @pytest.fixture(scope="session")

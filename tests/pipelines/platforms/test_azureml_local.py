@@ -12,7 +12,6 @@ import os
 import random
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
@@ -45,9 +44,13 @@ class StepFailedError(Exception):
 
 @dataclass
 class Service:
-    """What a workspace does with a pipeline. logged: what trials reported by their run; ran: the steps, in order."""
+    """What a workspace does with a pipeline.
+
+    python: where commands find it. logged: what trials reported by their run. ran: the steps, in order.
+    """
 
     folder: Path
+    python: Path
     url: str
     logged: dict[str, list[dict[str, Any]]]
     ran: list[str] = field(default_factory=list)
@@ -100,7 +103,7 @@ class Service:
         line = EXPRESSION.sub(lambda match: str(bound[match[1]][match[2]]), part["command"])
         environment = {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{self.python.parent}:{os.environ['PATH']}",
             "MLFLOW_TRACKING_URI": self.url,
             "MLFLOW_TRACKING_TOKEN": "token",
             "MLFLOW_RUN_ID": run,
@@ -125,7 +128,7 @@ def _drawn(how: dict[str, Any], drawn: random.Random) -> str:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Generator[Service]:
+def service(tmp_path: Path, python: Path) -> Generator[Service]:
     """A workspace whose MLflow keeps what it is told."""
     logged: dict[str, list[dict[str, Any]]] = {}
 
@@ -143,7 +146,7 @@ def service(tmp_path: Path) -> Generator[Service]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), MLflow)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield Service(tmp_path, f"http://127.0.0.1:{server.server_port}", logged)
+    yield Service(tmp_path, python, f"http://127.0.0.1:{server.server_port}", logged)
     server.shutdown()
 
 

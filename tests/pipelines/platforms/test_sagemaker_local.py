@@ -13,7 +13,6 @@ import random
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,9 +38,13 @@ class PipelineFailedError(Exception):
 
 @dataclass
 class Service:
-    """What SageMaker does with a pipeline. s3: where the buckets lie; ran: the steps, in order; packages: versions."""
+    """What SageMaker does with a pipeline.
+
+    s3: where the buckets lie; python: where containers find it; ran: the steps, in order; packages: versions.
+    """
 
     s3: Path
+    python: Path
     execution: str = ""
     ran: list[str] = field(default_factory=list)
     packages: list[dict[str, Any]] = field(default_factory=list)
@@ -91,7 +94,7 @@ class Service:
         for one in outputs.values():
             _mounted(opt, one["LocalPath"]).mkdir(parents=True)
         words = said["AppSpecification"]["ContainerEntrypoint"] + said["AppSpecification"]["ContainerArguments"]
-        _start(name, words, opt)
+        self._start(name, words, opt)
         for one in outputs.values():
             shutil.copytree(_mounted(opt, one["LocalPath"]), self._place(one["S3Uri"]), dirs_exist_ok=True)
         for one in step.get("PropertyFiles", ()):
@@ -120,7 +123,7 @@ class Service:
             file = self.s3.parent / "jobs" / self.execution / trial / "input" / "config" / "hyperparameters.json"
             file.parent.mkdir(parents=True)
             file.write_text(json.dumps(parameters | {"_tuning_objective_metric": metric["Name"]}))
-            words = [sys.executable, "-m", "ml_pipelines.platforms.sagemaker_training", "train"]
+            words = ["python", "-m", "ml_pipelines.platforms.sagemaker_training", "train"]
             opt = self._trained(trial, job, words)
             (value,) = re.findall(metric["Regex"], (opt / "log").read_text())
             packed = self._place(f"{job['OutputDataConfig']['S3OutputPath']}/{trial}/output/model.tar.gz")
@@ -140,8 +143,21 @@ class Service:
                 channel["DataSource"]["S3DataSource"]["S3Uri"], opt / "input" / "data" / channel["ChannelName"]
             )
         (opt / "model").mkdir(parents=True)
-        _start(job, words, opt, said.get("Environment", {}))
+        self._start(job, words, opt, said.get("Environment", {}))
         return opt
+
+    def _start(self, job: str, words: Sequence[str], opt: Path, said: dict[str, str] | None = None) -> None:
+        """Run a container's command with a folder in the place of /opt/ml. Raises PipelineFailedError."""
+        placed = [word.replace(OPT, str(opt)) for word in words]
+        environment = {
+            **os.environ,
+            "PATH": f"{self.python.parent}:{os.environ['PATH']}",
+            **{name: word.replace(OPT, str(opt)) for name, word in (said or {}).items()},
+        }
+        ended = subprocess.run(placed, env=environment, capture_output=True, text=True)
+        (opt / "log").write_text(ended.stdout)
+        if ended.returncode:
+            raise PipelineFailedError(f"{job}: {ended.returncode}: {ended.stdout}{ended.stderr}")
 
     def _place(self, uri: str) -> Path:
         assert uri.startswith("s3://")
@@ -210,25 +226,11 @@ def _drawn(ranges: dict[str, Any], drawn: random.Random) -> Iterator[tuple[str, 
             yield one["Name"], str(round(value)) if kind == "IntegerParameterRanges" else str(value)
 
 
-def _start(job: str, words: Sequence[str], opt: Path, said: dict[str, str] | None = None) -> None:
-    """Run a container's command with a folder in the place of /opt/ml. Raises PipelineFailedError."""
-    placed = [word.replace(OPT, str(opt)) for word in words]
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        **{name: word.replace(OPT, str(opt)) for name, word in (said or {}).items()},
-    }
-    ended = subprocess.run(placed, env=environment, capture_output=True, text=True)
-    (opt / "log").write_text(ended.stdout)
-    if ended.returncode:
-        raise PipelineFailedError(f"{job}: {ended.returncode}: {ended.stdout}{ended.stderr}")
-
-
 @pytest.fixture
-def service(tmp_path: Path, archive: Path) -> Service:
+def service(tmp_path: Path, archive: Path, python: Path) -> Service:
     """An account whose lake holds the archive."""
     shutil.copytree(archive, tmp_path / "s3" / "raw" / "events")
-    return Service(tmp_path / "s3")
+    return Service(tmp_path / "s3", python)
 
 
 @pytest.fixture(scope="module")

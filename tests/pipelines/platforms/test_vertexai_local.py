@@ -119,7 +119,7 @@ def _drawn(spec: Any, drawn: random.Random) -> str:
 
 
 @pytest.fixture
-def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Google:
+def google(tmp_path: Path, python: Path, monkeypatch: pytest.MonkeyPatch) -> Google:
     """Google's part, which KFP's local runner asks where it would refuse a launcher."""
     from kfp.local import status, subprocess_task_handler
 
@@ -138,6 +138,8 @@ def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Google:
             return status.Status.SUCCESS
 
     monkeypatch.setattr(subprocess_task_handler, "SubprocessTaskHandler", Handler)
+    # What KFP's runner and the tuner start as `python`.
+    monkeypatch.setattr(sys, "executable", str(python))
     return found
 
 
