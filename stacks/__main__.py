@@ -11,9 +11,10 @@ import pulumi
 gc.disable()
 atexit.register(gc.freeze)
 
-from ml_blueprints import lean_imports  # noqa: E402
+from ml_blueprints import lean_imports, lean_log  # noqa: E402
 
 lean_imports.install()
+lean_log.install()
 
 from ml_blueprints import platform  # noqa: E402
 from ml_blueprints.errors import BlueprintError  # noqa: E402
