@@ -13,7 +13,7 @@ from ml_blueprints.azure import containers
 from ml_blueprints.azure.data import Data
 from ml_blueprints.azure.foundation import Foundation
 from ml_blueprints.azure.online_endpoint import OnlineEndpoint
-from ml_blueprints.azure.rollback import Rollback
+from ml_blueprints.azure.rollback import Rollback, RollbackIdentity
 from ml_blueprints.layers import Context
 from ml_blueprints.settings import Purpose, Settings
 from ml_blueprints.workload import Role, Workload
@@ -41,9 +41,12 @@ foundation = SimpleNamespace(
     log_workspace=operationalinsights.Workspace("logs", resource_group_name=group.name),
     user_identities={Purpose.SERVING: serving},
     identities={Purpose.SERVING: serving.id},
+    own_identities={},
+    granted=[],
+    _roles={},
     child=pulumi.ResourceOptions,
 )
-for name in ("assign", "role", "identity", "keep_logs", "client"):
+for name in ("assign", "expect", "role", "role_definition", "identity", "keep_logs", "client"):
     setattr(foundation, name, partial(getattr(Foundation, name), foundation))
 
 workspace = machinelearningservices.Workspace("ml", resource_group_name=group.name)
@@ -84,5 +87,6 @@ def online(behind: tuple[containers.Container, ...], tenant: str | None = None) 
 endpoints = [online(containers.shared(workload))]
 endpoints += [online(behind, tenant) for tenant, behind in containers.dedicated(workload).items()]
 for endpoint in endpoints:
+    who = RollbackIdentity(foundation, endpoint)
     if any(container.role is Role.CANARY for container in endpoint.containers):
-        Rollback(context, foundation, endpoint)
+        Rollback(context, foundation, who)
