@@ -59,6 +59,8 @@ RIGHTS: Mapping[str, Sequence[str]] = {
     "eventhub:SchemaRegistry": _changes(f"{_EVENTS}/schemagroups"),
     # Resource Manager deletes no key, which is done on the vault's data.
     "keyvault:Key": ("Microsoft.KeyVault/vaults/keys/write",),
+    # A vault's model of access, by which whoever writes it could let himself in, is changed by those alone who give
+    # roles without a condition. https://learn.microsoft.com/azure/key-vault/general/rbac-guide
     "keyvault:Vault": _changes("Microsoft.KeyVault/vaults", _APPROVAL),
     # The address of a workflow, by which alarms call it, is asked for at each preview.
     "logic:Workflow": (

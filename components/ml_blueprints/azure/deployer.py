@@ -52,7 +52,7 @@ class Deployer(pulumi.ComponentResource):
 
     def _changes(self) -> None:
         group = self.foundation.resource_group.id
-        self.role = self.foundation.role_definition("deploy", "deploy", deploy_rights.actions())
+        self.role = self.foundation.role_definition("deploy", "deploy", deploy_rights.actions(), opts=self._child())
         self._grant("group", self.role.id, group)
 
     def _flow_log(self) -> None:
@@ -64,11 +64,15 @@ class Deployer(pulumi.ComponentResource):
             "/subscriptions/", foundation.subscription, "/resourceGroups/", facts.WATCHER_GROUP
         )
         rights = [*deploy_rights.READS, *deploy_rights.WATCHER_RIGHTS["network:FlowLog"]]
-        role = foundation.role_definition("deploy-flows", "deploy flow logs", rights, beyond=[watchers])
+        role = foundation.role_definition(
+            "deploy-flows", "deploy flow logs", rights, beyond=[watchers], opts=self._child()
+        )
         self._grant("flows", role.id, flow_log.id)
 
     def _grant(self, part: str, role: pulumi.Input[str], scope: pulumi.Input[str], **how: Any) -> None:
-        own = pulumi.ResourceOptions(parent=self)
         self.grants.append(
-            self.foundation.assign(f"deployer-{part}", self.identity.principal_id, role, scope, own, **how)
+            self.foundation.assign(f"deployer-{part}", self.identity.principal_id, role, scope, self._child(), **how)
         )
+
+    def _child(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self)

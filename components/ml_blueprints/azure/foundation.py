@@ -152,6 +152,7 @@ class Foundation(AzureLayer, layers.Foundation):
         actions: Sequence[str],
         data_actions: Sequence[str] | None = None,
         beyond: Sequence[pulumi.Input[str]] = (),
+        opts: pulumi.ResourceOptions | None = None,
     ) -> authorization.RoleDefinition:
         """A role that may be given in the platform's group, and in others (their ids) beyond it."""
         return authorization.RoleDefinition(
@@ -162,7 +163,7 @@ class Foundation(AzureLayer, layers.Foundation):
             scope=self.resource_group.id,
             assignable_scopes=[self.resource_group.id, *beyond],
             permissions=[authorization.PermissionArgs(actions=list(actions), data_actions=data_actions)],
-            opts=self.child(),
+            opts=opts or self.child(),
         )
 
     def private_endpoint(self, part: str, target: pulumi.Input[str], service: str) -> network.PrivateEndpoint:
