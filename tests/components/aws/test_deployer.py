@@ -1,6 +1,7 @@
 """Whom workflows bring a stack up as on AWS: each right that it needs, and none by which it gets more."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -292,6 +293,20 @@ def test_the_record_of_who_did_what_the_states_bucket_and_the_key_are_an_adminis
     key = named(streaming, "aws:kms/key:Key", "fraud-detection-key").arn
     for action in ("kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:DisableKey"):
         assert not may(streaming, action, key, **tagged(streaming, "aws:ResourceTag"))
+
+
+def test_models_and_tenants_change_nothing_that_is_an_administrators(once, hybrid):
+    workload, changes, settings = PATTERNS["shadow-and-co-hosted-tenant"]
+
+    def administrators(built) -> set[tuple[str, str, str]]:
+        # Names are generated anew for each of the two.
+        return {
+            (one.type, one.name, re.sub(r"-[0-9a-f]{6,7}\b|[0-9a-f-]{36}", "", json.dumps(one.inputs, sort_keys=True)))
+            for one in built.resources
+            if one.custom and kind(one.type) in deploy_rights.ADMINISTRATORS
+        }
+
+    assert administrators(once(workload, changes, **settings)) == administrators(hybrid)
 
 
 def test_an_experiments_deployer_ends_with_it(experiment):
