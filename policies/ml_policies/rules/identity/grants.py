@@ -294,6 +294,40 @@ def _acting_through_custom_role(resource: Resource, stack: Stack, _: Mapping[str
             yield Wrong("role", role.name, "`iam.serviceAccounts.actAs` on single service accounts only")
 
 
+# In the second a wildcard stands between the type and what is done, as in Azure's own role for this.
+_IDENTITIES = "microsoft.managedidentity/userassignedidentities"
+_ATTACH = (f"{_IDENTITIES}/assign/action", f"{_IDENTITIES}/-/assign/action")
+
+
+def _attaches(action: Any) -> Truth:
+    if action is UNKNOWN:
+        return UNKNOWN
+    pattern = glob(str(action).strip().casefold())
+    return any(pattern.fullmatch(one) for one in _ATTACH)
+
+
+def _attaching_through_custom_role(resource: Resource, stack: Stack, _: Mapping[str, Any]) -> Iterator[Result]:
+    """A role of one's own that lets services act under identities isn't given on more than one of them.
+
+    An assignment whose condition names such a role counts as well, since it depends on it alike.
+    """
+    where = resource.properties.get("scope", MISSING)
+    if isinstance(where, str) and not _NOT_AN_IDENTITY.fullmatch(where.strip()):
+        return
+    for urn in sorted(resource.depends_on):
+        role = stack.by_urn.get(urn)
+        if role is None or role.type != DEFINITION:
+            continue
+        actions = (action for _, action in Scope(role, role.properties).values("permissions[].actions[]"))
+        truth = any_true(_attaches(action) for action in actions if action is not MISSING)
+        if truth is UNKNOWN:
+            yield Undecided(f"{role.name}.permissions")
+        elif truth and where is UNKNOWN:
+            yield Undecided("scope")
+        elif truth:
+            yield Wrong("scope", where, f"a single identity as scope of `{role.name}`")
+
+
 _attached = judged("policyArn", _no_admin_policy)
 _attached_list = judged("policyArns[]", _no_admin_policy)
 _admin_at = frozenset({CONTRIBUTOR})
@@ -376,6 +410,7 @@ RULES = (
         relations={
             **of_policy(_passes_any_role, "named roles for iam:PassRole"),
             **dict.fromkeys((*WIDE_MEMBERS, *WIDE_BINDINGS), _acting_through_custom_role),
+            ASSIGNMENT: _attaching_through_custom_role,
         },
         references=("checkov:CKV_GCP_41", "checkov:CKV_GCP_44", "checkov:CKV_GCP_45", "checkov:CKV_GCP_49"),
     ),
