@@ -1,7 +1,6 @@
 """Small programs of rollouts on the real engine: what it does when a workload file names other versions."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from itertools import pairwise
@@ -32,7 +31,11 @@ class Rollout:
     def __init__(self, playground: Playground, folder: Path, cloud: str, types: tuple[str, ...]):
         self.playground, self.log = playground, folder / "events.jsonl"
         self.stack, self.types = f"{cloud}-hybrid", types
-        shutil.copy(PROGRAMS / f"{cloud}_rollout.py", playground.repository / "stacks" / "__main__.py")
+        # It starts as the stacks' own does.
+        program = playground.repository / "stacks" / "__main__.py"
+        start, platform, _ = program.read_text().partition("\nfrom ml_blueprints import platform")
+        assert platform
+        program.write_text(start + "\n" + (PROGRAMS / f"{cloud}_rollout.py").read_text())
         playground.edit_workload(WORKLOAD, lambda workload: workload["serving"].update(size="small"))
         playground.pulumi("stack", "init", self.stack, "--no-select")
         self.first = self.up()
