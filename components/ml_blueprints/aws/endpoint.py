@@ -16,6 +16,9 @@ from ml_blueprints.layers import Context, Zone
 from ml_blueprints.settings import Purpose
 from ml_blueprints.workload import Inference, Role
 
+# Where answers of an asynchronous endpoint lie, in the folder of what was asked and answered.
+ANSWERED = "answered"
+
 _Variant = TypeVar(
     "_Variant",
     sagemaker.EndpointConfigurationProductionVariantArgs,
@@ -90,6 +93,8 @@ class Endpoint(pulumi.ComponentResource):
         context, foundation = self.context, self.foundation
         first, name = variant.models[0], self.fleet.container(variant)
         environment = routing.behind_router(context.workload, context.settings, variant.models)
+        if self.inference is Inference.ASYNCHRONOUS:
+            environment |= {"ANSWER_ROWS": "1"}
         tags = {"model": first.name, "version": first.version, "role": first.role.value}
         isolated: dict[str, Any] = {}
         if self._on_instances:
@@ -207,12 +212,13 @@ class Endpoint(pulumi.ComponentResource):
     def _queue(self) -> sagemaker.EndpointConfigurationAsyncInferenceConfigArgs:
         """Answers lie where what was asked and answered is kept, and topics tell of each.
 
+        SageMaker captures nothing there, and a container that is isolated writes nothing: its answers hold their rows.
         https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-create-endpoint-prerequisites.html
         """
         self.succeeded, self.failed = self._topic("succeeded"), self._topic("failed")
         return sagemaker.EndpointConfigurationAsyncInferenceConfigArgs(
             output_config=sagemaker.EndpointConfigurationAsyncInferenceConfigOutputConfigArgs(
-                s3_output_path=pulumi.Output.concat(self.captured, "/answered"),
+                s3_output_path=pulumi.Output.concat(self.captured, f"/{ANSWERED}"),
                 s3_failure_path=pulumi.Output.concat(self.captured, "/failed"),
                 kms_key_id=self.foundation.key,
                 notification_config=sagemaker.EndpointConfigurationAsyncInferenceConfigOutputConfigNotificationConfigArgs(

@@ -11,7 +11,7 @@ from ml_blueprints.aws import dashboard, drift_check, fleets, policy, scheduled_
 from ml_blueprints.aws.audit_trail import AuditTrail
 from ml_blueprints.aws.data import Data
 from ml_blueprints.aws.development import Development
-from ml_blueprints.aws.endpoint import Endpoint
+from ml_blueprints.aws.endpoint import ANSWERED, Endpoint
 from ml_blueprints.aws.error_budget import ErrorBudget
 from ml_blueprints.aws.feedback import Feedback
 from ml_blueprints.aws.foundation import Foundation
@@ -414,14 +414,15 @@ class Monitoring(layers.Monitoring):
         return self.serving.endpoints.get(tenant) or self.serving.endpoints[None]
 
     def _what_was_scored(self, tenant: str | None) -> pulumi.Output[str]:
-        """What an endpoint on instances captured, or what containers or a batch kept themselves.
+        """What an endpoint on instances captured, or what containers, a queue's answers or a batch kept themselves.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html: others have no data capture.
         """
         if self._captures:
             return pulumi.Output.concat(self.serving.captured, "/", self._asked_by(tenant).endpoint.name)
         if self.serving.endpoints:
-            return pulumi.Output.concat(self.serving.captured, "/requests")
+            asynchronous = self.context.workload.serving.inference is Inference.ASYNCHRONOUS
+            return pulumi.Output.concat(self.serving.captured, "/", ANSWERED if asynchronous else "requests")
         return self._predictions
 
     @property

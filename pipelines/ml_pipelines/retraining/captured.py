@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ def brought(place: str | Path, since: int | None = None, until: int | None = Non
             return
         for file in sorted(folder.rglob("*.jsonl")):
             _translate(file)
+        for file in sorted(folder.rglob("*.out")):
+            _write(file.with_suffix(".jsonl"), from_answer(file.read_bytes()))
         yield folder
 
 
@@ -113,11 +115,28 @@ def _translate(file: Path) -> None:
         if not lines.read(_HEAD).lstrip().startswith(_SAGEMAKER):
             return
     made = file.with_suffix(".translated")
-    with file.open("rb") as lines, made.open("wb") as to:
-        for line in lines:
-            for said in from_sagemaker(line):
-                to.write(orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE))
+    with file.open("rb") as lines:
+        _write(made, (row for line in lines for row in from_sagemaker(line)))
     made.replace(file)
+
+
+def _write(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    with file.open("wb") as to:
+        for row in rows:
+            to.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def from_answer(content: bytes) -> list[dict[str, Any]]:
+    """The rows of an answer that an asynchronous endpoint left, which our container put there.
+
+    What holds none, as an answer of another container, is a row of nothing, which is counted as such.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-invoke-endpoint.html
+    """
+    try:
+        said = orjson.loads(content)
+        return [dict(one["row"]) for one in said.get("predictions", [said])]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [{}]
 
 
 def from_sagemaker(line: bytes) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 
 from ml_pipelines.serving import openapi, protocols
 from ml_pipelines.serving.answers import Answers
-from ml_pipelines.serving.ask import Answer, Answering, Ask
+from ml_pipelines.serving.ask import Answer, Answering, Ask, lines
 from ml_pipelines.serving.refusal import (
     BAD_REQUEST,
     FAILED,
@@ -137,7 +137,8 @@ class Service:
                 ask.version or told.version,
             )
         answer = await self._answer(ask, tenant)
-        return protocols.own_answer(ask, answer, several, each)
+        kept = lines(ask, answer, tenant) if self.settings.answer_rows else None
+        return protocols.own_answer(ask, answer, several, each, kept)
 
     async def _vertex(self, body: bytes, path: Mapping[str, str], tenant: str | None) -> bytes:
         return await self._own(body, path, tenant, each=True)

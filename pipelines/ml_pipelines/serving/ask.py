@@ -1,5 +1,6 @@
 """What is asked and what is answered, whoever answers: models in this process, or a platform's endpoint."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -29,6 +30,24 @@ class Answer:
     missing: tuple[str, ...] = ()
     degraded: dict[str, str] = field(default_factory=dict)
     members: dict[str, list[float]] = field(default_factory=dict)
+
+
+def lines(ask: Ask, answer: Answer, tenant: str | None) -> list[dict[str, Any]]:
+    """What is kept of a request: a mapping for each row."""
+    at = round(time.time() * 1000)
+    return [
+        {
+            "at": at,
+            "tenant": tenant,
+            "entity": ask.entities[place],
+            "event_id": ask.event_ids[place],
+            "features": row,
+            "score": answer.scores[place],
+            "selected": answer.selected[place],
+            "model": answer.models[place],
+        }
+        for place, row in enumerate(ask.rows)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ml_pipelines.serving import ensembles
-from ml_pipelines.serving.ask import Answer, Ask, Described
+from ml_pipelines.serving.ask import Answer, Ask, Described, lines
 from ml_pipelines.serving.features import OnlineStore, fill_in
 from ml_pipelines.serving.guard import Watch
 from ml_pipelines.serving.inputs import derive
@@ -159,7 +159,7 @@ class Engine:
         else:
             answer = await self._routed(deployment, lane, ask)
         if self._keep is not None:
-            self._keep(_lines(ask, answer, tenant))
+            self._keep(lines(ask, answer, tenant))
         if lane.shadows and not named and (seen := self.shadows.sampled(lane.shadows)):
             for place, row in enumerate(ask.rows):
                 entity, event_id = ask.entities[place], ask.event_ids[place]
@@ -310,20 +310,3 @@ class Engine:
             joint.failed,
             joint.members,
         )
-
-
-def _lines(ask: Ask, answer: Answer, tenant: str | None) -> list[dict[str, Any]]:
-    at = round(time.time() * 1000)
-    return [
-        {
-            "at": at,
-            "tenant": tenant,
-            "entity": ask.entities[place],
-            "event_id": ask.event_ids[place],
-            "features": row,
-            "score": answer.scores[place],
-            "selected": answer.selected[place],
-            "model": answer.models[place],
-        }
-        for place, row in enumerate(ask.rows)
-    ]

@@ -7,7 +7,7 @@ Protocol is version 2: https://github.com/open-inference/open-inference-protocol
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -120,28 +120,43 @@ def _name(said: Mapping[str, Any], name: str, where: str) -> str | None:
     raise RefusedError(UNPROCESSABLE, where + name, shown(value), right)
 
 
-def own_answer(ask: Ask, answer: Answer, several: bool, each: bool = False) -> bytes:
-    """The answer in the service's own form. With `each` of several says what lacked: Vertex AI hands on no more."""
+def own_answer(
+    ask: Ask,
+    answer: Answer,
+    several: bool,
+    each: bool = False,
+    kept: Sequence[Mapping[str, Any]] | None = None,
+) -> bytes:
+    """The answer in the service's own form. With `each` of several says what lacked: Vertex AI hands on no more.
+
+    kept: what is kept of each row, where the answer is what keeps it.
+    """
     beside: dict[str, Any] = {}
     if answer.missing:
         beside["missing"] = answer.missing
     if answer.degraded:
         beside["degraded"] = answer.degraded
     if not several:
-        said = _one(ask, answer, 0) | beside
+        said = _one(ask, answer, 0, kept) | beside
         if answer.members:
             said["members"] = {name: scores[0] for name, scores in answer.members.items()}
         return orjson.dumps(said)
-    predictions = [_one(ask, answer, place) for place in range(len(ask.rows))]
+    predictions = [_one(ask, answer, place, kept) for place in range(len(ask.rows))]
     if each:
         return orjson.dumps({"predictions": [one | beside for one in predictions]})
     return orjson.dumps({"predictions": predictions, **beside})
 
 
-def _one(ask: Ask, answer: Answer, place: int) -> dict[str, Any]:
-    said = {"score": answer.scores[place], "selected": answer.selected[place], "model": answer.models[place]}
+def _one(ask: Ask, answer: Answer, place: int, kept: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "score": answer.scores[place],
+        "selected": answer.selected[place],
+        "model": answer.models[place],
+    }
     if (event_id := ask.event_ids[place]) is not None:
         said["event_id"] = event_id
+    if kept is not None:
+        said["row"] = kept[place]
     return said
 
 

@@ -64,7 +64,8 @@ class Settings:
     `endpoints` make the service a router, which asks them instead of models: by tenant, and under None that of all who
     have none of their own. `workers` is how many processes there are, of which this is one. `behind_router`: whoever
     reaches this container is let in by the platform, and is our router or event processor, which tells the tenant.
-    `teller` is who has verified tenants' tokens in front of it.
+    `teller` is who has verified tenants' tokens in front of it. `answer_rows`: answers are kept where they are put, and
+    so hold what would be kept of them.
     """
 
     table: Table
@@ -75,6 +76,7 @@ class Settings:
     captured: str | None
     answers: str | None
     captured_seconds: float
+    answer_rows: bool
     port: int
     metrics_port: int | None
     health: str | None
@@ -127,6 +129,7 @@ class Settings:
             captured=variables.get("CAPTURED") or None,
             answers=variables.get("ANSWERS") or None,
             captured_seconds=_number(variables, "CAPTURED_SECONDS", EVERY_SECONDS),
+            answer_rows=variables.get("ANSWER_ROWS", "") == "1",
             port=int(_number(variables, "AIP_HTTP_PORT", _number(variables, "PORT", 8080))),
             metrics_port=int(_number(variables, "METRICS_PORT", 0)) or None,
             health=variables.get("AIP_HEALTH_ROUTE") or None,

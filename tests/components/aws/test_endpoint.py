@@ -168,6 +168,10 @@ def test_asynchronous_answers_lie_encrypted_and_topics_tell_of_them(asynchronous
     # What is asked comes by a queue, not by a router, and is not captured besides.
     assert not [one for one in asynchronous.of_type("aws:lambda/function:Function") if one.name.endswith("-router")]
     assert "dataCaptureConfig" not in configuration.inputs
+    # An isolated container writes nothing: what is looked at are its answers, which hold their rows.
+    (model,) = asynchronous.of_type(MODEL)
+    assert model.inputs["enableNetworkIsolation"] is True
+    assert model.inputs["primaryContainer"]["environment"]["ANSWER_ROWS"] == "1"
     assert asynchronous.platform.endpoint_url is not None
 
 

@@ -14,6 +14,7 @@ from ml_pipelines.retraining.performance import performance_table
 from ml_pipelines.retraining.usage import usage
 from ml_pipelines.steps import drift
 from tests.components.aws.conftest import FENCE
+from tests.components.test_conformance import PATTERNS
 
 KEY = "arn:aws:kms:eu-west-1:210987654321:key/5ec0de00-da7a-4000-8000-000000000000"
 MONITOR = "arn:aws:iam::210987654321:role/house-monitoring"
@@ -276,6 +277,18 @@ def test_containers_that_keep_what_they_are_asked_are_looked_at_there(experiment
     told = understood(look(built), drift, monkeypatch)
     assert told.window.endswith("/captured/requests")
     assert told.model == "gradient-boosting/1.2.0"
+
+
+def test_answers_of_a_queue_are_looked_at_and_counted_where_they_lie(once, named, monkeypatch):
+    workload, changes, settings = PATTERNS["asynchronous"]
+    built = once(workload, changes, **settings)
+    output = built.of_type("aws:sagemaker/endpointConfiguration:EndpointConfiguration")[0].inputs[
+        "asyncInferenceConfig"
+    ]
+    answered = output["outputConfig"]["s3OutputPath"]
+    assert understood(look(built), drift, monkeypatch).window == answered
+    counted = named(built, PIPELINE, "delivery-eta-feedback").inputs["pipelineDefinition"]
+    assert answered in json.loads(counted)["Steps"][0]["Arguments"]["AppSpecification"]["ContainerArguments"]
 
 
 @pytest.mark.parametrize(

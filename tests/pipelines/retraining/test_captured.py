@@ -110,6 +110,24 @@ def test_only_the_days_that_are_asked_for_are_read(tmp_path):
     assert b"captureData" in (place / "variant/2026/01/31/12/a.jsonl").read_bytes()
 
 
+def test_answers_of_an_asynchronous_endpoint_hold_the_rows(tmp_path):
+    def row(score):
+        return {"at": NOON, "tenant": None, "entity": "c", "event_id": "e", "features": {}, **answer(score)}
+
+    (tmp_path / "one.out").write_text(json.dumps(answer(0.25) | {"row": row(0.25)}))
+    (tmp_path / "two.out").write_text(
+        json.dumps({"predictions": [answer(score) | {"row": row(score)} for score in (0.5, 0.75)]})
+    )
+    for place, content in enumerate((answer(0.5), [], {"row": 5}, {"predictions": [5]})):
+        (tmp_path / f"{place}.out").write_text(json.dumps(content))
+    (tmp_path / "broken.out").write_text("{")
+    with brought(tmp_path) as folder:
+        rows = [json.loads(line) for file in sorted(folder.glob("*.jsonl")) for line in file.open()]
+    # What can't be read is a row of nothing, which is counted.
+    assert [one.get("score") for one in rows] == [None] * 5 + [0.25, 0.5, 0.75]
+    assert days(tmp_path) == [("trees", 31)]
+
+
 def test_a_file_is_itself_and_nothing_is_an_empty_folder(tmp_path):
     (tmp_path / "a.parquet").touch()
     with brought(tmp_path / "a.parquet") as file:

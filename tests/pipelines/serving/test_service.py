@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import time
 from collections import Counter
 
 import pytest
@@ -42,6 +43,19 @@ async def test_sagemaker(client):
     async with client(SAGEMAKER="1") as http:
         assert (await http.get("/ping")).status_code == 200
         assert (await http.post("/invocations", json=EVENT)).json()["score"] == pytest.approx(SCORE)
+
+
+async def test_answers_that_are_kept_hold_their_rows(client):
+    async with client(SAGEMAKER="1", ANSWER_ROWS="1") as http:
+        one = (await http.post("/invocations", json=EVENT)).json()
+        row = one.pop("row")
+        assert row.pop("at") == pytest.approx(time.time() * 1000, abs=60_000)
+        assert row.pop("features").items() >= EVENT["features"].items()
+        assert row == one | {"tenant": None, "entity": EVENT["entity"]}
+        several = (await http.post("/invocations", json={"instances": [EVENT, ROW]})).json()["predictions"]
+        assert [one["row"]["event_id"] for one in several] == ["event-1", None]
+    async with client(SAGEMAKER="1") as http:
+        assert "row" not in (await http.post("/invocations", json=EVENT)).json()
 
 
 async def test_vertex(client):
