@@ -153,6 +153,8 @@ class Delivery(layers.Delivery):
         context, delivery = self.context, self.context.settings.delivery
         environment = f"{context.settings.environment}-audit"
         jobs = pulumi.Output.concat(self.development.data.buckets[Zone.MODELS].arn, "/jobs/*")
+        # The provider reads an object's tags with it. https://github.com/hashicorp/terraform/issues/12137
+        read = ["s3:GetObject", "s3:GetObjectTagging"]
         # By name, as the bucket lets the auditor in, and so is made after it.
         states = f"arn:aws:s3:::{context.logical('state')}-*/*"
         most = iam.Policy(
@@ -163,7 +165,7 @@ class Delivery(layers.Delivery):
                     policy.allow(actions, resources, **self.foundation.until())
                     for actions, resources in (
                         (facts.AUDIT_ACTIONS, ["*"]),
-                        (["s3:GetObject"], [jobs]),
+                        (read, [jobs]),
                         (["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], [states]),
                         (["kms:Decrypt", "kms:GenerateDataKey"], [self.foundation.key]),
                     )
@@ -187,7 +189,7 @@ class Delivery(layers.Delivery):
             policy=policy.document(
                 policy.allow(facts.AUDIT_ACTIONS, ["*"]),
                 # The code of the feature job is a resource of the stack.
-                policy.allow(["s3:GetObject"], [jobs]),
+                policy.allow(read, [jobs]),
             ),
             opts=self.child(),
         )

@@ -143,6 +143,9 @@ def test_the_auditor_is_another_environments_and_sees_no_data(batch, named):
             named(batch, "aws:iam/rolePolicy:RolePolicy", f"credit-scoring-{part}").inputs["policy"]
         )["Statement"]
     ]
+    (jobs,) = (one for one in granted if "s3:GetObjectTagging" in one["Action"])
+    assert "s3:GetObject" in jobs["Action"]
+    assert [one.rpartition("/")[0].endswith("/jobs") for one in jobs["Resource"]] == [True]
     most_of_all = {action for statement in (everywhere, *narrow) for action in statement["Action"]}
     beyond = {action for statement in granted for action in statement["Action"]} - most_of_all
     assert beyond == set()
