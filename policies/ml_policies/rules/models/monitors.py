@@ -7,6 +7,9 @@ from typing import Any
 from ml_policies.checks import (
     Check,
     Result,
+    Scope,
+    Undecided,
+    Wrong,
     all_of,
     any_of,
     at_least,
@@ -30,7 +33,7 @@ from ml_policies.relations import (
     related,
     where,
 )
-from ml_policies.resource import Resource, Stack
+from ml_policies.resource import MISSING, UNKNOWN, Resource, Stack
 from ml_policies.rule import Relation, Rule, Severity
 from ml_policies.rules.models.alarms import (
     ALERT_POLICY,
@@ -49,6 +52,7 @@ from ml_policies.rules.models.alarms import (
 from ml_policies.scoring import (
     AWS_CONFIGURATION,
     AWS_ENDPOINT,
+    AWS_MODEL,
     AWS_PIPELINE,
     AZURE_BATCH_ENDPOINT,
     AZURE_DEPLOYMENT,
@@ -178,6 +182,30 @@ def _signals(*kinds: str) -> Check:
 looks_for_drift = mentions("pipelineDefinition", r"(?i)(?<![\w-])drift(?![\w-])", "a look for drift")
 _by_time = related(dependents(STARTED_BY_TIME), "nothing starts it")
 
+# Where answers of a queue lie, or a container keeps what it is asked: SageMaker captures nothing there.
+_KEPT_BY = {
+    AWS_CONFIGURATION: "asyncInferenceConfig.outputConfig.s3OutputPath",
+    AWS_MODEL: "primaryContainer.environment.CAPTURED",
+}
+
+
+def _kept_is_read(resource: Resource, stack: Stack, parameters: Mapping[str, Any]) -> Iterator[Result]:
+    """What an endpoint without data capture keeps in a place of its own is read there by a look for drift."""
+    places = []
+    for one in stack.dependencies(resource, *_KEPT_BY):
+        for path, place in Scope(one, one.properties).values(_KEPT_BY[one.type]):
+            if place is UNKNOWN:
+                yield Undecided(f"{one.name}: {path}")
+                return
+            places += [place.rstrip("/")] if isinstance(place, str) and place.strip("/") else []
+    if not places:
+        yield Wrong("", MISSING, _NO_MONITOR)
+        return
+    within = rf"({'|'.join(map(re.escape, places))})(?![\w.-])"
+    looks = all_of(looks_for_drift, mentions("pipelineDefinition", within, "what the endpoint keeps"))
+    yield from related(anywhere(AWS_PIPELINE), _NO_MONITOR, looks, _by_time)(resource, stack, parameters)
+
+
 # A monitor of whatever is scored in batches: it reads what was left in storage, which names nothing.
 _any_monitor = one_relation(
     related(anywhere(SCHEDULE), _NO_MONITOR, _data_monitor),
@@ -252,6 +280,7 @@ RULES = (
                     looks_for_drift,
                     _by_time,
                 ),
+                _kept_is_read,
             ),
             GCP_ENDPOINT: one_relation(
                 _gcp_watch(_DRIFT, _NO_MONITOR),
