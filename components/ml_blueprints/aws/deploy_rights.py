@@ -29,6 +29,7 @@ class When(Enum):
     BOUNDED_NEW = "bounded, new"
     OF_SERVICES = "of services"
     OF_OUR_FUNCTION = "of our function"
+    BY_SPARK = "by EMR Serverless"
 
 
 class Right(NamedTuple):
@@ -131,6 +132,12 @@ DATA: Mapping[str, tuple[Right, ...]] = {
     ),
     "emrserverless/application": (
         Right(_each("emr-serverless", "CreateApplication"), ("*",), When.NEW),
+        # https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/security-iam-user-access-policies.html
+        Right(
+            ("ec2:CreateNetworkInterface",),
+            _on("ec2", "network-interface/*", "security-group/*", "subnet/*"),
+            When.BY_SPARK,
+        ),
         Right(_each("emr-serverless", "TagResource"), _APPLICATIONS, When.NEW),
         Right(
             _each("emr-serverless", "DeleteApplication", "StopApplication", "UpdateApplication", *_TAGS),
@@ -174,9 +181,8 @@ DATA: Mapping[str, tuple[Right, ...]] = {
         Right(_each("kms", *_writes("Alias")), _on("kms", "alias/ml-blueprints/{name}-{token}")),
         Right(_each("kms", *_writes("Alias")), _on("kms", "key/*"), When.OURS),
     ),
-    # Who may use a key, and its end, with which all data goes, are an administrator's.
+    # Who may use a key, which it is made with, and its end, with which all data goes, are an administrator's.
     "kms/key": (
-        Right(_each("kms", "CreateKey", "TagResource"), ("*",), When.NEW),
         Right(
             _each("kms", "EnableKeyRotation", "TagResource", "UntagResource", "UpdateKeyDescription"),
             _on("kms", "key/*"),
@@ -225,7 +231,7 @@ def _named_ml(*verbs: str) -> tuple[Right, ...]:
 
 
 def _room(kind: str) -> tuple[Right, ...]:
-    """Domains have ids for names, and what is in them has the domain's."""
+    """What is in a domain has its id for a name."""
     return (
         Right(_each("sagemaker", f"Create{kind}", "AddTags"), _ROOMS, When.NEW),
         Right(_each("sagemaker", f"Update{kind}", f"Delete{kind}", "AddTags", "DeleteTags"), _ROOMS, When.OURS),
@@ -265,7 +271,9 @@ ML: Mapping[str, tuple[Right, ...]] = {
         ),
     ),
     "ecr/repositoryPolicy": (Right(_each("ecr", "DeleteRepositoryPolicy", "SetRepositoryPolicy"), _REPOSITORIES),),
-    "sagemaker/domain": _room("Domain"),
+    # Its file system, with what people keep there, and its application in IAM Identity Center come and go with it: an
+    # administrator makes it and takes it away.
+    "sagemaker/domain": (Right(_each("sagemaker", "AddTags", "DeleteTags", "UpdateDomain"), _ROOMS, When.OURS),),
     "sagemaker/endpoint": _named_ml(*_writes("Endpoint")),
     "sagemaker/endpointConfiguration": _named_ml("CreateEndpointConfig", "DeleteEndpointConfig"),
     "sagemaker/featureGroup": _named_ml(*_writes("FeatureGroup")),
@@ -292,6 +300,11 @@ _API = (
     Right(_each("apigateway", "DELETE", "PATCH", "POST", "PUT"), _APIS, When.OURS),
     Right(_each("apigateway", "POST", "PUT"), _TAGGED, When.NEW),
 )
+# A private API is made with the policy that says from where it is reached.
+_API_POLICY = (
+    Right(("apigateway:UpdateRestApiPolicy",), ("arn:aws:apigateway:{region}::/restapis",)),
+    Right(("apigateway:UpdateRestApiPolicy",), ("arn:aws:apigateway:{region}::/restapis/*",), When.OURS),
+)
 _FUNCTIONS = _on("lambda", "function:{name}-*")
 _FIREWALLS = _on("wafv2", "regional/webacl/{name}-*")
 _LOGS = _on("logs", *(f"log-group:{prefix}{{name}}-*" for prefix in ("", "aws-waf-logs-")))
@@ -301,9 +314,10 @@ RUNNING: Mapping[str, tuple[Right, ...]] = {
         f"apigateway/{kind}": _API
         for kind in (
             *("apiKey", "authorizer", "deployment", "integration", "method", "methodSettings", "model"),
-            *("requestValidator", "resource", "restApi", "stage", "usagePlan", "usagePlanKey"),
+            *("requestValidator", "resource", "stage", "usagePlan", "usagePlanKey"),
         )
     },
+    "apigateway/restApi": (*_API, *_API_POLICY),
     "lambda/eventSourceMapping": (
         Right(
             _each("lambda", "CreateEventSourceMapping", "DeleteEventSourceMapping", "UpdateEventSourceMapping"),
@@ -511,5 +525,6 @@ MOST_ACTIONS = (
     *(f"{service}:*" for service in services() if service not in {"iam", "kms"}),
     *(f"{service}:{verb}*" for service in _READ for verb in ("Describe", "Get", "List")),
     *_each("iam", "*Role*", "Get*", "List*"),
+    *_each("route53", "AssociateVPCWithHostedZone"),
     *_each("kms", "*Alias*", "*Key*", "*Grant*", "*Resource*", "Decrypt", "Describe*", "Encrypt", "Get*", "List*"),
 )

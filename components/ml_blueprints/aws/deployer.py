@@ -102,6 +102,7 @@ class Deployer(pulumi.ComponentResource):
             When.BOUNDED_NEW: {"StringEquals": bounded | new},
             When.OF_SERVICES: {"StringEquals": {"iam:AWSServiceName": list(deploy_rights.SERVICE_LINKED)}},
             When.OF_OUR_FUNCTION: {"ArnLike": {"lambda:FunctionArn": function}},
+            When.BY_SPARK: {"StringEquals": {"aws:CalledViaLast": "ops.emr-serverless.amazonaws.com"}},
         }[when]
 
     def _own(self) -> list[policy.Statement]:
@@ -117,6 +118,8 @@ class Deployer(pulumi.ComponentResource):
             # Services that encrypt for themselves are let by who makes a resource there.
             # https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
             *foundation.use_key(),
+            policy.allow(["kms:GenerateDataKeyWithoutPlaintext"], [foundation.key]),
+            self._private_names(),
             policy.allow(["ecr:GetAuthorizationToken"], ["*"]),
             policy.allow(
                 [
@@ -133,6 +136,19 @@ class Deployer(pulumi.ComponentResource):
             policy.allow(["sagemaker:StartPipelineExecution"], [development.pipeline, development.retraining]),
             *self._brought_network(),
         ]
+
+    def _private_names(self) -> policy.Statement:
+        """Endpoints of services have private names in the network, in zones that are AWS's.
+
+        https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/specifying-rrset-conditions.html
+        """
+        foundation = self.foundation
+        vpc = pulumi.Output.concat("VPCId=", foundation.network_component.vpc_id, ",VPCRegion=", foundation.region)
+        return policy.allow(
+            ["route53:AssociateVPCWithHostedZone"],
+            ["arn:aws:route53:::hostedzone/*"],
+            **{"ForAnyValue:StringEquals": {"route53:VPCs": [vpc]}},
+        )
 
     def _brought_network(self) -> list[policy.Statement]:
         """A network of the organisation's doesn't have the platform's tags: groups are made in it."""

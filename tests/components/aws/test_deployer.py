@@ -41,6 +41,8 @@ BESIDE = (
     f"arn:aws:application-autoscaling:{HERE}:scalable-target/0123",
     f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/wafv2.amazonaws.com/AWSServiceRoleForWAFV2Logging",
     "arn:aws:apigateway:eu-west-1::/tags/arn",
+    "arn:aws:apigateway:eu-west-1::/restapis",
+    f"arn:aws:ec2:{HERE}:network-interface/eni-0123",
 )
 
 
@@ -86,6 +88,7 @@ def granting(built, resource) -> dict[str, object]:
         **tagged(built, "aws:RequestTag"),
         **tagged(built, "aws:ResourceTag"),
         "application-autoscaling:service-namespace": "sagemaker",
+        "aws:CalledViaLast": "ops.emr-serverless.amazonaws.com",
         "ec2:CreateAction": "CreateVpc",
         "iam:AWSServiceName": "wafv2.amazonaws.com",
         "iam:PermissionsBoundary": boundary(built),
@@ -230,7 +233,8 @@ def test_it_may_not_with_what_is_beside_the_platform_by_its_name(streaming, acti
         ("ec2:AuthorizeSecurityGroupIngress", f"arn:aws:ec2:{HERE}:security-group/sg-0123"),
         ("ec2:CreateTags", f"arn:aws:ec2:{HERE}:subnet/subnet-0123"),
         ("emr-serverless:DeleteApplication", f"arn:aws:emr-serverless:{HERE}:/applications/00abc"),
-        ("sagemaker:DeleteDomain", f"arn:aws:sagemaker:{HERE}:domain/d-0123"),
+        ("sagemaker:DeleteSpace", f"arn:aws:sagemaker:{HERE}:space/d-0123/ada"),
+        ("sagemaker:UpdateDomain", f"arn:aws:sagemaker:{HERE}:domain/d-0123"),
         ("apigateway:DELETE", "arn:aws:apigateway:eu-west-1::/restapis/a1b2"),
         ("ce:DeleteAnomalyMonitor", f"arn:aws:ce::{ACCOUNT}:anomalymonitor/0123"),
         ("kms:EnableKeyRotation", f"arn:aws:kms:{HERE}:key/0123"),
@@ -291,7 +295,7 @@ def test_the_record_of_who_did_what_the_states_bucket_and_the_key_are_an_adminis
     logs = named(streaming, "aws:cloudwatch/logGroup:LogGroup", "fraud-detection-audit").arn
     assert not may(streaming, "logs:DeleteLogGroup", logs)
     key = named(streaming, "aws:kms/key:Key", "fraud-detection-key").arn
-    for action in ("kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:DisableKey"):
+    for action in ("kms:CreateKey", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:DisableKey"):
         assert not may(streaming, action, key, **tagged(streaming, "aws:ResourceTag"))
 
 
@@ -301,12 +305,29 @@ def test_models_and_tenants_change_nothing_that_is_an_administrators(once, hybri
     def administrators(built) -> set[tuple[str, str, str]]:
         # Names are generated anew for each of the two.
         return {
-            (one.type, one.name, re.sub(r"-[0-9a-f]{6,7}\b|[0-9a-f-]{36}", "", json.dumps(one.inputs, sort_keys=True)))
+            (one.type, one.name, re.sub(r"-[0-9a-f]{6,17}\b|[0-9a-f-]{36}", "", json.dumps(one.inputs, sort_keys=True)))
             for one in built.resources
             if one.custom and kind(one.type) in deploy_rights.ADMINISTRATORS
         }
 
     assert administrators(once(workload, changes, **settings)) == administrators(hybrid)
+
+
+def test_private_names_are_of_the_platforms_network(streaming, named):
+    zone = "arn:aws:route53:::hostedzone/Z0123"
+    ours = named(streaming, "aws:ec2/vpc:Vpc", "fraud-detection-vpc").id
+    for vpc in (ours, "vpc-0123"):
+        known = {"route53:VPCs": [f"VPCId={vpc},VPCRegion=eu-west-1"]}
+        assert may(streaming, "route53:AssociateVPCWithHostedZone", zone, **known) == (vpc == ours)
+    interface = f"arn:aws:ec2:{HERE}:network-interface/eni-0123"
+    assert not may(streaming, "ec2:CreateNetworkInterface", interface)
+
+
+def test_the_domain_of_notebooks_is_made_and_taken_away_by_an_administrator(streaming, named):
+    domain = named(streaming, "aws:sagemaker/domain:Domain", "fraud-detection-workbench").arn
+    for action in ("sagemaker:CreateDomain", "sagemaker:DeleteDomain"):
+        known = tagged(streaming, "aws:ResourceTag") | tagged(streaming, "aws:RequestTag")
+        assert not may(streaming, action, domain, **known)
 
 
 def test_an_experiments_deployer_ends_with_it(experiment):
