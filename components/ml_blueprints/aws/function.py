@@ -19,8 +19,9 @@ from ml_blueprints.workload import Workload
 # https://github.com/github-aws-runners/terraform-aws-github-runner/issues/3594
 VARIABLES_BYTES = 4096
 
-# What a value may take that only the cloud knows: names of endpoints and feature groups have at most 64 characters.
-_UNKNOWN_BYTES = 64
+# What a value may take that only the cloud knows: names of endpoints and feature groups have at most 64 characters, and
+# the URL of a queue in the longest region has 134.
+_UNKNOWN_BYTES = 134
 
 # Where in a workload the parts of a routing table come from.
 _WRITTEN = {

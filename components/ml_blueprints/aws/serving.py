@@ -4,7 +4,7 @@ import pulumi
 from pulumi_aws import appautoscaling, kinesis, lambda_, sagemaker, scheduler
 
 from ml_blueprints import layers, routing, schedules
-from ml_blueprints.aws import facts, fleets, pipeline_definition, policy
+from ml_blueprints.aws import facts, fleets, function, pipeline_definition, policy
 from ml_blueprints.aws.api import Api
 from ml_blueprints.aws.archive import Archive
 from ml_blueprints.aws.data import Data
@@ -165,7 +165,7 @@ class Serving(layers.Serving):
             vpc_config=lambda_.FunctionVpcConfigArgs(
                 subnet_ids=foundation.subnets, security_group_ids=[foundation.security_group.id]
             ),
-            environment=lambda_.FunctionEnvironmentArgs(variables=environment),
+            environment=function.environment(context.workload, environment),
             logging_config=lambda_.FunctionLoggingConfigArgs(log_format="JSON", log_group=foundation.log_group.name),
             tracing_config=lambda_.FunctionTracingConfigArgs(mode="Active"),
             tags=context.tags,

@@ -49,6 +49,7 @@ def test_all_variables_count_with_their_names_and_as_json_has_them():
             environment(workload, variables)
 
 
-def test_a_platform_whose_router_has_too_much_to_be_told_is_refused(build):
+@pytest.mark.parametrize("workload", ["delivery_eta", "fraud_detection"], ids=["router", "processor of events"])
+def test_a_platform_of_which_a_function_has_too_much_to_be_told_is_refused(build, workload):
     with pytest.raises(BlueprintError, match=r"features\.definitions"):
-        build("aws", "delivery_eta", {"features": {"definitions": FEATURES}})
+        build("aws", workload, {"features": {"definitions": FEATURES}})
