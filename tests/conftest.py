@@ -31,6 +31,9 @@ _FIRST = (
 # Whose tests bring up stacks of their own; all others stay with those of their file, and share what these have made.
 _ONE_BY_ONE = "tests/stacks/"
 
+# Whose files share what they have made, too: the platforms of a cloud.
+_WHOLE_FOLDERS = tuple(f"tests/components/{cloud}" for cloud in ("aws", "azure", "gcp"))
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
@@ -49,12 +52,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class _Dealer(LoadGroupScheduling):
-    """Deals out groups and files, whereas xdist deals out each test that has no group, and looks through all that a
-    worker has had for each of them."""
+    """Deals out groups, files and folders.
+
+    xdist deals out each test that has no group, and looks through all that a worker has had for each of them.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         scope = super()._split_scope(nodeid)
-        return scope if scope.startswith(_ONE_BY_ONE) else scope.partition("::")[0]
+        if scope.startswith(_ONE_BY_ONE):
+            return scope
+        file = scope.partition("::")[0]
+        return next((folder for folder in _WHOLE_FOLDERS if file.startswith(f"{folder}/")), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Dealer | None:
