@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sandbox.store import Record
-from tests.stacks.conftest import Playground
+from tests.stacks.conftest import SAVED_ONCE, Playground
 
 WORKLOAD = "delivery_eta"
 PROGRAMS = Path(__file__).parent / "programs"
@@ -49,7 +49,7 @@ class Rollout:
         answer = subprocess.run(
             [session.pulumi, *command],
             cwd=session.project,
-            env={**session.environment, "PULUMI_DEBUG_COMMANDS": "true"},
+            env={**session.environment, **SAVED_ONCE, "PULUMI_DEBUG_COMMANDS": "true"},
             capture_output=True,
             text=True,
             timeout=120,

@@ -1,9 +1,12 @@
-"""The life of a stack on the real engine: up, no change, changes in place, replacement, drift, import, destroy."""
+"""The life of a stack on the real engine: up, no change, changes in place, replacement, drift, import.
+
+How stacks end, test_nine_stacks.py tells.
+"""
 
 import json
 
 import pytest
-from sandbox.stacks import Operation, Phase
+from sandbox.stacks import Phase
 
 ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 
@@ -126,17 +129,6 @@ def test_importing_what_does_not_exist_fails_in_words(playground, standing, no_t
     )
     assert "does not exist" in printed
     no_traceback(printed)
-
-
-def test_destroy_leaves_nothing(playground):
-    stacks = ("aws-streaming", "gcp-streaming", "azure-streaming")
-    playground.run(Operation.UP, *stacks)
-    assert playground.things()
-    code, out, _ = playground.command("down", *stacks)
-    assert code == 0
-    assert "Remaining in the sandbox: nothing." in out
-    assert not playground.things()
-    assert not json.loads(playground.pulumi("stack", "ls", "--json"))
 
 
 def test_all_but_serving_can_come_first_so_that_images_and_models_have_a_place(playground):

@@ -9,6 +9,7 @@ from docs import generate
 from ml_blueprints.capabilities import Layer
 from sandbox import project
 from sandbox.stacks import Phase
+from tests.stacks.conftest import AGAIN
 
 REPOSITORY = Path(__file__).parents[2]
 STACKS = project.stack_names(REPOSITORY)
@@ -41,10 +42,11 @@ def test_all_stacks_come_up_with_every_capability(nine):
 
 @pytest.mark.xdist_group("nine")
 def test_what_is_up_stays_unchanged(nine):
-    code, printed = nine.second
+    code, printed = nine.again
     assert code == 0, printed
-    assert printed.count(" unchanged") == len(STACKS)
+    assert printed.count(" unchanged") == len(AGAIN)
     assert "Nothing changed" in printed
+    assert nine.previewed.keys() == set(STACKS)
     assert {run.phase for run in nine.previewed.values()} == {Phase.DONE}
     assert all(run.changes.keys() == {"same"} for run in nine.previewed.values())
 
@@ -78,4 +80,4 @@ def test_all_stacks_go_without_a_trace(nine):
     code, printed = nine.gone
     assert code == 0, printed
     assert "Remaining in the sandbox: nothing." in printed
-    assert nine.left == []
+    assert nine.left == ([], set())
