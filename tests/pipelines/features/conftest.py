@@ -205,6 +205,8 @@ def spark_session():
     session = (
         SparkSession.builder.master("local[1]")
         .config("spark.ui.enabled", "false")
+        # What runs for a minute isn't worth compiling well, nor collecting garbage side by side.
+        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         .config("spark.sql.shuffle.partitions", "1")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.ansi.enabled", "false")
