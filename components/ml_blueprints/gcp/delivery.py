@@ -66,9 +66,9 @@ class Delivery(layers.Delivery):
         """It brings the stack up, and may change neither identities nor grants: these are an administrator's."""
         context, foundation, development = self.context, self.foundation, self.development
         member = self.deploy_account.member
-        self.deploy_role = foundation.role("deployer", "deployer", deploy_rights.anywhere())
+        self.deploy_role = foundation.role("deployer", "deployer", deploy_rights.anywhere(), self)
         foundation.grant_role("deployer", self.deploy_role, member)
-        self.named_role = foundation.role("deployer-named", "deployer, by name", deploy_rights.named())
+        self.named_role = foundation.role("deployer-named", "deployer, by name", deploy_rights.named(), self)
         named = pulumi.Output.all(foundation.project, foundation.project_number).apply(
             lambda of: deploy_rights.names(
                 deploy_rights.prefixes(*of, region=foundation.region, name=context.name, token=context.token)

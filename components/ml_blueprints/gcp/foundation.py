@@ -109,15 +109,17 @@ class Foundation(layers.Foundation):
             )
         ]
 
-    def role(self, part: str, title: str, permissions: Sequence[str]) -> projects.IAMCustomRole:
-        """A role of the platform's own, which holds these permissions and nothing else."""
+    def role(
+        self, part: str, title: str, permissions: Sequence[str], parent: pulumi.Resource | None = None
+    ) -> projects.IAMCustomRole:
+        """A role of the platform's own, which holds these permissions and no others. parent: the layer whose it is."""
         return projects.IAMCustomRole(
             self.context.logical(part),
             # Ids have letters, digits, `_` and `.` (https://cloud.google.com/iam/docs/creating-custom-roles).
             role_id=f"{part.replace('-', '_')}_{self.context.token}",
             title=f"{self.context.name}: {title}",
             permissions=list(permissions),
-            opts=self.child(depends_on=self.services),
+            opts=pulumi.ResourceOptions(parent=parent or self, depends_on=self.services),
         )
 
     def grant_on_project(
