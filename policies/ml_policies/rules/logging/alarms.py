@@ -83,9 +83,19 @@ def _acting(source: str) -> Relation:
     return relation
 
 
+_ACTIONS = ("alarmActions", "okActions", "insufficientDataActions")
+
+
+def _goes_to(alarm: Resource, topic: Resource) -> bool:
+    """Whether an alarm's actions name a topic. An alarm of an endpoint depends on the topics of its answers, too."""
+    scope = Scope(alarm, alarm.properties)
+    texts = [text for path in _ACTIONS for _, value in scope.values(path) for text in texts_in(value)]
+    return _named(topic, texts) or (UNKNOWN in texts and topic.urn in alarm.depends_on)
+
+
 def _topic_is_heard(topic: Resource, stack: Stack, _: Mapping[str, Any]) -> Iterator[Result]:
     """A topic that alarms go to has a subscription."""
-    alarmed = any(stack.dependents(topic, ALARM, COMPOSITE))
+    alarmed = any(_goes_to(alarm, topic) for alarm in stack.dependents(topic, ALARM, COMPOSITE))
     if alarmed and not any(stack.dependents(topic, "aws:sns/topicSubscription:TopicSubscription")):
         yield Wrong("", MISSING, "a TopicSubscription, as alarms go to this topic")
 

@@ -309,24 +309,29 @@ RULES = (
         Severity.HIGH,
         "Switch data capture on, for inputs and for outputs.",
         checks={
-            AWS_CONFIGURATION: all_of(
-                equals(
-                    "dataCaptureConfig.enableCapture",
-                    True,
-                    default=False,
-                    source="https://www.pulumi.com/registry/packages/aws/api-docs/sagemaker/endpointconfiguration/",
+            AWS_CONFIGURATION: any_of(
+                all_of(
+                    equals(
+                        "dataCaptureConfig.enableCapture",
+                        True,
+                        default=False,
+                        source="https://www.pulumi.com/registry/packages/aws/api-docs/sagemaker/endpointconfiguration/",
+                    ),
+                    at_least("dataCaptureConfig.initialSamplingPercentage", 1),
+                    some(
+                        "dataCaptureConfig.captureOptions[]",
+                        one_of("captureMode", ("Input", "InputAndOutput")),
+                        "the input",
+                    ),
+                    some(
+                        "dataCaptureConfig.captureOptions[]",
+                        one_of("captureMode", ("Output", "InputAndOutput")),
+                        "the output",
+                    ),
                 ),
-                at_least("dataCaptureConfig.initialSamplingPercentage", 1),
-                some(
-                    "dataCaptureConfig.captureOptions[]",
-                    one_of("captureMode", ("Input", "InputAndOutput")),
-                    "the input",
-                ),
-                some(
-                    "dataCaptureConfig.captureOptions[]",
-                    one_of("captureMode", ("Output", "InputAndOutput")),
-                    "the output",
-                ),
+                # What may wait is an object that is asked with, and one that is answered with.
+                # https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference.html
+                present("asyncInferenceConfig.outputConfig.s3OutputPath"),
             ),
             AZURE_DEPLOYMENT: all_of(
                 *(
