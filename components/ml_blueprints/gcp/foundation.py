@@ -119,7 +119,9 @@ class Foundation(layers.Foundation):
             role_id=f"{part.replace('-', '_')}_{self.context.token}",
             title=f"{self.context.name}: {title}",
             permissions=list(permissions),
-            opts=pulumi.ResourceOptions(parent=parent or self, depends_on=self.services),
+            opts=pulumi.ResourceOptions.merge(
+                self.child(depends_on=self.services), pulumi.ResourceOptions(parent=parent)
+            ),
         )
 
     def grant_on_project(

@@ -53,7 +53,8 @@ def test_everything_that_takes_tags_has_them(request, platform):
         ("aws:sagemaker/model:Model", "gradient-boosting-1-2-0", {"models", "images", "serving", "workloads"}),
         ("aws:lambda/function:Function", "processor", {"features", "endpoint", "images", "ingest", "private-1"}),
         ("aws:sagemaker/pipeline:Pipeline", "drift", {"endpoint", "curated", "models", "monitoring", "key"}),
-        ("aws:cloudwatch/eventTarget:EventTarget", "retraining", {"retraining", "monitoring", "drift"}),
+        ("aws:cloudwatch/eventTarget:EventTarget", "retraining", {"retraining", "monitoring"}),
+        ("aws:cloudwatch/eventRule:EventRule", "retraining", {"drift"}),
         ("aws:iam/policy:Policy", "deployer-own", {"images", "training", "retraining"}),
     ],
 )
