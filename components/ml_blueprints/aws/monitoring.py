@@ -380,16 +380,19 @@ class Monitoring(layers.Monitoring):
 
     def _tell(self, part: str, description: str, pattern: pulumi.Output[str]) -> cloudwatch.EventRule:
         """The owner is told of events of a pattern; returns the rule on them."""
-        context = self.context
-        rule = cloudwatch.EventRule(
-            context.logical(part),
+        rule = self._rule(part, description, pattern)
+        alert = self.context.logical(f"{part}-alert")
+        cloudwatch.EventTarget(alert, rule=rule.name, arn=self.topic.arn, opts=self.child())
+        return rule
+
+    def _rule(self, part: str, description: str, pattern: pulumi.Output[str]) -> cloudwatch.EventRule:
+        return cloudwatch.EventRule(
+            self.context.logical(part),
             description=description,
             event_pattern=pattern,
-            tags=context.tags,
+            tags=self.context.tags,
             opts=self.child(),
         )
-        cloudwatch.EventTarget(context.logical(f"{part}-alert"), rule=rule.name, arn=self.topic.arn, opts=self.child())
-        return rule
 
     @property
     def _captures(self) -> bool:
@@ -439,12 +442,10 @@ class Monitoring(layers.Monitoring):
             Purpose.MONITORING, "retraining", policy.allow(["sagemaker:StartPipelineExecution"], [pipeline])
         )
         if "drift" in retraining.trigger:
-            self.retraining_rule = cloudwatch.EventRule(
-                context.logical("retraining"),
-                description="A look for drift has decided to train again",
-                event_pattern=self._run_ended([self.drift_checks[None]], [drift_check.RETRAIN]),
-                tags=context.tags,
-                opts=self.child(),
+            self.retraining_rule = self._rule(
+                "retraining",
+                "A look for drift has decided to train again",
+                self._run_ended([self.drift_checks[None]], [drift_check.RETRAIN]),
             )
             self.retraining_target = cloudwatch.EventTarget(
                 context.logical("retraining"),

@@ -86,11 +86,11 @@ def contributions(
     names = list(features)
     rows = len(asked[names[0]])
     generator = np.random.Generator(np.random.PCG64(seed))
-    found = np.zeros((rows, len(names)))
+    found, end = np.zeros((rows, len(names))), score(asked)
     for number in range(orders // 2):
         beside = usual(features, rows, seed + number)
         forwards = generator.permutation(len(names))
-        start, end = score(beside), score(asked)
+        start = score(beside)
         for order in (forwards, forwards[::-1]):
             mixed, before = dict(beside), start
             for place in order[:-1]:

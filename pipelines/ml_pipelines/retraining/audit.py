@@ -21,7 +21,7 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -242,8 +242,7 @@ def kept(place: Path | str) -> list[dict[str, Any]]:
     """The records of a trail that is verified first, of one that hasn't begun none. Raises AuditError."""
     if not object_stores.is_url(str(place)) and not Path(place).exists():
         return []
-    verify(place)
-    return read(place)
+    return [parsed(line) for _, line in _verified(place, {})]
 
 
 def verify(place: Path | str, trusted: Sequence[Ed25519PublicKey] = (), head: Head | None = None) -> Head:
@@ -255,18 +254,25 @@ def verify(place: Path | str, trusted: Sequence[Ed25519PublicKey] = (), head: He
     """
     keys = {manifest.key_id(key): key for key in trusted}
     last = Head()
-    with _lines(place) as lines:
-        for number, line in enumerate(lines, 1):
-            last = _checked(place, number, line, last, keys)
-            if head is not None and number == head.number and last.hash != head.hash:
-                raise AuditError(
-                    place, number, f"has the hash {last.hash[:16]}..., not {head.hash[:16]}... of that head"
-                )
+    for last, _ in _verified(place, keys):
+        if head is not None and last.number == head.number and last.hash != head.hash:
+            raise AuditError(
+                place, last.number, f"has the hash {last.hash[:16]}..., not {head.hash[:16]}... of that head"
+            )
     if head is not None and last.number < head.number:
         raise AuditError(
             place, last.number + 1, f"is missing: the trail had {head.number} records, {last.number} are left"
         )
     return last
+
+
+def _verified(place: Path | str, keys: Mapping[str, Ed25519PublicKey]) -> Iterator[tuple[Head, bytes]]:
+    """Each line of a trail, with the head up to it. Raises AuditError where one isn't what was written."""
+    last = Head()
+    with _lines(place) as lines:
+        for number, line in enumerate(lines, 1):
+            last = _checked(place, number, line, last, keys)
+            yield last, line
 
 
 @contextlib.contextmanager
