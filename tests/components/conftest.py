@@ -79,12 +79,23 @@ class Registration:
     arn: str = ""
 
 
+def kind(token: str) -> str:
+    """A type without its provider and class: `s3/bucket` of `aws:s3/bucket:Bucket`."""
+    return token.split(":")[1]
+
+
 @dataclass
 class Built:
     """A platform, and everything that was registered while it was built."""
 
     platform: Architecture | None = None
     resources: list[Registration] = field(default_factory=list)
+
+    @property
+    def kinds(self) -> set[str]:
+        """The types of what providers make, as tables of rights name them."""
+        types = {found.type for found in self.resources if found.custom and not found.type.startswith("pulumi:")}
+        return set(map(kind, types))
 
     def of_type(self, token: str) -> list[Registration]:
         """The resources of a type by name, as the order of registration is not fixed."""

@@ -17,12 +17,12 @@ import numpy as np
 from scipy import special
 
 from ml_pipelines.monitoring.baseline import Attribution, Distribution
+from ml_pipelines.monitoring.performance import NORMAL
 from ml_pipelines.monitoring.report import Settings
 
 NDCG = "ndcg"
 # Rows that are looked at, orders in which their inputs are set, and draws of the bootstrap.
 ROWS, ORDERS, _DRAWS = 1_000, 8, 200
-_NORMAL = 1.959964
 
 Arrays = Mapping[str, np.ndarray]
 Score = Callable[[Arrays], np.ndarray]
@@ -130,7 +130,7 @@ def compared(
         for _ in range(_DRAWS)
     ]
     found, error = gain(was, now), float(np.std(drawn))
-    half = _NORMAL * error
+    half = NORMAL * error
     return Attributed(
         dict(zip(names, _shares(was), strict=True)),
         dict(zip(names, _shares(now), strict=True)),

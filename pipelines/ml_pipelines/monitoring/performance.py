@@ -14,7 +14,8 @@ from ml_pipelines.tasks.task import Predicts, Task
 # Beside the task's own metric: how much more often (or more) came than was told, as a share; and for numbers the error.
 BIAS, ERROR = "bias", "mean_absolute_error"
 _DRAWS = 200
-_NORMAL = 1.959964
+# Half of a 95% interval, in standard errors.
+NORMAL = 1.959964
 
 
 @dataclass(frozen=True)
@@ -125,5 +126,5 @@ def _decay(was: Performance, now: Performance, sample: int, rarer: int | None, s
     worse = (now.value - was.value) / max(error, 1e-12)
     beyond = {BIAS: abs(worse), ERROR: worse}.get(was.metric, -worse)
     p = special.ndtr(-beyond) * (2 if was.metric == BIAS else 1)
-    half = _NORMAL * now.error
+    half = NORMAL * now.error
     return Decay(was.metric, was.value, now.value, now.value - half, now.value + half, float(p), sample, rarer, segment)

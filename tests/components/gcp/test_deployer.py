@@ -5,6 +5,7 @@ import re
 
 import pytest
 from ml_blueprints.gcp import deploy_rights
+from tests.components.conftest import kind
 from tests.components.test_conformance import PATTERNS
 
 ROLE = "gcp:projects/iAMCustomRole:IAMCustomRole"
@@ -18,10 +19,6 @@ EXPERIMENT = {
     "experiment": {"expires_on": "2099-12-30", "monthly_usd": 100, "classification": "confidential"},
 }
 TODAY = "2026-11-26T00:00:00Z"
-
-
-def kind(token: str) -> str:
-    return token.removeprefix("gcp:").removeprefix("pulumi-python:").partition(":")[0]
 
 
 def member(built) -> str:
@@ -77,12 +74,7 @@ def all_options(once, streaming, batch, hybrid):
 
 
 def test_each_type_that_stacks_have_is_the_deployers_or_an_administrators(all_options):
-    types = {
-        kind(resource.type)
-        for built in all_options
-        for resource in built.resources
-        if resource.custom and not resource.type.startswith("pulumi:")
-    }
+    types = set().union(*(built.kinds for built in all_options))
     assert not set(deploy_rights.RIGHTS) & set(deploy_rights.ADMINISTRATORS)
     assert types - ELSEWHERE == {*deploy_rights.RIGHTS, *deploy_rights.ADMINISTRATORS}
 
