@@ -69,9 +69,9 @@ def drift(
     """Options of the look for drift, by name.
 
     The model is loaded to see what its scores come from, and so must be signed as where it serves. model: whose
-    baseline it is; scoring: when batches are scored, where nobody asks; alone: whether only what this
-    version answered is looked at, since answers of others lie beside; labels: where outcomes lie, if some come; trail:
-    the trail by which it is decided whether to train again, where what is looked at may be a reason.
+    baseline it is; scoring: when batches are scored, where nobody asks; alone: whether only what this version answered
+    is looked at, since answers of others lie beside; labels: where outcomes lie, if some come; trail: the trail by
+    which it is decided whether to train again, where what is looked at may be a reason.
     """
     looks, days = workload.monitoring.drift, workload.monitoring.feedback.labels_within_days
     return {

@@ -97,7 +97,8 @@ def _attributed(before: Baseline, asked: Asked, scorer: Scorer) -> tuple[Attribu
     """What the window's scores come from, or why that can't be told."""
     if not before.attributions:
         return None, ("the baseline has no attributions of what was held back: `drift_baseline` writes them now",)
-    names = list(scorer.takes_words)
+    # Those that it was attributed to in training, of which a model may take some only.
+    names = list(before.attributions)
     rows = duckdb_counting.sampled(before, asked.place, names, ROWS, asked.since, asked.until, asked.model)
     if not rows:
         return None, ()
